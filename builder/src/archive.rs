@@ -1,0 +1,3 @@
+//! The Debian archive: signatures, indices, solver, lock, download cache.
+
+pub mod lock;

@@ -1,0 +1,1 @@
+//! The cluster file: parse, check, resolve.

@@ -1,0 +1,1 @@
+//! Faults in settings files: position, source line, caret, reason.

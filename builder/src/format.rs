@@ -1,0 +1,11 @@
+//! On-disk formats, free of policy.
+//!
+//! Nothing here knows of packages, profiles or clusters; all of it is bytes in, bytes out.
+
+pub mod cpio;
+pub mod erofs;
+pub mod fat;
+pub mod gpt;
+pub mod kmod;
+pub mod uki;
+pub mod verity;

@@ -1,0 +1,54 @@
+//! Images: the medium a bundle is laid on, as `images/*.toml` says it.
+//!
+//! This module holds the checked form; `image/raw.rs` reads it. The geometry of a disk is declared
+//! here, versioned, and fixed for the life of the disk.
+
+use serde::Serialize;
+
+use crate::units::{Bytes, SectorSize};
+
+/// A disk image.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Image {
+    /// File name without `.toml`.
+    pub name: String,
+    /// One sentence for people.
+    pub description: String,
+    /// Version of the geometry; a new one means new disks.
+    pub layout: u32,
+    /// Sector size of the disk.
+    pub sector_size: SectorSize,
+    /// Partitions in disk order.
+    pub partitions: Vec<Partition>,
+    /// Kernel arguments that this medium adds.
+    pub command_line: Vec<String>,
+    /// Least room for the state partition, which the node makes at first boot.
+    pub state_minimum: Bytes,
+}
+
+/// One partition.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Partition {
+    /// What it holds.
+    pub role: Role,
+    /// Its size.
+    pub size: Bytes,
+}
+
+/// What a partition holds (design §5). The state partition is absent: the node makes it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// GRUB's BIOS core.
+    BiosBoot,
+    /// EFI system partition.
+    Esp,
+    /// Root file system of slot A.
+    RootA,
+    /// Hash tree of slot A.
+    RootAVerity,
+    /// Root file system of slot B.
+    RootB,
+    /// Hash tree of slot B.
+    RootBVerity,
+}

@@ -1,0 +1,21 @@
+//! Builds immutable node images that become a Kubernetes edge-cloud cluster by being booted.
+//!
+//! Arrows point one way: [`command`] → ([`medium`] | [`machine`]) → [`bundle`] →
+//! ([`rootfs`], [`archive`], [`format`]). [`tree`] and [`units`] are what they exchange;
+//! [`cluster`], [`profile`] and [`image`] are the settings that people write.
+
+pub mod archive;
+pub mod bundle;
+pub mod cluster;
+pub mod command;
+pub mod diagnostic;
+pub mod format;
+pub mod image;
+pub mod machine;
+pub mod medium;
+pub mod printer;
+pub mod process;
+pub mod profile;
+pub mod rootfs;
+pub mod tree;
+pub mod units;

@@ -1,0 +1,1 @@
+//! QEMU machines: finding the programs and firmware, starting, watching, ending.

@@ -1,0 +1,1 @@
+//! Lays an OS bundle on a medium.

@@ -1,0 +1,2 @@
+//! firstboot.
+fn main() {}

@@ -1,0 +1,2 @@
+//! stage0.
+fn main() {}
