@@ -2,6 +2,23 @@
 //!
 //! - [`record`]: the node record, which the builder writes and firstboot reads
 //! - [`boot`]: what stage0 hands to firstboot
+//! - [`source`]: where the record is looked for
+//! - [`plan`]: from record to steps, pure
+//! - [`converge`], [`apply`]: carrying the steps out, idempotent and safe against power loss
+//! - [`key`]: the node key
+//! - [`status`], [`screen`], [`run`], [`cli`]: reporting and the program
 
+pub mod apply;
 pub mod boot;
+pub mod cli;
+pub mod converge;
+pub mod key;
+pub mod plan;
 pub mod record;
+pub mod run;
+pub mod screen;
+pub mod source;
+pub mod status;
+
+/// The unit that starts `firstboot` on a node.
+pub const UNIT: &str = include_str!("../systemd/firstboot.service");

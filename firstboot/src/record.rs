@@ -2,7 +2,13 @@
 //!
 //! Ignition-style structs: a `version` field, camelCase keys, unknown keys refused.
 
+mod parse;
+
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+pub use parse::{RecordError, parse};
 
 /// The format this program reads and writes.
 pub const VERSION: u32 = 1;
@@ -53,8 +59,8 @@ pub struct Node {
     /// What the node does.
     pub role: Role,
     /// Kubernetes labels, sorted by key.
-    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub labels: std::collections::BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What a node does in the cluster.
@@ -132,4 +138,49 @@ pub struct Gitops {
     pub revision: String,
     /// Folder inside the repository.
     pub path: String,
+}
+
+impl Role {
+    /// The name people write: `control-plane`, `worker`, `edge`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ControlPlane => "control-plane",
+            Self::Worker => "worker",
+            Self::Edge => "edge",
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn example() -> NodeRecord {
+    NodeRecord {
+        version: VERSION,
+        cluster: Cluster { name: "demo".into(), endpoint: "cp.example.org".into() },
+        node: Node {
+            name: "edge1".into(),
+            role: Role::Edge,
+            labels: BTreeMap::from([("site".into(), "workshop".into())]),
+        },
+        time_zone: "Europe/Berlin".into(),
+        ssh_authorized_keys: vec!["ssh-ed25519 AAAA someone".into()],
+        interfaces: vec![Interface {
+            mac: "52:54:00:12:34:56".into(),
+            addresses: vec!["192.0.2.7/24".into()],
+            gateway: Some("192.0.2.1".into()),
+            dns: vec!["192.0.2.53".into()],
+        }],
+        vpn: Vpn {
+            kind: VpnKind::Wireguard,
+            address: std::net::Ipv4Addr::new(10, 44, 1, 1),
+            range: "10.44.0.0/16".into(),
+            port: 51820,
+        },
+        k3s: K3s {
+            version: "v1.36.4+k3s1".into(),
+            servers: vec![std::net::Ipv4Addr::new(10, 44, 0, 1)],
+            pod_range: "10.42.0.0/16".into(),
+            service_range: "10.43.0.0/16".into(),
+        },
+        gitops: None,
+    }
 }

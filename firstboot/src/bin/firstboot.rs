@@ -1,2 +1,7 @@
-//! firstboot.
-fn main() {}
+//! `firstboot`: makes an image a node.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    firstboot::cli::main()
+}

@@ -1,0 +1,154 @@
+//! Carrying out a plan, step by step.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::converge::{ConvergeError, Mode, Outcome, System};
+use crate::plan::{Change, Effect, PlannedFile, Step};
+
+/// Where the kernel keeps its host name.
+const KERNEL_HOST_NAME: &str = "/proc/sys/kernel/hostname";
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepState {
+    /// Something differed and is now as wanted.
+    Changed,
+    /// All was as wanted.
+    Unchanged,
+    /// Something differs; a dry run leaves it.
+    WouldChange,
+    /// Not carried out by this image.
+    Planned,
+}
+
+/// Why a step stopped.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// A file could not be made as wanted.
+    #[error("step `{step}` stopped")]
+    Converge {
+        /// Name of the step.
+        step: &'static str,
+        /// Why.
+        #[source]
+        source: ConvergeError,
+    },
+    /// The kernel refused the host name.
+    #[error("step `{step}` stopped: setting host name `{name}`")]
+    HostName {
+        /// Name of the step.
+        step: &'static str,
+        /// The name.
+        name: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A link would lead nowhere.
+    #[error("step `{step}` stopped: the image has no `{target}`")]
+    Missing {
+        /// Name of the step.
+        step: &'static str,
+        /// What the link should lead to.
+        target: String,
+    },
+}
+
+/// Carries out one step.
+pub fn apply(step: &Step, system: &System) -> Result<StepState, ApplyError> {
+    let changes = match &step.effect {
+        Effect::Later(_) => return Ok(StepState::Planned),
+        Effect::Converge(changes) => changes,
+    };
+    let mut outcome = Outcome::Unchanged;
+    for change in changes {
+        outcome = outcome.or(converge(step.name, change, system)?);
+    }
+    Ok(match (outcome, system.mode()) {
+        (Outcome::Unchanged, _) => StepState::Unchanged,
+        (Outcome::Changed, Mode::Apply) => StepState::Changed,
+        (Outcome::Changed, Mode::DryRun) => StepState::WouldChange,
+    })
+}
+
+fn converge(step: &'static str, change: &Change, system: &System) -> Result<Outcome, ApplyError> {
+    let refused = |source| ApplyError::Converge { step, source };
+    match change {
+        Change::File(PlannedFile { path, mode, text }) => {
+            system.ensure_file(path, text.as_bytes(), *mode).map_err(refused)
+        }
+        Change::Absent { path } => system.ensure_absent(path).map_err(refused),
+        Change::Symlink { path, target } => {
+            // Links are written as from /etc, one level below the root.
+            let leads_to = target.trim_start_matches("..");
+            if !system.path(leads_to).exists() {
+                return Err(ApplyError::Missing { step, target: leads_to.to_owned() });
+            }
+            system.ensure_symlink(path, target).map_err(refused)
+        }
+        Change::HostName(name) => host_name(step, name, system),
+    }
+}
+
+fn host_name(step: &'static str, name: &str, system: &System) -> Result<Outcome, ApplyError> {
+    let found = system.read(KERNEL_HOST_NAME).map_err(|source| ApplyError::Converge { step, source })?;
+    if found.is_some_and(|found| found.trim_ascii() == name.as_bytes()) {
+        return Ok(Outcome::Unchanged);
+    }
+    if system.is_live() && system.mode() == Mode::Apply {
+        rustix::system::sethostname(name.as_bytes()).map_err(|error| ApplyError::HostName {
+            step,
+            name: name.to_owned(),
+            source: error.into(),
+        })?;
+    }
+    Ok(Outcome::Changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::plan;
+    use crate::record::example;
+
+    fn zoneinfo(system: &System) {
+        System::new(system.path("/"), Mode::Apply)
+            .ensure_file("/usr/share/zoneinfo/Europe/Berlin", b"TZif", 0o644)
+            .unwrap();
+    }
+
+    fn states(system: &System) -> Vec<(&'static str, StepState)> {
+        plan(&example()).iter().map(|step| (step.name, apply(step, system).unwrap())).collect()
+    }
+
+    #[test]
+    fn converges_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let system = System::new(directory.path(), Mode::Apply);
+        zoneinfo(&system);
+        system.ensure_file(KERNEL_HOST_NAME, b"edge1\n", 0o644).unwrap();
+        assert_eq!(
+            states(&system)[..4],
+            [
+                ("host-name", StepState::Changed),
+                ("time-zone", StepState::Changed),
+                ("ssh-keys", StepState::Changed),
+                ("network", StepState::Changed),
+            ]
+        );
+        assert!(states(&system)[..4].iter().all(|(_, state)| *state == StepState::Unchanged));
+        assert_eq!(system.read("/etc/hostname").unwrap().unwrap(), b"edge1\n");
+    }
+
+    #[test]
+    fn stops_at_a_time_zone_that_the_image_lacks() {
+        let directory = tempfile::tempdir().unwrap();
+        let system = System::new(directory.path(), Mode::Apply);
+        let step = plan(&example()).into_iter().find(|step| step.name == "time-zone").unwrap();
+        let fault = apply(&step, &system).unwrap_err().to_string();
+        assert_eq!(fault, "step `time-zone` stopped: the image has no `/usr/share/zoneinfo/Europe/Berlin`");
+    }
+}

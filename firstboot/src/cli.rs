@@ -1,0 +1,130 @@
+//! The command line of `firstboot`.
+
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::converge::{Mode, System};
+use crate::run::run;
+use crate::screen;
+use crate::source::Found;
+use crate::status::{self, Status};
+
+/// Makes this machine the node that its record names
+#[derive(Debug, Parser)]
+#[command(name = "firstboot", version)]
+pub struct Arguments {
+    /// Print the plan and touch nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Act on the system below DIR instead of the running one
+    #[arg(long, value_name = "DIR", default_value = "/", global = true)]
+    root: PathBuf,
+    /// Use this record instead of looking for one
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Show the report on the first virtual terminal as well
+    #[arg(long)]
+    console: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show in which phase this node is, since when, why, and what to do
+    Status {
+        /// Show it again whenever it changes
+        #[arg(long)]
+        watch: bool,
+    },
+}
+
+/// Carries out the command line; 0 done, 1 the machine is at fault, 2 the input is.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match &arguments.command {
+        Some(Command::Status { watch }) => show_status(&arguments, *watch),
+        None => first_boot(&arguments),
+    };
+    done.unwrap_or_else(|error| {
+        let mut message = format!("error: {error}\n");
+        for cause in error.chain().skip(1) {
+            let _ = writeln!(message, "caused by: {cause}");
+        }
+        let _ = io::stderr().write_all(message.as_bytes());
+        ExitCode::from(1)
+    })
+}
+
+fn first_boot(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mode = if arguments.dry_run { Mode::DryRun } else { Mode::Apply };
+    let system = System::new(&arguments.root, mode);
+    let given = arguments.record.as_ref().map(|path| -> anyhow::Result<Found> {
+        let text = fs::read(path).with_context(|| format!("reading node record `{}`", path.display()))?;
+        Ok(Found { place: path.display().to_string(), text })
+    });
+    let (status, code) = match run(&system, given.transpose()?) {
+        Ok(status) => (status, ExitCode::SUCCESS),
+        Err(stopped) => {
+            let code = if stopped.is_record_fault { 2 } else { 1 };
+            (stopped.status, ExitCode::from(code))
+        }
+    };
+    if mode == Mode::Apply {
+        let text = serde_json::to_vec_pretty(&status).context("rendering status")?;
+        system.ensure_file(status::PATH, &text, 0o644)?;
+    }
+    print(arguments, &status)?;
+    if arguments.console {
+        show_on_terminal(&screen::render(&status, false));
+    }
+    Ok(code)
+}
+
+fn show_status(arguments: &Arguments, watch: bool) -> anyhow::Result<ExitCode> {
+    let system = System::new(&arguments.root, Mode::DryRun);
+    let mut shown = None;
+    loop {
+        let text = system.read(status::PATH)?;
+        if let Some(text) = text.filter(|text| shown.as_ref() != Some(text)) {
+            let status: Status = serde_json::from_slice(&text).context("reading the status of this boot")?;
+            print(arguments, &status)?;
+            shown = Some(text);
+        }
+        if !watch {
+            anyhow::ensure!(shown.is_some(), "firstboot has not reported in this boot");
+            return Ok(ExitCode::SUCCESS);
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+fn print(arguments: &Arguments, status: &Status) -> anyhow::Result<()> {
+    let text = if arguments.json {
+        serde_json::to_string_pretty(status).context("rendering status")? + "\n"
+    } else {
+        screen::render(status, true)
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        // The reader has gone: nobody is left to tell.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("writing to standard output"),
+    }
+}
+
+/// A machine without a screen has no terminal; the report is on the serial console then.
+fn show_on_terminal(text: &str) {
+    if let Ok(mut terminal) = OpenOptions::new().write(true).open("/dev/tty1") {
+        let _ = terminal.write_all(text.as_bytes());
+    }
+}

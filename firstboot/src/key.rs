@@ -1,0 +1,110 @@
+//! The node key: an Ed25519 key pair made by the node itself; the private half never leaves it.
+
+use std::fmt;
+
+use ed25519_dalek::SigningKey;
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use crate::converge::{ConvergeError, Mode, System};
+
+/// Where the private half lies: 32 bytes (RFC 8032 seed), mode 0600, on the state partition.
+pub const PATH: &str = "/var/lib/imgbuild/node.key";
+
+/// Why there is no node key.
+#[derive(Debug, Error)]
+pub enum KeyError {
+    /// The file system refused.
+    #[error(transparent)]
+    Converge(#[from] ConvergeError),
+    /// The key file has another length than 32 bytes.
+    #[error("node key `{PATH}` has {found} bytes, not 32")]
+    Length {
+        /// Bytes found.
+        found: usize,
+    },
+    /// The kernel gave no random bytes.
+    #[error("reading random bytes from the kernel")]
+    Random(#[source] std::io::Error),
+}
+
+/// First 128 bits of the SHA-256 of the public key, in groups of four hexadecimal digits.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    fn of(key: &SigningKey) -> Self {
+        let digest = Sha256::digest(key.verifying_key().as_bytes());
+        let groups: Vec<String> =
+            digest[..16].chunks(2).map(|pair| format!("{:02x}{:02x}", pair[0], pair[1])).collect();
+        Self(groups.join("-"))
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Reads the node key, or makes it, on disk before anything else happens with it.
+///
+/// Without a key, a dry run returns `None`.
+pub fn ensure(system: &System) -> Result<Option<Fingerprint>, KeyError> {
+    if let Some(seed) = system.read(PATH)? {
+        let seed: [u8; 32] =
+            seed.try_into().map_err(|seed: Vec<u8>| KeyError::Length { found: seed.len() })?;
+        return Ok(Some(Fingerprint::of(&SigningKey::from_bytes(&seed))));
+    }
+    if system.mode() == Mode::DryRun {
+        return Ok(None);
+    }
+    let mut seed = [0_u8; 32];
+    let mut filled = 0;
+    while filled < seed.len() {
+        filled += rustix::rand::getrandom(&mut seed[filled..], rustix::rand::GetRandomFlags::empty())
+            .map_err(|error| KeyError::Random(error.into()))?;
+    }
+    system.ensure_file(PATH, &seed, 0o600)?;
+    Ok(Some(Fingerprint::of(&SigningKey::from_bytes(&seed))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_key_it_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let system = System::new(directory.path(), Mode::Apply);
+        let first = ensure(&system).unwrap().unwrap();
+        assert_eq!(ensure(&system).unwrap().unwrap(), first);
+        assert_eq!(first.to_string().len(), 39, "{first}");
+    }
+
+    #[test]
+    fn derives_the_fingerprint_from_the_public_half() {
+        let directory = tempfile::tempdir().unwrap();
+        let system = System::new(directory.path(), Mode::Apply);
+        system.ensure_file(PATH, &[7; 32], 0o600).unwrap();
+        // Public key of RFC 8032 seed 0707…07, made by openssl, hashed by sha256sum.
+        assert_eq!(ensure(&system).unwrap().unwrap().to_string(), "fe81-2c12-f3ab-4ce6-ac5d-b69a-c352-f906");
+    }
+
+    #[test]
+    fn refuses_a_key_of_another_length() {
+        let directory = tempfile::tempdir().unwrap();
+        let system = System::new(directory.path(), Mode::Apply);
+        system.ensure_file(PATH, b"short", 0o600).unwrap();
+        assert_eq!(
+            ensure(&system).unwrap_err().to_string(),
+            format!("node key `{PATH}` has 5 bytes, not 32")
+        );
+    }
+
+    #[test]
+    fn makes_no_key_in_a_dry_run() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(ensure(&System::new(directory.path(), Mode::DryRun)).unwrap(), None);
+    }
+}

@@ -1,0 +1,267 @@
+//! The plan: every step from record to report, in the order they are carried out.
+//!
+//! Making a plan is pure; [`crate::apply`] carries out those steps that this image can do.
+//! What needs the claim exchange, the VPN or k3s is listed with the files it will write.
+
+mod gitops;
+mod k3s;
+mod network;
+
+use crate::record::{NodeRecord, Role};
+
+/// Where k3s reads its settings; a symbolic link in the read-only root would not be writable.
+pub const K3S_CONFIG: &str = "/etc/rancher/k3s/config.yaml";
+
+/// One step.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Step {
+    /// Stable name for programs: `host-name`.
+    pub name: &'static str,
+    /// What it does, for people.
+    pub summary: String,
+    /// What carrying it out means.
+    pub effect: Effect,
+}
+
+/// What carrying out a step means.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Effect {
+    /// Differences that firstboot removes itself.
+    Converge(Vec<Change>),
+    /// Comes with a later release of this image; the files are what it will write.
+    Later(Vec<PlannedFile>),
+}
+
+/// A wanted fact about the node.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// A regular file with this content.
+    File(PlannedFile),
+    /// A symbolic link.
+    Symlink {
+        /// Absolute path.
+        path: String,
+        /// Its target.
+        target: String,
+    },
+    /// No such file.
+    Absent {
+        /// Absolute path.
+        path: String,
+    },
+    /// The kernel's host name.
+    HostName(String),
+}
+
+/// A file with its content.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PlannedFile {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Content.
+    pub text: String,
+}
+
+impl PlannedFile {
+    fn new(path: &str, mode: u32, text: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), mode, text: text.into() }
+    }
+}
+
+/// Makes the plan for a record.
+pub fn plan(record: &NodeRecord) -> Vec<Step> {
+    let mut steps = vec![
+        converge("host-name", format!("is called `{}`", record.node.name), host_name(record)),
+        converge("time-zone", format!("shows time of {}", record.time_zone), time_zone(record)),
+        converge("ssh-keys", ssh_summary(record), vec![ssh_keys(record)]),
+        converge("network", network::summary(record), network::changes(record)),
+        later("claim", claim_summary(record), Vec::new()),
+        later(
+            "vpn",
+            format!("brings up WireGuard at {}", record.vpn.address),
+            vec![network::wireguard(record)],
+        ),
+        later("k3s", k3s::summary(record), vec![PlannedFile::new(K3S_CONFIG, 0o600, k3s::config(record))]),
+    ];
+    if record.node.role == Role::ControlPlane {
+        let files = record.gitops.iter().map(gitops::root_application).collect();
+        steps.push(later("argocd", gitops::summary(record), files));
+    }
+    steps
+}
+
+fn converge(name: &'static str, summary: String, changes: Vec<Change>) -> Step {
+    Step { name, summary, effect: Effect::Converge(changes) }
+}
+
+fn later(name: &'static str, summary: String, files: Vec<PlannedFile>) -> Step {
+    Step { name, summary, effect: Effect::Later(files) }
+}
+
+fn host_name(record: &NodeRecord) -> Vec<Change> {
+    let name = &record.node.name;
+    let hosts = format!(
+        "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {name}.{cluster} {name}\n",
+        cluster = record.cluster.name
+    );
+    vec![
+        Change::File(PlannedFile::new("/etc/hostname", 0o644, format!("{name}\n"))),
+        Change::File(PlannedFile::new("/etc/hosts", 0o644, hosts)),
+        Change::HostName(name.clone()),
+    ]
+}
+
+fn time_zone(record: &NodeRecord) -> Vec<Change> {
+    let target = format!("../usr/share/zoneinfo/{}", record.time_zone);
+    vec![Change::Symlink { path: "/etc/localtime".to_owned(), target }]
+}
+
+/// Below /etc and not in root's home: keys that left the record must not outlive the boot.
+fn ssh_keys(record: &NodeRecord) -> Change {
+    let path = "/etc/ssh/authorized_keys.d/root";
+    if record.ssh_authorized_keys.is_empty() {
+        return Change::Absent { path: path.to_owned() };
+    }
+    let mut text = record.ssh_authorized_keys.join("\n");
+    text.push('\n');
+    Change::File(PlannedFile::new(path, 0o644, text))
+}
+
+fn ssh_summary(record: &NodeRecord) -> String {
+    match record.ssh_authorized_keys.len() {
+        0 => "admits no SSH key".to_owned(),
+        1 => "admits 1 SSH key, where the image runs sshd".to_owned(),
+        count => format!("admits {count} SSH keys, where the image runs sshd"),
+    }
+}
+
+fn claim_summary(record: &NodeRecord) -> String {
+    let endpoint = &record.cluster.endpoint;
+    let port = record.vpn.port;
+    match record.node.role {
+        Role::ControlPlane => format!("waits on TCP port {port} for its order from `imgbuild up`"),
+        Role::Worker | Role::Edge => format!("claims membership from {endpoint}:{port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::record::{Gitops, example};
+
+    fn names(record: &NodeRecord) -> Vec<&'static str> {
+        plan(record).into_iter().map(|step| step.name).collect()
+    }
+
+    #[test]
+    fn the_vpn_comes_before_k3s_for_every_role() {
+        for role in [Role::ControlPlane, Role::Worker, Role::Edge] {
+            let mut record = example();
+            record.node.role = role;
+            let names = names(&record);
+            let position = |wanted| names.iter().position(|name| *name == wanted);
+            assert!(
+                position("claim") < position("vpn") && position("vpn") < position("k3s"),
+                "{role:?}: {names:?}"
+            );
+            assert_eq!(position("argocd").is_some(), role == Role::ControlPlane, "{role:?}");
+        }
+    }
+
+    #[test]
+    fn every_role_has_its_files() {
+        let mut shown = String::new();
+        for role in [Role::ControlPlane, Role::Edge] {
+            let mut record = example();
+            record.node.role = role;
+            record.gitops = Some(Gitops {
+                repository: "https://git.example.org/demo.git".into(),
+                revision: "main".into(),
+                path: "deployment".into(),
+            });
+            for step in plan(&record) {
+                let Effect::Later(files) = step.effect else { continue };
+                for file in files {
+                    let _ = write!(shown, "== {} {} {:o}\n{}", role.name(), file.path, file.mode, file.text);
+                }
+            }
+        }
+        insta::assert_snapshot!(shown, @r#"
+        == control-plane /run/imgbuild/wg0.conf 600
+        [Interface]
+        ListenPort = 51820
+        == control-plane /etc/rancher/k3s/config.yaml 600
+        node-name: "edge1"
+        node-ip: "10.44.1.1"
+        flannel-iface: "wg0"
+        advertise-address: "10.44.1.1"
+        cluster-cidr: "10.42.0.0/16"
+        service-cidr: "10.43.0.0/16"
+        tls-san:
+          - "cp.example.org"
+          - "10.44.0.1"
+        disable:
+          - "traefik"
+        kube-controller-manager-arg:
+          - "node-monitor-grace-period=300s"
+          - "node-monitor-period=30s"
+        node-label:
+          - "site=workshop"
+        kubelet-arg:
+          - "max-pods=300"
+        == control-plane /run/imgbuild/bootstrap/root-application.json 600
+        {
+          "apiVersion": "argoproj.io/v1alpha1",
+          "kind": "Application",
+          "metadata": {
+            "name": "root",
+            "namespace": "argocd"
+          },
+          "spec": {
+            "destination": {
+              "namespace": "argocd",
+              "server": "https://kubernetes.default.svc"
+            },
+            "project": "default",
+            "source": {
+              "path": "deployment",
+              "repoURL": "https://git.example.org/demo.git",
+              "targetRevision": "main"
+            },
+            "syncPolicy": {
+              "automated": {
+                "prune": true,
+                "selfHeal": true
+              }
+            }
+          }
+        }
+        == edge /run/imgbuild/wg0.conf 600
+        [Interface]
+        ListenPort = 51820
+        == edge /etc/rancher/k3s/config.yaml 600
+        node-name: "edge1"
+        node-ip: "10.44.1.1"
+        flannel-iface: "wg0"
+        server: "https://10.44.0.1:6443"
+        node-label:
+          - "site=workshop"
+        node-taint:
+          - "imgbuild.org/edge=true:NoSchedule"
+        kubelet-arg:
+          - "max-pods=300"
+        "#);
+    }
+
+    #[test]
+    fn keys_that_left_the_record_leave_the_node() {
+        let mut record = example();
+        record.ssh_authorized_keys.clear();
+        let path = "/etc/ssh/authorized_keys.d/root".to_owned();
+        assert_eq!(ssh_keys(&record), Change::Absent { path });
+    }
+}

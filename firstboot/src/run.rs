@@ -1,0 +1,105 @@
+//! One run of firstboot: record, node key, plan, report.
+
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+
+use crate::apply::apply;
+use crate::converge::{Mode, System};
+use crate::key;
+use crate::plan::{Change, Effect, PlannedFile, Step, plan};
+use crate::record::{self, NodeRecord};
+use crate::source::{self, Found};
+use crate::status::{FileStatus, NodeStatus, Phase, Status, StepStatus};
+
+/// A run that stopped, and whose turn it is.
+#[derive(Debug)]
+pub struct Stopped {
+    /// What was reported.
+    pub status: Status,
+    /// Whether the record is at fault (exit code 2) and not the machine (exit code 1).
+    pub is_record_fault: bool,
+}
+
+/// Looks for the record (or takes `given`) and carries out its plan.
+pub fn run(system: &System, given: Option<Found>) -> Result<Status, Box<Stopped>> {
+    let mut status = Status {
+        version: 1,
+        phase: Phase::Unclaimed,
+        since: now(),
+        reason: "no node record was found".to_owned(),
+        hint: Some(format!("put the node's record on the EFI system partition as `{}`", source::ESP_FILE)),
+        fingerprint: None,
+        root_hash: None,
+        node: None,
+        steps: Vec::new(),
+    };
+    match converge(system, given, &mut status) {
+        Ok(()) => Ok(status),
+        Err(error) => {
+            status.phase = Phase::Stopped;
+            status.reason = format!("{error:#}");
+            let is_record_fault = error.downcast_ref::<record::RecordError>().is_some();
+            status.hint = is_record_fault
+                .then(|| "`imgbuild record NODE` writes a record that this image reads".to_owned());
+            Err(Box::new(Stopped { status, is_record_fault }))
+        }
+    }
+}
+
+fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyhow::Result<()> {
+    let report = source::boot_report(system)?;
+    status.root_hash = report.as_ref().map(|report| report.root_hash.clone());
+    status.fingerprint = key::ensure(system)?.map(|fingerprint| fingerprint.to_string());
+    let found = match given {
+        Some(found) => Some(found),
+        None => source::find(system, report.as_ref())?,
+    };
+    let Some(found) = found else { return Ok(()) };
+    let record =
+        record::parse(&found.text).with_context(|| format!("reading node record from {}", found.place))?;
+    status.node = Some(node_status(&record, found.place));
+    for step in plan(&record) {
+        status.steps.push(StepStatus {
+            state: apply(&step, system)?,
+            name: step.name.to_owned(),
+            files: files(&step).map(file_status).collect(),
+            summary: step.summary,
+        });
+    }
+    (status.phase, status.reason) = match system.mode() {
+        Mode::Apply => (Phase::Configured, "the record's settings are in force".to_owned()),
+        Mode::DryRun => (Phase::Planned, "dry run, nothing was touched".to_owned()),
+    };
+    status.hint = None;
+    Ok(())
+}
+
+fn node_status(record: &NodeRecord, place: String) -> NodeStatus {
+    NodeStatus {
+        name: record.node.name.clone(),
+        role: record.node.role,
+        cluster: record.cluster.name.clone(),
+        record: place,
+    }
+}
+
+fn files(step: &Step) -> impl Iterator<Item = &PlannedFile> {
+    let (changes, later) = match &step.effect {
+        Effect::Converge(changes) => (changes.as_slice(), [].as_slice()),
+        Effect::Later(files) => ([].as_slice(), files.as_slice()),
+    };
+    let changed = changes.iter().filter_map(|change| match change {
+        Change::File(file) => Some(file),
+        _ => None,
+    });
+    changed.chain(later)
+}
+
+fn file_status(file: &PlannedFile) -> FileStatus {
+    FileStatus { path: file.path.clone(), mode: format!("{:04o}", file.mode), text: file.text.clone() }
+}
+
+fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}

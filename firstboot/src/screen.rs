@@ -1,0 +1,74 @@
+//! The status as text for a console: plain ASCII, 80 columns where the content allows.
+
+use std::fmt::Write as _;
+
+use crate::apply::StepState;
+use crate::status::{Phase, Status, StepStatus};
+
+/// First line of every screen; a program that watches a serial console looks for it.
+pub const BEGIN: &str = "---------------------------------------------------------------- firstboot ----";
+/// Last line of every screen.
+pub const END: &str = "------------------------------------------------------------- firstboot end ----";
+
+/// Renders the status. `with_files` shows the content of files that later steps will write.
+pub fn render(status: &Status, with_files: bool) -> String {
+    let mut text = format!("{BEGIN}\n");
+    match &status.node {
+        Some(node) => {
+            let _ = writeln!(text, "node {}, {} of cluster {}", node.name, node.role.name(), node.cluster);
+            let _ = writeln!(text, "record      from {}", node.record);
+        }
+        None => text += "this machine is no node yet\n",
+    }
+    if let Some(fingerprint) = &status.fingerprint {
+        let _ = writeln!(text, "fingerprint {fingerprint}");
+    }
+    if let Some(root_hash) = &status.root_hash {
+        let _ = writeln!(text, "root hash   {root_hash}");
+    }
+    let _ = writeln!(text, "phase       {} since {}: {}", phase(status.phase), status.since, status.reason);
+    if let Some(hint) = &status.hint {
+        let _ = writeln!(text, "hint        {hint}");
+    }
+    if !status.steps.is_empty() {
+        text += "plan\n";
+    }
+    for (index, step) in status.steps.iter().enumerate() {
+        let _ =
+            writeln!(text, "{:3}. [{:^12}] {:<10} {}", index + 1, state(step.state), step.name, step.summary);
+        if with_files {
+            files(&mut text, step);
+        }
+    }
+    text + END + "\n"
+}
+
+fn files(text: &mut String, step: &StepStatus) {
+    if step.state != StepState::Planned {
+        return;
+    }
+    for file in &step.files {
+        let _ = writeln!(text, "       {} ({})", file.path, file.mode);
+        for line in file.text.lines() {
+            let _ = writeln!(text, "       | {line}");
+        }
+    }
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Unclaimed => "unclaimed",
+        Phase::Planned => "planned",
+        Phase::Configured => "configured",
+        Phase::Stopped => "stopped",
+    }
+}
+
+fn state(state: StepState) -> &'static str {
+    match state {
+        StepState::Changed => "changed",
+        StepState::Unchanged => "as it was",
+        StepState::WouldChange => "would change",
+        StepState::Planned => "planned",
+    }
+}

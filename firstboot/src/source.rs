@@ -1,0 +1,120 @@
+//! Where the node record comes from: the first source that answers.
+//!
+//! QEMU's `fw_cfg` device, then the `firstboot/` folder of the EFI system partition.
+
+use std::path::PathBuf;
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use thiserror::Error;
+
+use crate::boot::{self, BootReport};
+use crate::converge::{ConvergeError, Mode, System};
+
+/// The `fw_cfg` item: `-fw_cfg name=opt/org.imgbuild/record,file=record.json`.
+pub const FW_CFG: &str = "/sys/firmware/qemu_fw_cfg/by_name/opt/org.imgbuild/record/raw";
+/// The file on the EFI system partition, relative to it.
+pub const ESP_FILE: &str = "firstboot/record.json";
+/// Where the EFI system partition is mounted while the record is read.
+const ESP_MOUNT: &str = "/run/imgbuild/esp";
+
+/// Why no source could be asked.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// A file could not be read.
+    #[error(transparent)]
+    Read(#[from] ConvergeError),
+    /// The boot report is not what stage0 writes.
+    #[error("boot report `{}` is unusable", boot::PATH)]
+    Report(#[source] serde_json::Error),
+    /// The EFI system partition could not be mounted.
+    #[error("mounting EFI system partition `{device}`")]
+    Mount {
+        /// The partition's device.
+        device: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A record as found, not yet parsed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Found {
+    /// The source in words for people.
+    pub place: String,
+    /// The bytes.
+    pub text: Vec<u8>,
+}
+
+/// Reads what stage0 reported; `None` where stage0 did not run, as in a test.
+pub fn boot_report(system: &System) -> Result<Option<BootReport>, SourceError> {
+    system
+        .read(boot::PATH)?
+        .map(|text| serde_json::from_slice(&text))
+        .transpose()
+        .map_err(SourceError::Report)
+}
+
+/// Asks every source in order.
+pub fn find(system: &System, report: Option<&BootReport>) -> Result<Option<Found>, SourceError> {
+    if let Some(text) = system.read(FW_CFG)? {
+        return Ok(Some(Found { place: "QEMU fw_cfg".to_owned(), text }));
+    }
+    let esp = match report {
+        Some(report) if system.is_live() && system.mode() == Mode::Apply => {
+            Some(MountedEsp::mount(system, &report.esp)?)
+        }
+        _ => None,
+    };
+    let text = system.read(&format!("{ESP_MOUNT}/{ESP_FILE}"))?;
+    drop(esp);
+    Ok(text.map(|text| Found { place: format!("EFI system partition, `{ESP_FILE}`"), text }))
+}
+
+/// The EFI system partition, mounted read-only for as long as the guard lives.
+struct MountedEsp {
+    at: PathBuf,
+}
+
+impl MountedEsp {
+    fn mount(system: &System, device: &str) -> Result<Self, SourceError> {
+        let at = system.path(ESP_MOUNT);
+        let refused = |source| SourceError::Mount { device: device.to_owned(), source };
+        std::fs::create_dir_all(&at).map_err(refused)?;
+        let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        mount(device, &at, "vfat", flags, Some(c"umask=0077")).map_err(|error| refused(error.into()))?;
+        Ok(Self { at })
+    }
+}
+
+impl Drop for MountedEsp {
+    fn drop(&mut self) {
+        // Read-only and in /run: a mount that stays harms nothing, so there is nobody to tell.
+        let _ = unmount(&self.at, UnmountFlags::DETACH);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefers_the_machine_over_the_medium() {
+        let directory = tempfile::tempdir().unwrap();
+        let system = System::new(directory.path(), Mode::Apply);
+        assert_eq!(find(&system, None).unwrap(), None);
+        system.ensure_file(&format!("{ESP_MOUNT}/{ESP_FILE}"), b"esp", 0o600).unwrap();
+        assert_eq!(find(&system, None).unwrap().unwrap().text, b"esp");
+        system.ensure_file(FW_CFG, b"fw_cfg", 0o400).unwrap();
+        assert_eq!(find(&system, None).unwrap().unwrap().text, b"fw_cfg");
+    }
+
+    #[test]
+    fn says_when_the_boot_report_is_damaged() {
+        let directory = tempfile::tempdir().unwrap();
+        let system = System::new(directory.path(), Mode::Apply);
+        system.ensure_file(boot::PATH, b"{", 0o644).unwrap();
+        let fault = boot_report(&system).unwrap_err();
+        assert_eq!(fault.to_string(), "boot report `/run/imgbuild/boot.json` is unusable");
+    }
+}

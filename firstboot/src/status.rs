@@ -1,0 +1,93 @@
+//! What `firstboot status` shows: the phase, since when, why, and what to do.
+
+use serde::{Deserialize, Serialize};
+
+use crate::apply::StepState;
+use crate::record::Role;
+
+/// Where the status lies; on a tmpfs, so it speaks of this boot only.
+pub const PATH: &str = "/run/imgbuild/status.json";
+
+/// The status, format 1.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Format; 1.
+    pub version: u32,
+    /// Where the node stands.
+    pub phase: Phase,
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// Why it is in this phase, in words.
+    pub reason: String,
+    /// What a person can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Node key fingerprint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Root hash of the running image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_hash: Option<String>,
+    /// The node that the record names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeStatus>,
+    /// The plan with what became of each step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepStatus>,
+}
+
+/// Where a node stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// No record was found.
+    Unclaimed,
+    /// A dry run: what would be done is listed, nothing was.
+    Planned,
+    /// The record's settings are in force.
+    Configured,
+    /// A step stopped; `reason` says which and why.
+    Stopped,
+}
+
+/// Who the node is.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// Node name.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// Cluster name.
+    pub cluster: String,
+    /// Which source the record came from.
+    pub record: String,
+}
+
+/// One step of the plan.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepStatus {
+    /// Stable name.
+    pub name: String,
+    /// What it does.
+    pub summary: String,
+    /// What became of it.
+    pub state: StepState,
+    /// Files with content that the step writes or will write.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileStatus>,
+}
+
+/// A file of a step.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileStatus {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits, octal.
+    pub mode: String,
+    /// Content.
+    pub text: String,
+}
