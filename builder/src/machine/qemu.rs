@@ -1,0 +1,197 @@
+//! One QEMU machine: its settings, its life, its end.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use thiserror::Error;
+
+use super::{Accelerator, Console, ConsoleError, Firmware, FirmwareError};
+use crate::process::{ProcessError, Program, Running, find};
+use crate::units::Arch;
+
+/// How often a console is looked at.
+const POLL: Duration = Duration::from_millis(100);
+
+/// What a machine is made of.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name in QEMU's process list and messages.
+    pub name: String,
+    /// Architecture of its processor.
+    pub arch: Arch,
+    /// Its disk: a raw file that the machine writes to.
+    pub disk: PathBuf,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Number of processors.
+    pub processors: u32,
+    /// Node record given by `fw_cfg`.
+    pub record: Option<PathBuf>,
+    /// Port on the host's loopback that reaches the machine's SSH port.
+    pub ssh_port: Option<u16>,
+    /// Further QEMU arguments.
+    pub extra: Vec<String>,
+}
+
+/// Why a machine could not be started or watched.
+#[derive(Debug, Error)]
+pub enum MachineError {
+    /// QEMU is not installed.
+    #[error("`{program}` is not installed")]
+    NoQemu {
+        /// The program looked for on PATH.
+        program: &'static str,
+        /// Debian package that brings it.
+        package: &'static str,
+    },
+    /// UEFI firmware is not installed.
+    #[error(transparent)]
+    Firmware(#[from] FirmwareError),
+    /// QEMU did not start or ended badly.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The console did not show what was waited for.
+    #[error(transparent)]
+    Console(#[from] ConsoleError),
+    /// The machine's own files could not be written.
+    #[error("preparing machine `{name}`")]
+    Prepare {
+        /// The machine.
+        name: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A running machine; dropping it switches it off.
+#[derive(Debug)]
+pub struct Machine {
+    qemu: Running,
+    console: Console,
+    accelerator: Accelerator,
+    // Removed last, when QEMU is gone.
+    _folder: TempDir,
+}
+
+impl Machine {
+    /// Switches a machine on.
+    pub fn start(settings: &Settings) -> Result<Self, MachineError> {
+        let (program, package) = match settings.arch {
+            Arch::Amd64 => ("qemu-system-x86_64", "qemu-system-x86"),
+            Arch::Arm64 => ("qemu-system-aarch64", "qemu-system-arm"),
+        };
+        let qemu = find(program).ok_or(MachineError::NoQemu { program, package })?;
+        let firmware = Firmware::find(settings.arch)?;
+        let accelerator = match settings.arch {
+            Arch::Amd64 => Accelerator::probe(qemu.as_os_str()),
+            Arch::Arm64 => Accelerator::Emulation,
+        };
+        let refused = |source| MachineError::Prepare { name: settings.name.clone(), source };
+        let folder = TempDir::with_prefix("imgbuild-machine-").map_err(refused)?;
+        let variables = folder.path().join("variables.fd");
+        fs::copy(&firmware.variables, &variables).map_err(refused)?;
+        let console = folder.path().join("console");
+        let mut command = arguments(qemu.as_os_str(), settings, accelerator)
+            .argument("-drive")
+            .argument(format!("if=pflash,format=raw,readonly=on,file={}", firmware.code.display()))
+            .argument("-drive")
+            .argument(format!("if=pflash,format=raw,file={}", variables.display()))
+            .argument("-serial")
+            .argument(format!("file:{}", console.display()));
+        if let Some(record) = &settings.record {
+            let item = format!("name=opt/org.imgbuild/record,file={}", record.display());
+            command = command.argument("-fw_cfg").argument(item);
+        }
+        let qemu = command.arguments(&settings.extra).start()?;
+        Ok(Self { qemu, console: Console::follow(console), accelerator, _folder: folder })
+    }
+
+    /// How its instructions are carried out.
+    pub fn accelerator(&self) -> Accelerator {
+        self.accelerator
+    }
+
+    /// Its serial console so far.
+    pub fn console(&self) -> &Console {
+        &self.console
+    }
+
+    /// Takes in new console text and hands it to `show`; `false` once the machine has ended.
+    pub fn watch(&mut self, mut show: impl FnMut(&str)) -> Result<bool, MachineError> {
+        let ended = self.qemu.try_wait()?;
+        show(self.console.poll()?);
+        match ended {
+            Some(status) if status.success() => Ok(false),
+            Some(status) => Err(self.qemu.ended_badly(status).into()),
+            None => Ok(true),
+        }
+    }
+
+    /// Waits until `wanted` stands anywhere on the console.
+    pub fn wait_for(&mut self, wanted: &str, deadline: Duration) -> Result<(), MachineError> {
+        let started = Instant::now();
+        loop {
+            let is_on = self.watch(|_| {})?;
+            if self.console.text().contains(wanted) {
+                return Ok(());
+            }
+            let (wanted, last) = (wanted.to_owned(), self.console.last_lines());
+            if !is_on {
+                return Err(ConsoleError::Ended { wanted, last }.into());
+            }
+            if started.elapsed() > deadline {
+                return Err(ConsoleError::Deadline { wanted, deadline, last }.into());
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Waits until the machine has switched itself off.
+    pub fn wait_for_end(&mut self, deadline: Duration) -> Result<(), MachineError> {
+        let started = Instant::now();
+        while self.watch(|_| {})? {
+            if started.elapsed() > deadline {
+                let (wanted, last) = ("the machine's end".to_owned(), self.console.last_lines());
+                return Err(ConsoleError::Deadline { wanted, deadline, last }.into());
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// Cuts the power.
+    pub fn cut_power(mut self) {
+        self.qemu.kill();
+    }
+}
+
+/// What every machine has: virtio disk, network and random numbers, one serial port.
+fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Program {
+    let (machine, processor) = match (settings.arch, accelerator) {
+        (Arch::Amd64, Accelerator::Kvm) => ("q35", "host"),
+        (Arch::Amd64, Accelerator::Emulation) => ("q35", "max"),
+        (Arch::Arm64, _) => ("virt", "cortex-a72"),
+    };
+    let accelerator = match accelerator {
+        Accelerator::Kvm => "kvm",
+        // One thread per virtual processor; the default keeps all on one.
+        Accelerator::Emulation => "tcg,thread=multi",
+    };
+    let forward =
+        settings.ssh_port.map_or_else(String::new, |port| format!(",hostfwd=tcp:127.0.0.1:{port}-:22"));
+    Program::new("running a machine", qemu)
+        .arguments(["-name", &settings.name, "-machine", machine, "-cpu", processor, "-accel", accelerator])
+        .arguments(["-m", &settings.memory.to_string(), "-smp", &settings.processors.to_string()])
+        .arguments(["-nodefaults", "-display", "none", "-no-reboot"])
+        .arguments(["-device", "virtio-rng-pci", "-device", "virtio-net-pci,netdev=net0"])
+        .argument("-netdev")
+        .argument(format!("user,id=net0{forward}"))
+        .argument("-drive")
+        // The host's page cache outlives a killed QEMU, so a power cut loses nothing that was written.
+        .argument(format!("id=disk0,if=none,format=raw,cache=unsafe,file={}", settings.disk.display()))
+        .arguments(["-device", "virtio-blk-pci,drive=disk0"])
+}
