@@ -1,0 +1,67 @@
+# `make` alone greets. Recipes are short: the work is in Rust and in tests/setup/.
+SHELL := /bin/bash
+TRIPLE ?= $(shell uname -m)-unknown-linux-gnu
+PREFIX ?= /usr/local
+RELEASE := target/$(TRIPLE)/release
+CARGO_HOME ?= $(HOME)/.cargo
+export PATH := $(CARGO_HOME)/bin:$(PATH)
+export PROGRAMS := $(RELEASE)
+export TRIPLE
+# Paths of this checkout stay out of the programs: the same sources give the same bytes in any folder.
+REMAP := --remap-path-prefix=$(CURDIR)=/imgbuild --remap-path-prefix=$(CARGO_HOME)=/cargo
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS := $(REMAP)
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS := $(REMAP)
+CARGO_BUILD := cargo build --release --locked --target $(TRIPLE)
+
+.PHONY: help build demo test soak bench fuzz check install clean
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: imgbuild: immutable node images that become a Kubernetes cluster by being booted
+#:
+#:   make demo     build the demo cluster's image, boot it in QEMU, show firstboot's plan
+#:   make test     all tests that fit into 40 minutes
+#:   make soak     the long ones      [SUITE= N= SEED=]
+#:   make bench    speed and size as ratios against peers
+#:   make check    what CI lints
+#:   make fuzz     parsers under cargo-fuzz  [SECONDS_EACH=60]
+#:   make install  program, node programs, man pages, completions  [PREFIX=/usr/local]
+#:   make clean    what these made
+build:
+	@tests/setup/install.sh build
+	$(CARGO_BUILD)
+
+demo:
+	@tests/setup/demo.sh
+
+test:
+	@tests/setup/install.sh test
+	@tests/setup/suites.sh
+
+soak:
+	@tests/setup/install.sh test
+	$(CARGO_BUILD)
+	cargo test --release --locked --target $(TRIPLE) -p imgbuild-tests --test soak -- --nocapture --test-threads=1 $(SUITE)
+
+bench:
+	@tests/setup/install.sh bench
+	$(CARGO_BUILD)
+	cargo test --release --locked --target $(TRIPLE) -p imgbuild-tests --test bench -- --nocapture --test-threads=1 $(SUITE)
+
+check:
+	@tests/setup/install.sh check
+	cargo fmt --all --check
+	cargo clippy --release --locked --target $(TRIPLE) --workspace --all-targets -- -D warnings
+	cargo deny --all-features check
+	shellcheck .ci/run tests/setup/*.sh
+
+fuzz:
+	@tests/setup/install.sh fuzz
+	@tests/setup/fuzz.sh
+
+install: build
+	$(RELEASE)/imgbuild install --prefix $(DESTDIR)$(PREFIX) --programs $(RELEASE)
+
+clean:
+	cargo clean
+	rm -rf demo-cluster

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Compiles once, then runs the suites of `make test` and prints what each took.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+names=(); times=()
+suite() {
+  local name=$1 started=$SECONDS
+  shift
+  printf '\n== %s\n' "$name"
+  "$@"
+  names+=("$name"); times+=($((SECONDS - started)))
+}
+cargo=(cargo test --release --locked --target "$TRIPLE")
+suite "compile" "${cargo[@]}" --workspace --no-run
+suite "programs for the tests" cargo build --release --locked --target "$TRIPLE"
+suite "units" "${cargo[@]}" --workspace --lib --bins
+suite "programs" "${cargo[@]}" -p imgbuild -p firstboot --tests
+suite "machines" "${cargo[@]}" -p imgbuild-tests --test core -- --nocapture --test-threads=1
+printf '\n== suites\n'
+for index in "${!names[@]}"; do printf '%6d s  %s\n' "${times[$index]}" "${names[$index]}"; done
