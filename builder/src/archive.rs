@@ -1,3 +1,13 @@
 //! The Debian archive: signatures, indices, solver, lock, download cache.
 
+pub mod cache;
+pub mod date;
+pub mod deb822;
+pub mod download;
+pub mod index;
+pub mod keyring;
 pub mod lock;
+pub mod mirror;
+pub mod release;
+pub mod signature;
+pub mod suite;

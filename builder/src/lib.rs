@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod cluster;
 pub mod command;
 pub mod diagnostic;
+pub mod environment;
 pub mod format;
 pub mod image;
 pub mod machine;

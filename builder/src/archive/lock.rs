@@ -1,9 +1,12 @@
 //! The lock: every package by path, version, size and sha256, and every user and group number.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
+use super::cache;
 use crate::units::{Arch, Bytes, Sha256, Timestamp};
 
 /// Contents of `imgbuild.lock`.
@@ -78,4 +81,88 @@ pub struct LockedPackage {
     pub size: Bytes,
     /// Digest of the .deb.
     pub sha256: Sha256,
+}
+
+/// The format that is written and the only one that is read.
+pub const FORMAT: u32 = 1;
+
+const HEADER: &str = "\
+# Written by `imgbuild lock`; do not edit, but keep it in Git: the same lock gives the same images.
+# Newer versions of packages: imgbuild lock --update
+
+";
+
+/// What is wrong with a lock file.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// The file cannot be read.
+    #[error("reading lock `{path}`")]
+    Read {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not a lock.
+    #[error("lock is malformed")]
+    Malformed(#[source] Box<toml::de::Error>),
+    /// Of a newer or older program.
+    #[error(
+        "lock has format {found}, this program reads format {FORMAT}: run `imgbuild lock` to write it anew"
+    )]
+    Format {
+        /// Its format.
+        found: u32,
+    },
+    /// The file cannot be written.
+    #[error("writing lock `{path}`")]
+    Write {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Lock {
+    /// Reads the lock at `path`.
+    pub fn load(path: &Path) -> Result<Self, LockError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| LockError::Read { path: path.display().to_string(), source })?;
+        Self::parse(&text)
+    }
+
+    /// Reads the text of a lock.
+    pub fn parse(text: &str) -> Result<Self, LockError> {
+        /// The part that every format has.
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let malformed = |error| LockError::Malformed(Box::new(error));
+        let Versioned { version } = toml::from_str(text).map_err(malformed)?;
+        if version != FORMAT {
+            return Err(LockError::Format { found: version });
+        }
+        toml::from_str(text).map_err(malformed)
+    }
+
+    /// Renders it, in an order that depends on nothing but its content.
+    pub fn to_text(&self) -> String {
+        let mut sorted = self.clone();
+        sorted.suites.sort_by(|a, b| a.name.cmp(&b.name));
+        sorted.selections.sort_by(|a, b| (&a.profile, a.arch).cmp(&(&b.profile, b.arch)));
+        for selection in &mut sorted.selections {
+            selection.packages.sort();
+            selection.boot_packages.sort();
+        }
+        let body = toml::to_string(&sorted).expect("a lock has string keys and plain values only");
+        format!("{HEADER}{body}")
+    }
+
+    /// Puts it in the place of the file at `path`, at once.
+    pub fn save(&self, path: &Path) -> Result<(), LockError> {
+        cache::replace(path, self.to_text().as_bytes())
+            .map_err(|source| LockError::Write { path: path.display().to_string(), source })
+    }
 }

@@ -1,0 +1,261 @@
+//! Downloads into the cache: in parallel, resumed where they stopped, every byte hashed.
+//!
+//! What is known by size and digest may come from any of several URLs. The only files fetched without
+//! a digest are InRelease files, which carry a signature instead.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use reqwest::{Client, Url};
+
+pub use self::error::DownloadError;
+use self::transfer::Fault;
+use super::cache::{Cache, Finished, Partial, Slot};
+use crate::printer::{Printer, Task};
+use crate::units::{Bytes, Sha256};
+
+mod error;
+mod transfer;
+
+/// Larger files are refused before the first byte; the largest real ones are container images of 1 GiB.
+pub const SIZE_LIMIT: Bytes = Bytes(8 << 30);
+
+/// Mirrors serve many small files: more connections gain nothing, fewer leave the line idle.
+const PARALLEL: usize = 8;
+
+/// A server that is silent for so long is given up.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// How failed transfers are repeated. Progress of [`Retries::PROGRESS`] starts the count anew.
+#[derive(Clone, Copy, Debug)]
+pub struct Retries {
+    /// Tries in all.
+    pub tries: u32,
+    /// Pause before the second try; doubles each time.
+    pub first_pause: Duration,
+    /// No pause is longer.
+    pub longest_pause: Duration,
+}
+
+impl Retries {
+    /// A lost connection after at least so much does not count as a try.
+    const PROGRESS: Bytes = Bytes(64 << 10);
+
+    fn pause(&self, tried: u32) -> Duration {
+        let doubled = self.first_pause.saturating_mul(1 << tried.saturating_sub(1).min(16));
+        doubled.min(self.longest_pause)
+    }
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self { tries: 5, first_pause: Duration::from_millis(500), longest_pause: Duration::from_secs(8) }
+    }
+}
+
+/// A file that is wanted in the cache.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Wanted {
+    /// What people call it.
+    pub name: String,
+    /// Where it may be, first choice first; the next is asked where one has no such file.
+    pub urls: Vec<Url>,
+    /// Its size.
+    pub size: Bytes,
+    /// Its digest.
+    pub sha256: Sha256,
+}
+
+/// Fetches files into a cache, or finds them there.
+#[derive(Debug)]
+pub struct Downloader<'a> {
+    cache: &'a Cache,
+    /// None when offline.
+    client: Option<Client>,
+    printer: &'a Printer,
+    retries: Retries,
+}
+
+impl<'a> Downloader<'a> {
+    /// Downloads what the cache lacks.
+    pub fn online(cache: &'a Cache, printer: &'a Printer) -> Result<Self, DownloadError> {
+        Ok(Self { cache, client: Some(client()?), printer, retries: Retries::default() })
+    }
+
+    /// Uses the cache only.
+    pub fn offline(cache: &'a Cache, printer: &'a Printer) -> Self {
+        Self { cache, client: None, printer, retries: Retries::default() }
+    }
+
+    /// Repeats failed transfers in another way.
+    #[must_use]
+    pub fn with_retries(self, retries: Retries) -> Self {
+        Self { retries, ..self }
+    }
+
+    /// Whether nothing is downloaded.
+    pub fn is_offline(&self) -> bool {
+        self.client.is_none()
+    }
+
+    /// The cache it fills.
+    pub fn cache(&self) -> &'a Cache {
+        self.cache
+    }
+
+    /// Returns the path of each wanted file in the cache, in the same order; `task` names the step.
+    ///
+    /// The first fault ends it; what was downloaded until then is kept.
+    pub async fn fetch(&self, task: &str, wanted: &[Wanted]) -> Result<Vec<PathBuf>, DownloadError> {
+        if let Some(absurd) = wanted.iter().find(|file| file.size > SIZE_LIMIT) {
+            let (name, size) = (absurd.name.clone(), absurd.size);
+            return Err(DownloadError::Absurd { name, size, limit: SIZE_LIMIT });
+        }
+        let distinct: BTreeMap<Sha256, &Wanted> = wanted.iter().map(|file| (file.sha256, file)).collect();
+        let (mut paths, missing) = self.look_up(distinct.into_values().collect()).await?;
+        if !missing.is_empty() {
+            let Some(client) = &self.client else {
+                let missing = missing.into_iter().map(|file| file.name.clone()).collect();
+                return Err(DownloadError::Offline { missing });
+            };
+            let total = missing.iter().map(|file| file.size.0).sum();
+            let task = self.printer.task(task, Some(total));
+            let count = missing.len();
+            let fetched = stream::iter(missing)
+                .map(|file| self.fetch_one(client, file, &task))
+                .buffer_unordered(PARALLEL)
+                .try_collect::<Vec<_>>()
+                .await?;
+            paths.extend(fetched);
+            task.finish(&format!("{count} files, {}", Bytes(total)));
+        }
+        Ok(wanted.iter().filter_map(|file| paths.get(&file.sha256).cloned()).collect())
+    }
+
+    /// Splits into what the cache has, intact, and what it lacks.
+    async fn look_up<'w>(
+        &self,
+        wanted: Vec<&'w Wanted>,
+    ) -> Result<(BTreeMap<Sha256, PathBuf>, Vec<&'w Wanted>), DownloadError> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let found = stream::iter(wanted)
+            .map(|file| async move {
+                let (cache, size, sha256) = (self.cache.clone(), file.size, file.sha256);
+                let found = tokio::task::spawn_blocking(move || cache.find(size, sha256)).await;
+                Ok::<_, DownloadError>((file, found.map_err(DownloadError::Interrupted)??))
+            })
+            .buffered(threads)
+            .try_collect::<Vec<_>>()
+            .await?;
+        let mut paths = BTreeMap::new();
+        let mut missing = Vec::new();
+        for (file, path) in found {
+            match path {
+                Some(path) => drop(paths.insert(file.sha256, path)),
+                None => missing.push(file),
+            }
+        }
+        Ok((paths, missing))
+    }
+
+    async fn fetch_one(
+        &self,
+        client: &Client,
+        file: &Wanted,
+        task: &Task,
+    ) -> Result<(Sha256, PathBuf), DownloadError> {
+        let mut partial = match self.cache.take(file.size, file.sha256).await? {
+            Slot::Present(path) => return Ok((file.sha256, path)),
+            Slot::Partial(partial) => partial,
+        };
+        let mut was_resumed = partial.length() > Bytes(0);
+        loop {
+            let url = self.fill(client, file, &mut partial, task).await?;
+            match partial.finish(file.sha256).await? {
+                Finished::Kept(path) => return Ok((file.sha256, path)),
+                // The old beginning may be what is wrong, after a power cut for example.
+                Finished::Dropped { .. } if was_resumed => was_resumed = false,
+                Finished::Dropped { found } => {
+                    return Err(DownloadError::Digest { url, expected: file.sha256, found });
+                }
+            }
+            partial = match self.cache.take(file.size, file.sha256).await? {
+                Slot::Present(path) => return Ok((file.sha256, path)),
+                Slot::Partial(partial) => partial,
+            };
+        }
+    }
+
+    /// Completes the partial from the first URL that has the file; returns that URL.
+    async fn fill(
+        &self,
+        client: &Client,
+        file: &Wanted,
+        partial: &mut Partial,
+        task: &Task,
+    ) -> Result<String, DownloadError> {
+        for url in &file.urls {
+            let mut tried = 1;
+            loop {
+                let before = partial.length();
+                let fault = match transfer::resume(client, url, file.size, partial, task).await {
+                    Ok(()) => return Ok(url.to_string()),
+                    Err(fault) => fault,
+                };
+                if partial.length().0.saturating_sub(before.0) >= Retries::PROGRESS.0 {
+                    tried = 1;
+                }
+                match fault {
+                    Fault::Absent => break,
+                    Fault::Fatal(error) => return Err(*error),
+                    Fault::Passing(error) if tried >= self.retries.tries => return Err(*error),
+                    Fault::Passing(_) => tokio::time::sleep(self.retries.pause(tried)).await,
+                }
+                tried += 1;
+            }
+        }
+        let urls = file.urls.iter().map(Url::to_string).collect();
+        Err(DownloadError::Absent { name: file.name.clone(), urls })
+    }
+
+    /// Fetches a file of at most `limit` into memory, without any check of its content.
+    pub async fn fetch_unchecked(&self, url: &Url, limit: Bytes) -> Result<Vec<u8>, DownloadError> {
+        let Some(client) = &self.client else {
+            return Err(DownloadError::Offline { missing: vec![url.to_string()] });
+        };
+        let mut tried = 1;
+        loop {
+            match transfer::to_memory(client, url, limit).await {
+                Ok(data) => return Ok(data),
+                Err(Fault::Absent) => {
+                    return Err(DownloadError::Absent {
+                        name: url.path().to_owned(),
+                        urls: vec![url.to_string()],
+                    });
+                }
+                Err(Fault::Fatal(error)) => return Err(*error),
+                Err(Fault::Passing(error)) if tried >= self.retries.tries => return Err(*error),
+                Err(Fault::Passing(_)) => tokio::time::sleep(self.retries.pause(tried)).await,
+            }
+            tried += 1;
+        }
+    }
+}
+
+/// Makes the HTTP client. Proxies are taken from `http_proxy`, `https_proxy` and `no_proxy`.
+pub fn client() -> Result<Client, DownloadError> {
+    // An error means that it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = || {
+        Client::builder()
+            .user_agent(concat!("imgbuild/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(15))
+            .read_timeout(SILENCE)
+    };
+    // A host without any CA certificate (a small container) can still use http mirrors: with no roots
+    // at all, only https connections fail, and say so.
+    let without_roots = |_| builder().tls_certs_only(std::iter::empty()).build();
+    builder().build().or_else(without_roots).map_err(|source| DownloadError::Client { source })
+}

@@ -1,0 +1,10 @@
+//! Environment variables that are read, each with its meaning; nothing else reads the environment.
+
+/// URL of a Debian mirror, ending in `/debian`; `--mirror` goes before it, the cluster file after it.
+pub const MIRROR: &str = "IMGBUILD_MIRROR";
+
+/// Folder of users' caches (XDG Base Directory Specification); the cache is its folder `imgbuild`.
+pub const CACHE_HOME: &str = "XDG_CACHE_HOME";
+
+/// The user's home; without `XDG_CACHE_HOME` the cache is `.cache/imgbuild` below it.
+pub const HOME: &str = "HOME";
