@@ -8,6 +8,12 @@ pub mod index;
 pub mod keyring;
 pub mod lock;
 pub mod mirror;
+pub mod relation;
 pub mod release;
 pub mod signature;
+pub mod solver;
 pub mod suite;
+pub mod version;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+//! The packages to choose from, indexed by name and by what they provide.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use super::Request;
+use super::error::{SolveError, UniverseError, nearest};
+use crate::archive::index::Package;
+use crate::archive::relation::{
+    Qualifier, Relation, RelationError, parse_groups, parse_list, parse_provides,
+};
+use crate::archive::version::Version;
+
+/// Packages of one architecture and `all`, with the newest version of each name as its candidate.
+///
+/// Providers of one name are ordered as apt orders them: the package of that very name, then Essential
+/// ones, then by Priority, then the one whose name the indices mention last for the first time (apt gives
+/// names their numbers as it reads, and prefers the higher number). The last rule is why the order of the
+/// packages matters, and why Recommends, Suggests, Replaces and Enhances are read although never followed.
+#[derive(Debug)]
+pub struct Universe<'a> {
+    architecture: &'a str,
+    /// Sorted by name.
+    candidates: Vec<Candidate<'a>>,
+    names: HashMap<&'a str, Name<'a>>,
+}
+
+/// A candidate's place in [`Universe::candidates`]; ordered as the names are.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(super) struct Id(usize);
+
+/// The newest version of a package.
+#[derive(Debug)]
+pub(super) struct Candidate<'a> {
+    pub(super) package: &'a Package,
+    pub(super) version: Version<'a>,
+    /// Pre-Depends, then Depends: apt's order.
+    pub(super) dependencies: Vec<Dependency<'a>>,
+    /// Conflicts, then Breaks.
+    pub(super) refusals: Vec<Refusal<'a>>,
+    priority: u8,
+    rank: usize,
+}
+
+/// Alternatives of which one must be chosen.
+#[derive(Debug)]
+pub(super) struct Dependency<'a> {
+    pub(super) verb: &'static str,
+    pub(super) alternatives: Vec<Relation<'a>>,
+}
+
+/// A relation that nothing chosen may satisfy.
+#[derive(Debug)]
+pub(super) struct Refusal<'a> {
+    pub(super) verb: &'static str,
+    pub(super) relation: Relation<'a>,
+}
+
+#[derive(Debug, Default)]
+struct Name<'a> {
+    candidate: Option<Id>,
+    providers: Vec<(Id, Option<Version<'a>>)>,
+}
+
+impl<'a> Universe<'a> {
+    /// Indexes packages, in the order in which apt would read them: suite after suite, as each index has them.
+    pub fn new(packages: &'a [Package]) -> Result<Self, UniverseError> {
+        let architecture = find_architecture(packages)?;
+        let ranks = rank_names(packages)?;
+        let candidates = newest_versions(packages)?
+            .into_iter()
+            .map(|(package, version)| Candidate::new(package, version, architecture, &ranks))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut names = HashMap::<&str, Name<'_>>::with_capacity(ranks.len());
+        for (index, candidate) in candidates.iter().enumerate() {
+            let id = Id(index);
+            let package = candidate.package;
+            names.entry(&package.name).or_default().candidate = Some(id);
+            for provided in
+                parse_provides(&package.provides).map_err(|error| wrong_relation(package, error))?
+            {
+                let version = provided.constraint.map(|constraint| constraint.version);
+                names.entry(provided.name).or_default().providers.push((id, version));
+            }
+        }
+        Ok(Self { architecture, candidates, names })
+    }
+
+    pub(super) fn candidate(&self, id: Id) -> &Candidate<'a> {
+        &self.candidates[id.0]
+    }
+
+    /// The candidate of a name, satisfying or not.
+    pub(super) fn named(&self, name: &str) -> Option<Id> {
+        self.names.get(name)?.candidate
+    }
+
+    /// Names of the packages that provide a name, sorted.
+    pub(super) fn providers(&self, name: &str) -> Vec<String> {
+        let providers = self.names.get(name).map(|name| name.providers.as_slice()).unwrap_or_default();
+        let mut names: Vec<_> =
+            providers.iter().map(|(id, _)| self.candidate(*id).package.name.clone()).collect();
+        names.dedup();
+        names
+    }
+
+    /// Candidates that satisfy a relation, in apt's order of preference.
+    pub(super) fn targets(&self, relation: &Relation<'_>) -> Vec<Id> {
+        let Some(name) = self.names.get(relation.name) else {
+            return Vec::new();
+        };
+        if matches!(relation.qualifier, Qualifier::Named(architecture) if architecture != self.architecture) {
+            return Vec::new();
+        }
+        let is_any = relation.qualifier == Qualifier::Any;
+        let admits = |version: Option<&Version<'_>>| match (&relation.constraint, version) {
+            (None, _) => true,
+            (Some(constraint), Some(version)) => constraint.admits(version),
+            (Some(_), None) => false,
+        };
+        let real = name.candidate.filter(|id| admits(Some(&self.candidate(*id).version)));
+        let provided =
+            name.providers.iter().filter(|(_, version)| admits(version.as_ref())).map(|(id, _)| *id);
+        let mut targets: Vec<_> = real
+            .into_iter()
+            .chain(provided)
+            .filter(|id| !is_any || self.candidate(*id).package.multi_arch == "allowed")
+            .collect();
+        targets.sort_by_cached_key(|id| {
+            let candidate = self.candidate(*id);
+            // To apt, `name:any` is a virtual package of its own, which no real package has as its name.
+            let is_namesake = !is_any && candidate.package.name == relation.name;
+            (!is_namesake, !candidate.package.essential, candidate.priority, Reverse(candidate.rank))
+        });
+        targets.dedup();
+        targets
+    }
+
+    /// The candidate of a requested name.
+    pub(super) fn requested(&self, name: &str, request: &Request<'_>) -> Result<Id, SolveError> {
+        let origin = || request.origin.to_owned();
+        if request.exclude.iter().any(|excluded| excluded == name) {
+            return Err(SolveError::Excluded { origin: origin(), name: name.to_owned() });
+        }
+        if let Some(id) = self.named(name) {
+            return Ok(id);
+        }
+        let providers = self.providers(name);
+        if providers.is_empty() {
+            let known = self.candidates.iter().map(|candidate| candidate.package.name.as_str());
+            let nearest = nearest(name, known);
+            Err(SolveError::Unknown { origin: origin(), name: name.to_owned(), nearest })
+        } else {
+            Err(SolveError::Virtual { origin: origin(), name: name.to_owned(), providers })
+        }
+    }
+}
+
+impl<'a> Candidate<'a> {
+    fn new(
+        package: &'a Package,
+        version: Version<'a>,
+        architecture: &str,
+        ranks: &HashMap<&str, usize>,
+    ) -> Result<Self, UniverseError> {
+        let wrong = |error| wrong_relation(package, error);
+        let holds = |relation: &Relation<'_>| relation.holds_on(architecture);
+        let mut dependencies = Vec::new();
+        for (field, verb, value) in [
+            ("Pre-Depends", "pre-depends on", &package.pre_depends),
+            ("Depends", "depends on", &package.depends),
+        ] {
+            for mut alternatives in parse_groups(field, value).map_err(wrong)? {
+                alternatives.retain(holds);
+                if !alternatives.is_empty() {
+                    dependencies.push(Dependency { verb, alternatives });
+                }
+            }
+        }
+        let mut refusals = Vec::new();
+        for (field, verb, value) in
+            [("Conflicts", "conflicts with", &package.conflicts), ("Breaks", "breaks", &package.breaks)]
+        {
+            let relations = parse_list(field, value).map_err(wrong)?.into_iter().filter(holds);
+            refusals.extend(relations.map(|relation| Refusal { verb, relation }));
+        }
+        let priority = match package.priority.as_str() {
+            "" => 0,
+            "required" => 1,
+            "important" => 2,
+            "standard" => 3,
+            "optional" => 4,
+            _ => 5,
+        };
+        let rank = ranks.get(package.name.as_str()).copied().unwrap_or_default();
+        Ok(Self { package, version, dependencies, refusals, priority, rank })
+    }
+}
+
+fn wrong_relation(package: &Package, source: RelationError) -> UniverseError {
+    UniverseError::Relation { package: package.name.clone(), version: package.version.clone(), source }
+}
+
+/// The one architecture besides `all`; empty if there is none.
+fn find_architecture(packages: &[Package]) -> Result<&str, UniverseError> {
+    let mut specific = packages.iter().filter(|package| package.arch != "all");
+    let Some(first) = specific.next() else {
+        return Ok("");
+    };
+    match specific.find(|package| package.arch != first.arch) {
+        None => Ok(&first.arch),
+        Some(other) => Err(UniverseError::Architecture {
+            package: other.name.clone(),
+            expected: first.arch.clone(),
+            found: other.arch.clone(),
+        }),
+    }
+}
+
+/// The newest version of each name, sorted by name; of equal ones the first.
+fn newest_versions(packages: &[Package]) -> Result<Vec<(&Package, Version<'_>)>, UniverseError> {
+    let mut newest = HashMap::<&str, (&Package, Version<'_>)>::with_capacity(packages.len());
+    for package in packages {
+        let version = Version::parse(&package.version)
+            .map_err(|source| UniverseError::Version { package: package.name.clone(), source })?;
+        newest
+            .entry(&package.name)
+            .and_modify(|known| {
+                if version > known.1 {
+                    *known = (package, version);
+                }
+            })
+            .or_insert((package, version));
+    }
+    let mut newest: Vec<_> = newest.into_values().collect();
+    newest.sort_unstable_by_key(|(package, _)| package.name.as_str());
+    Ok(newest)
+}
+
+/// Numbers names by their first mention: a package's own name, then its relation fields in apt's order.
+fn rank_names(packages: &[Package]) -> Result<HashMap<&str, usize>, UniverseError> {
+    let mut ranks = HashMap::with_capacity(packages.len().saturating_mul(2));
+    let mut mention = |name| {
+        let next = ranks.len();
+        ranks.entry(name).or_insert(next);
+    };
+    for package in packages {
+        mention(package.name.as_str());
+        for (field, value) in [
+            ("Pre-Depends", &package.pre_depends),
+            ("Depends", &package.depends),
+            ("Conflicts", &package.conflicts),
+            ("Breaks", &package.breaks),
+            ("Recommends", &package.recommends),
+            ("Suggests", &package.suggests),
+            ("Replaces", &package.replaces),
+            ("Enhances", &package.enhances),
+            ("Provides", &package.provides),
+        ] {
+            let groups = parse_groups(field, value).map_err(|error| wrong_relation(package, error))?;
+            // Names with a qualifier are names of their own to apt.
+            let plain = groups.iter().flatten().filter(|relation| relation.qualifier == Qualifier::None);
+            plain.for_each(|relation| mention(relation.name));
+        }
+    }
+    Ok(ranks)
+}
