@@ -1,1 +1,11 @@
 //! The root file system as a tree: unpacking packages, declared setup, exclusions.
+
+pub mod ar;
+pub mod compose;
+pub mod deb;
+//pub mod dpkg;
+//pub mod elf;
+pub mod exclusion;
+//pub mod ldcache;
+//pub mod resolve;
+pub mod unpack;

@@ -1,0 +1,124 @@
+//! From .deb files to a tree: reads all packages in parallel and merges them.
+//!
+//! Declared setup comes afterwards; it is told here what the packages' scripts are.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
+use thiserror::Error;
+
+use super::deb::{Control, Deb, DebError, Fault, ScriptKind};
+use super::exclusion::Exclusions;
+use super::unpack::{UnpackError, unpack};
+use crate::printer::Task;
+use crate::tree::Tree;
+
+/// A .deb in the cache and what it must hold.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PackageFile {
+    /// Package name.
+    pub name: String,
+    /// Debian version.
+    pub version: String,
+    /// `all` or the architecture.
+    pub arch: String,
+    /// Where the file lies.
+    pub path: PathBuf,
+}
+
+/// What is left of a package beside its files.
+#[derive(Clone, Debug)]
+pub struct DebInfo {
+    /// Name, version, architecture and the whole stanza.
+    pub control: Control,
+    /// Maintainer scripts and triggers, unmodified.
+    pub scripts: BTreeMap<ScriptKind, Vec<u8>>,
+    /// Configuration files, below the root, in the package's order.
+    pub conffiles: Vec<String>,
+    /// The package's `md5sums`, empty where it has none.
+    pub md5sums: String,
+    /// Files and links that it brought, without the excluded ones, sorted.
+    pub files: Vec<String>,
+}
+
+impl DebInfo {
+    /// The package's `triggers` file as text, empty where it has none.
+    pub fn triggers(&self) -> String {
+        let triggers = self.scripts.get(&ScriptKind::Triggers);
+        triggers.map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
+    }
+}
+
+/// All packages, unpacked in memory.
+#[derive(Clone, Debug)]
+pub struct Unpacked {
+    /// Their files.
+    pub tree: Tree,
+    /// The packages, sorted by name.
+    pub debs: Vec<DebInfo>,
+}
+
+/// Why packages could not be unpacked.
+#[derive(Debug, Error)]
+pub enum ComposeError {
+    /// A package file is unusable.
+    #[error(transparent)]
+    Deb(#[from] DebError),
+    /// The packages do not fit together.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+}
+
+/// Reads all packages in parallel and merges them. `task` counts the bytes of the package files.
+///
+/// The result, and which of several errors is reported, do not depend on the number of threads.
+pub fn unpack_all(
+    packages: &[PackageFile],
+    exclusions: &Exclusions,
+    task: &Task,
+) -> Result<Unpacked, ComposeError> {
+    let mut debs = read_all(packages, exclusions, task)?;
+    let (tree, files) = unpack(&mut debs, exclusions)?;
+    let debs = debs.into_iter().zip(files).map(|(deb, files)| DebInfo {
+        control: deb.control,
+        scripts: deb.scripts,
+        conffiles: deb.conffiles,
+        md5sums: deb.md5sums,
+        files,
+    });
+    Ok(Unpacked { tree, debs: debs.collect() })
+}
+
+fn read_all(packages: &[PackageFile], exclusions: &Exclusions, task: &Task) -> Result<Vec<Deb>, DebError> {
+    let size = |package: &PackageFile| package.path.metadata().map_or(0, |metadata| metadata.len());
+    let mut by_size: Vec<(u64, &PackageFile)> =
+        packages.iter().map(|package| (size(package), package)).collect();
+    // Biggest first: a kernel taken up last would leave the other processors idle.
+    by_size.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.path.cmp(&other.1.path)));
+    // A bridge hands packages out one by one in this order; a split slice would not.
+    let mut results: Vec<(&PackageFile, Result<Deb, DebError>)> = by_size
+        .into_iter()
+        .par_bridge()
+        .map(|(size, package)| {
+            let deb = read_one(package, exclusions);
+            task.advance(size);
+            (package, deb)
+        })
+        .collect();
+    results.sort_by(|(one, _), (other, _)| (&one.name, &one.path).cmp(&(&other.name, &other.path)));
+    results.into_iter().map(|(_, deb)| deb).collect()
+}
+
+fn read_one(package: &PackageFile, exclusions: &Exclusions) -> Result<Deb, DebError> {
+    let deb = Deb::read(&package.path, &|path| !exclusions.excludes(path))?;
+    let Control { package: name, version, architecture, .. } = &deb.control;
+    if (name, version, architecture) == (&package.name, &package.version, &package.arch) {
+        return Ok(deb);
+    }
+    let fault = Fault::Identity {
+        expected: format!("{} {} {}", package.name, package.version, package.arch),
+        found: format!("{name} {version} {architecture}"),
+    };
+    Err(DebError { path: package.path.clone(), fault })
+}
