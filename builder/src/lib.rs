@@ -2,7 +2,7 @@
 //!
 //! Arrows point one way: [`command`] → ([`medium`] | [`machine`]) → [`bundle`] →
 //! ([`rootfs`], [`archive`], [`format`]). [`tree`] and [`units`] are what they exchange;
-//! [`cluster`], [`profile`] and [`image`] are the settings that people write.
+//! [`cluster`], [`profile`] and [`image`] are the [`settings`] that people write.
 
 pub mod archive;
 pub mod bundle;
@@ -18,5 +18,6 @@ pub mod printer;
 pub mod process;
 pub mod profile;
 pub mod rootfs;
+pub mod settings;
 pub mod tree;
 pub mod units;

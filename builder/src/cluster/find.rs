@@ -1,0 +1,62 @@
+//! Finding and loading the cluster file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::{Available, Cluster};
+use crate::diagnostic::Faults;
+use crate::settings;
+
+/// Name of the cluster file.
+pub const FILE_NAME: &str = "cluster.toml";
+
+/// Why there is no cluster.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// Neither here nor in any folder above.
+    #[error("there is no `{FILE_NAME}` in `{directory}` or above")]
+    Missing {
+        /// Where the search began.
+        directory: PathBuf,
+    },
+    /// A settings file or folder that can't be read.
+    #[error(transparent)]
+    Read(#[from] settings::ReadError),
+    /// The file has faults.
+    #[error(transparent)]
+    Faults(#[from] Faults),
+}
+
+impl Cluster {
+    /// Loads and checks the cluster file at `path`.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let directory = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        let text = settings::read(path)?;
+        let available = Available {
+            profiles: settings::names(settings::Kind::Profile, directory)?,
+            images: settings::names(settings::Kind::Image, directory)?,
+        };
+        Ok(Self::parse(&text, &path.display().to_string(), directory, &available)?)
+    }
+
+    /// Looks for the cluster file in `directory` and upwards; the path begins with as many `..` as it
+    /// took, so that it reads well from where the search began.
+    pub fn find(directory: &Path) -> Result<PathBuf, LoadError> {
+        let absolute = std::path::absolute(directory)
+            .map_err(|source: io::Error| settings::ReadError::Io { path: directory.to_owned(), source })?;
+        let mut path = PathBuf::new();
+        for folder in absolute.ancestors() {
+            if folder.join(FILE_NAME).is_file() {
+                let found = path.join(FILE_NAME);
+                return Ok(if directory == Path::new(".") { found } else { directory.join(found) });
+            }
+            path.push("..");
+        }
+        Err(LoadError::Missing { directory: absolute })
+    }
+}

@@ -1,0 +1,115 @@
+//! Collecting faults of one file while it is read and checked.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use toml::de::DeTable;
+
+use super::{Fault, Faults, FaultyFile, Source, Span, Table};
+
+/// A value and where it stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Located<T> {
+    /// The value.
+    pub(crate) value: T,
+    /// Where it stands.
+    pub(crate) span: Span,
+}
+
+/// Describes the value; a position is nothing that people write.
+impl<T: JsonSchema> JsonSchema for Located<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// The faults found so far in one file.
+#[derive(Debug)]
+pub(crate) struct Report {
+    source: Source,
+    faults: RefCell<Vec<Fault>>,
+}
+
+impl Report {
+    /// An empty report on the file shown as `name`.
+    pub(crate) fn new(name: &str, text: &str) -> Self {
+        let source = Source { name: name.to_owned(), text: text.to_owned() };
+        Self { source, faults: RefCell::default() }
+    }
+
+    /// Records a fault.
+    pub(crate) fn fault(&self, span: &Span, reason: impl fmt::Display) {
+        self.push(span, reason.to_string(), None);
+    }
+
+    /// Records a fault and what would mend it.
+    pub(crate) fn fault_with_help(&self, span: &Span, reason: impl fmt::Display, help: impl fmt::Display) {
+        self.push(span, reason.to_string(), Some(help.to_string()));
+    }
+
+    fn push(&self, span: &Span, reason: String, help: Option<String>) {
+        self.faults.borrow_mut().push(Fault { span: span.clone(), reason, help });
+    }
+
+    /// The line in which `span` begins, counted from 1.
+    pub(crate) fn line(&self, span: &Span) -> usize {
+        super::excerpt::Excerpt::of(&self.source.text, span).line
+    }
+
+    /// Parses the text and lets `read` take the root table apart. A text that is no TOML gives its
+    /// syntax faults alone, for what a broken document seems to lack is no fault of its own.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&mut Table<'_>) -> T) -> Option<T> {
+        let (document, errors) = DeTable::parse_recoverable(&self.source.text);
+        if errors.is_empty() {
+            return Some(Table::read_root(self, document.get_ref(), read));
+        }
+        let mut last_line = 0;
+        for error in errors {
+            let span = error.span().unwrap_or(0..0);
+            let line = self.line(&span);
+            // One slip makes the parser stumble several times in the same line.
+            if line != last_line {
+                self.fault(&span, error.message());
+            }
+            last_line = line;
+        }
+        None
+    }
+
+    /// Ends the report: all faults by position, or the value.
+    pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Faults> {
+        let mut faults = self.faults.into_inner();
+        if faults.is_empty() {
+            return Ok(value.expect("a file without faults has every required key"));
+        }
+        faults.sort_by_key(|fault| (fault.span.start, fault.span.end));
+        faults.dedup();
+        Err(Faults { files: vec![FaultyFile { source: self.source, faults }] })
+    }
+}
+
+/// The single fault of a file that is no UTF-8 text.
+pub(crate) fn not_text(name: &str, bytes: &[u8], error: std::str::Utf8Error) -> Faults {
+    let start = error.valid_up_to();
+    let report = Report::new(name, &String::from_utf8_lossy(bytes));
+    let end = start + char::REPLACEMENT_CHARACTER.len_utf8();
+    report.fault(&(start..end), "the file is no UTF-8 text");
+    match report.finish(None::<()>) {
+        Ok(()) => unreachable!("the fault was recorded above"),
+        Err(faults) => faults,
+    }
+}
