@@ -40,6 +40,14 @@ pub struct Package {
     pub conflicts: String,
     /// Breaks.
     pub breaks: String,
+    /// Recommends; like the next three it decides nothing, but apt ranks names by first mention.
+    pub recommends: String,
+    /// Suggests.
+    pub suggests: String,
+    /// Replaces.
+    pub replaces: String,
+    /// Enhances.
+    pub enhances: String,
     /// `same`, `foreign`, `allowed` or empty.
     pub multi_arch: String,
     /// Whether dpkg refuses to remove it.
@@ -145,6 +153,10 @@ fn package(stanza: &Stanza<'_>, origin: &Origin) -> Result<Package, IndexError> 
         provides: optional("Provides"),
         conflicts: optional("Conflicts"),
         breaks: optional("Breaks"),
+        recommends: optional("Recommends"),
+        suggests: optional("Suggests"),
+        replaces: optional("Replaces"),
+        enhances: optional("Enhances"),
         multi_arch: optional("Multi-Arch"),
         essential: stanza.get("Essential") == Some("yes"),
         priority: optional("Priority"),
