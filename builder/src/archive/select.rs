@@ -1,0 +1,69 @@
+//! Choosing the packages of a profile from what the suites offer.
+
+use sha2::Digest as _;
+use thiserror::Error;
+
+use super::index::Package;
+use super::lock::{LockedPackage, Selection};
+use super::solver::{Request, SolveError, Universe, UniverseError, solve};
+use crate::profile::Profile;
+use crate::units::Sha256;
+
+/// Why a profile's packages cannot be chosen.
+#[derive(Debug, Error)]
+pub enum SelectError {
+    /// An index contradicts itself.
+    #[error("reading relations of packages")]
+    Universe(#[from] UniverseError),
+    /// No set of packages satisfies the profile.
+    #[error(transparent)]
+    Solve(#[from] SolveError),
+    /// A boot package is in no suite.
+    #[error("profile `{profile}` wants boot package `{name}`, which no suite has")]
+    Boot {
+        /// The profile.
+        profile: String,
+        /// The package.
+        name: String,
+    },
+}
+
+/// Chooses the packages of `profile`. Boot packages come without their dependencies: only their
+/// files are used.
+pub fn select(packages: &[Package], profile: &Profile) -> Result<Selection, SelectError> {
+    let universe = Universe::new(packages)?;
+    let mut install = profile.packages.install.clone();
+    install.push(profile.kernel.package.clone());
+    let names = |list: &[crate::profile::Reasoned]| list.iter().map(|item| item.name.clone()).collect::<Vec<_>>();
+    let (drop, exclude) = (names(&profile.packages.drop), names(&profile.packages.exclude));
+    let request = Request { install: &install, drop: &drop, exclude: &exclude, origin: &profile.name };
+    let packages = solve(&universe, &request)?.into_iter().map(locked).collect();
+    let mut boot_packages = Vec::new();
+    for name in &profile.packages.boot {
+        let newest = universe.newest(name);
+        let missing = || SelectError::Boot { profile: profile.name.clone(), name: name.clone() };
+        boot_packages.push(locked(newest.ok_or_else(missing)?));
+    }
+    boot_packages.sort();
+    Ok(Selection { profile: profile.name.clone(), arch: profile.arch, inputs: inputs(profile), packages, boot_packages })
+}
+
+/// Digest of all that decides a selection, given the archive.
+pub fn inputs(profile: &Profile) -> Sha256 {
+    let mut hasher = sha2::Sha256::new();
+    let text = serde_json::to_vec(&(&profile.packages, &profile.kernel.package, profile.arch));
+    hasher.update(text.expect("strings and lists are always JSON"));
+    Sha256(hasher.finalize().into())
+}
+
+fn locked(package: &Package) -> LockedPackage {
+    LockedPackage {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        arch: package.arch.clone(),
+        archive: package.archive.clone(),
+        path: package.path.clone(),
+        size: package.size,
+        sha256: package.sha256,
+    }
+}

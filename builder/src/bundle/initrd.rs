@@ -1,0 +1,51 @@
+//! The initrd: stage0 and the modules it loads, as one compressed cpio archive.
+
+use std::io::Write as _;
+
+use thiserror::Error;
+
+use super::kernel::{Kernel, KernelError};
+use crate::format::cpio::{self, CpioError};
+use crate::tree::{Metadata, Tree, TreeError};
+use crate::units::Timestamp;
+
+/// Level 19 saves a fifth over level 3 for a second of work; the kernel unpacks both as fast.
+const LEVEL: i32 = 19;
+
+/// Why an initrd cannot be made.
+#[derive(Debug, Error)]
+pub enum InitrdError {
+    /// A module is missing or unusable.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The tree cannot be composed.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The tree cannot be archived.
+    #[error(transparent)]
+    Cpio(#[from] CpioError),
+    /// Compression stopped.
+    #[error("compressing the initrd")]
+    Compress(#[from] std::io::Error),
+}
+
+/// Makes the initrd of the machines that boot from a disk.
+pub fn disk_initrd(
+    kernel: &Kernel,
+    root: &Tree,
+    modules: &[String],
+    stage0: &bytes::Bytes,
+    timestamp: Timestamp,
+) -> Result<Vec<u8>, InitrdError> {
+    let mut tree = kernel.initrd_modules(root, modules)?;
+    tree.write("init", Metadata::root(0o755), stage0.clone())?;
+    for mount_point in ["dev", "proc", "run", "sys", "sysroot"] {
+        tree.directory(mount_point, Metadata::DIRECTORY)?;
+    }
+    let mut archive = Vec::new();
+    // Debian's kernels have dev/console in the initramfs that is built into them.
+    cpio::write(&tree, &cpio::Options { timestamp, console: false }, &mut archive)?;
+    let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL)?;
+    encoder.write_all(&archive)?;
+    Ok(encoder.finish()?)
+}

@@ -1,0 +1,91 @@
+//! `manifest.json`: what a build folder holds; a function of the inputs only.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::programs::ProgramFacts;
+use crate::units::{Arch, Bytes, Lba, RootHash, Sha256};
+
+/// The format this program writes.
+pub const FORMAT: u32 = 1;
+/// Its file name.
+pub const FILE: &str = "manifest.json";
+
+/// The manifest.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Format; 1.
+    pub format: u32,
+    /// Profile the bundle was made from.
+    pub profile: String,
+    /// Image it was laid on.
+    pub image: String,
+    /// Architecture.
+    pub arch: Arch,
+    /// Whether people can log in.
+    pub debug: bool,
+    /// Time of everything inside, RFC 3339.
+    pub date: String,
+    /// Root hash of the root file system.
+    pub root_hash: RootHash,
+    /// Release of the kernel.
+    pub kernel: String,
+    /// Kernel arguments in the UKI.
+    pub command_line: String,
+    /// Size of the initrd inside the UKI.
+    pub initrd_size: Bytes,
+    /// Files of the folder by name.
+    pub files: BTreeMap<String, FileFacts>,
+    /// Partitions of `disk.raw`, in disk order.
+    pub partitions: Vec<Partition>,
+    /// Packages of the root, sorted by name.
+    pub packages: Vec<Package>,
+    /// Packages that the boot files come from, sorted by name.
+    pub boot_packages: Vec<Package>,
+    /// Our programs by name.
+    pub programs: BTreeMap<String, ProgramFacts>,
+}
+
+/// A file of the folder.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct FileFacts {
+    /// Size in bytes.
+    pub size: Bytes,
+    /// Digest.
+    pub sha256: Sha256,
+}
+
+/// A partition of `disk.raw`.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Partition {
+    /// Label.
+    pub label: String,
+    /// Partition type GUID.
+    #[serde(rename = "type")]
+    pub kind: Uuid,
+    /// PARTUUID.
+    pub partuuid: Uuid,
+    /// First sector.
+    pub first: Lba,
+    /// Size in bytes.
+    pub size: Bytes,
+    /// Bytes in use by the file system or file inside.
+    pub used: Bytes,
+}
+
+/// A package.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Package {
+    /// Name.
+    pub name: String,
+    /// Debian version.
+    pub version: String,
+    /// `all` or the architecture.
+    pub arch: String,
+    /// Digest of the .deb.
+    pub sha256: Sha256,
+    /// Bytes of its files in the root, before the file system packs them.
+    pub installed: Bytes,
+}
