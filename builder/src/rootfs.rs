@@ -3,9 +3,10 @@
 pub mod ar;
 pub mod compose;
 pub mod deb;
-//pub mod dpkg;
-//pub mod elf;
+pub mod dpkg;
+pub mod elf;
 pub mod exclusion;
-//pub mod ldcache;
-//pub mod resolve;
+pub mod ldcache;
+pub mod library;
+pub mod resolve;
 pub mod unpack;
