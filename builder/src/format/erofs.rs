@@ -12,13 +12,21 @@
 //!
 //! [`write`](writer::write) makes an image from a [`Tree`](crate::tree::Tree) in two passes: `plan`
 //! decides every place from sizes alone, `writer` emits bytes front to back.
+//! [`read`](reader::read) makes a tree from an image.
 
 mod directory;
 mod error;
 mod layout;
 mod plan;
+mod reader;
 mod slots;
 mod writer;
 
 pub use error::ErofsError;
+pub use reader::{Corruption, ReadError, read};
 pub use writer::{Options, Summary, write};
+
+#[cfg(test)]
+mod dump;
+#[cfg(test)]
+mod tests;
