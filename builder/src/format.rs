@@ -7,5 +7,7 @@ pub mod erofs;
 pub mod fat;
 pub mod gpt;
 pub mod kmod;
+#[cfg(test)]
+pub(crate) mod oracle;
 pub mod uki;
 pub mod verity;

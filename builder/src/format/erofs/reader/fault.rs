@@ -1,0 +1,146 @@
+//! What can be wrong with an image: *corrupt* is against the format, *unsupported* is only new to us.
+
+use thiserror::Error;
+
+use crate::tree::TreeError;
+use crate::units::Bytes;
+
+/// Why an image cannot be read.
+#[derive(Debug, Error, Eq, PartialEq)]
+pub enum ReadError {
+    /// Not an EROFS image.
+    #[error("magic number is {found:#010x}, that of EROFS is {:#010x}", super::super::layout::SUPER_MAGIC)]
+    Magic {
+        /// What stands in its place.
+        found: u32,
+    },
+    /// Smaller than its super block says, or too small to have one.
+    #[error("image has {found} bytes, its super block needs {expected}")]
+    Short {
+        /// Bytes of the image as given.
+        found: usize,
+        /// Bytes it should have.
+        expected: u64,
+    },
+    /// The first block is not what was written.
+    #[error("checksum of the first block is {found:#010x}, not {expected:#010x}")]
+    Checksum {
+        /// The checksum in the super block.
+        expected: u32,
+        /// The checksum of the block.
+        found: u32,
+    },
+    /// A feature of the image, or its block size, is none of ours.
+    #[error("`{field}` of the super block is {found:#x}, only {supported:#x} is supported")]
+    Feature {
+        /// Name in the specification.
+        field: &'static str,
+        /// The supported value.
+        supported: u32,
+        /// The value found.
+        found: u32,
+    },
+    /// A form of inode that we do not read, perhaps valid.
+    #[error("`{field}` of inode `{path}` is {found:#x}, which is not supported")]
+    Inode {
+        /// Path of the inode.
+        path: String,
+        /// Name in the specification.
+        field: &'static str,
+        /// The value found.
+        found: u16,
+    },
+    /// A name or target is no UTF-8; trees hold no others.
+    #[error("a name in or the target of `{path}` is no UTF-8")]
+    Text {
+        /// Path of the directory or link.
+        path: String,
+    },
+    /// Against the format.
+    #[error("`{path}` is corrupt")]
+    Corrupt {
+        /// Path of the inode.
+        path: String,
+        /// What is wrong.
+        #[source]
+        corruption: Corruption,
+    },
+    /// A name that is no path component, such as one with a slash.
+    #[error("placing an entry in the tree")]
+    Tree {
+        /// Why it has no place.
+        #[from]
+        source: TreeError,
+    },
+}
+
+/// How an inode or a directory contradicts the format.
+#[derive(Debug, Error, Eq, PartialEq)]
+pub enum Corruption {
+    /// Inode, data or tail lie outside the image.
+    #[error("its {part} lies at {offset:#x}, with {length} bytes, in an image of {}", image.0)]
+    Outside {
+        /// `inode`, `data` or `tail`.
+        part: &'static str,
+        /// Where it starts.
+        offset: u64,
+        /// Bytes it has.
+        length: u64,
+        /// Size of the image.
+        image: Bytes,
+    },
+    /// A tail leaves the block that its inode is in.
+    #[error("its tail of {length} bytes at {offset:#x} crosses a block boundary")]
+    Crossing {
+        /// Where it starts.
+        offset: u64,
+        /// Bytes it has.
+        length: usize,
+    },
+    /// A directory entry and the inode disagree about what it is.
+    #[error("its type is {expected}, but it is named as {found}")]
+    FileType {
+        /// Code of the inode's type.
+        expected: u8,
+        /// Code in the entry, or of what was found.
+        found: u8,
+    },
+    /// A directory has two names, or contains itself.
+    #[error("directory with nid {nid} has a second name")]
+    SecondName {
+        /// Its inode.
+        nid: u64,
+    },
+    /// Names do not ascend, so the kernel would not find them.
+    #[error("name `{name}` does not follow the one before it")]
+    Order {
+        /// The name.
+        name: String,
+    },
+    /// A directory block's entries or names do not fit it.
+    #[error("a directory block of {length} bytes has a name at {nameoff:?}")]
+    DirectoryBlock {
+        /// Bytes of the block.
+        length: usize,
+        /// `nameoff` of the entry, if there is a whole one.
+        nameoff: Option<usize>,
+    },
+    /// `.` or `..` is absent or leads elsewhere.
+    #[error("`{name}` leads to nid {found:?}, not to {expected}")]
+    Dots {
+        /// `.` or `..`.
+        name: &'static str,
+        /// Where it should lead.
+        expected: u64,
+        /// Where it leads.
+        found: Option<u64>,
+    },
+    /// The contents are far larger than the image.
+    #[error("copied contents come to {copied} bytes, of an image of {image}")]
+    Amplified {
+        /// Bytes copied.
+        copied: usize,
+        /// Bytes of the image.
+        image: usize,
+    },
+}
