@@ -1,0 +1,52 @@
+//! Everything a build needs, typed and checked before the first expensive step.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::super::{Context, Note as _, failure};
+use super::Arguments;
+use crate::bundle::programs::Programs;
+use crate::cluster::Cluster;
+use crate::image::Image;
+use crate::profile::Profile;
+use crate::rootfs::review::ReviewTable;
+use crate::units::Arch;
+
+/// What to build, from what, and where to.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) cluster: Cluster,
+    pub(super) profile: Profile,
+    pub(super) image: Image,
+    pub(super) arch: Arch,
+    pub(super) reviews: ReviewTable,
+    pub(super) programs: Programs,
+    /// The build folder.
+    pub(super) output: PathBuf,
+    /// Beside it: where a build is under way.
+    pub(super) staging: PathBuf,
+}
+
+impl Plan {
+    pub(super) fn load(arguments: &Arguments, context: &Context) -> anyhow::Result<Self> {
+        let cluster = context.cluster()?;
+        let (arch, directory) = (arguments.arch, cluster.directory.clone());
+        let profile = Profile::load(&arguments.profile, arch, &directory).map_err(failure::of_settings)?;
+        let image = Image::load(&arguments.image, &directory).map_err(failure::of_settings)?;
+        let reviews = ReviewTable::load(&directory).map_err(|error| anyhow::Error::from(error).input())?;
+        let programs = Programs::find(arch).map_err(|error| {
+            anyhow::Error::from(error).hint("`make build` makes the node programs, `make install` installs them")
+        })?;
+        let output = arguments
+            .output
+            .clone()
+            .unwrap_or_else(|| directory.join("out").join(format!("{}-{arch}", profile.name)));
+        let name = output.file_name().context("the output folder has no name")?;
+        let mut staging = name.to_owned();
+        staging.push(".partial");
+        let staging = output.with_file_name(staging);
+        super::folder::check_replaceable(&output)?;
+        Ok(Self { cluster, profile, image, arch, reviews, programs, output, staging })
+    }
+}

@@ -1,0 +1,230 @@
+//! The lock as commands use it: opened beside the cluster file, completed when needed, saved at once.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, bail};
+use tokio::runtime::Runtime;
+
+use super::{Context, Note as _};
+use crate::archive::cache::Cache;
+use crate::archive::date::Utc;
+use crate::archive::download::Downloader;
+use crate::archive::index::Package;
+use crate::archive::keyring::Keyring;
+use crate::archive::lock::{Lock, LockedPackage, Selection};
+use crate::archive::mirror::Mirrors;
+use crate::archive::select;
+use crate::archive::suite::{self, Archive, Suites};
+use crate::cluster::Cluster;
+use crate::profile::Profile;
+use crate::rootfs::PackageFile;
+use crate::rootfs::setup::Numbers;
+use crate::units::{Arch, Timestamp};
+
+/// Its file name.
+const FILE: &str = "imgbuild.lock";
+
+/// The lock of a cluster, and what is needed to complete it.
+pub(super) struct Locking<'a> {
+    context: &'a Context,
+    path: PathBuf,
+    lock: Lock,
+    /// Fail rather than change the lock.
+    is_locked: bool,
+    mirror: Option<String>,
+    cache: Cache,
+    runtime: Runtime,
+    archives: BTreeMap<Arch, Archive>,
+}
+
+/// Which locked versions stay when packages are chosen anew.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Keep<'a> {
+    /// All of them.
+    All,
+    /// All but these.
+    AllBut(&'a [String]),
+    /// None.
+    None,
+}
+
+impl<'a> Locking<'a> {
+    /// Opens the lock, an empty one where there is none yet.
+    pub(super) fn open(cluster: &Cluster, context: &'a Context, is_locked: bool) -> anyhow::Result<Self> {
+        let path = cluster.directory.join(FILE);
+        let lock = if path.exists() {
+            Lock::load(&path).map_err(|error| anyhow::Error::from(error).input())?
+        } else {
+            Lock::empty()
+        };
+        let cache = match &context.global.cache {
+            Some(folder) => Cache::open(folder),
+            None => Cache::open_default(),
+        }?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("starting the download threads")?;
+        let mirror = cluster.mirror.as_ref().map(ToString::to_string);
+        Ok(Self { context, path, lock, is_locked, mirror, cache, runtime, archives: BTreeMap::new() })
+    }
+
+    pub(super) fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// The lock's date for people and programs.
+    pub(super) fn date(&self) -> String {
+        Utc::from(self.lock.date).rfc3339()
+    }
+
+    /// The packages of a profile: those locked, or chosen now where the profile changed since.
+    pub(super) fn selection(&mut self, profile: &Profile) -> anyhow::Result<Selection> {
+        let wanted = select::inputs(profile);
+        if let Some(selection) = self.lock.selection(&profile.name, profile.arch)
+            && selection.inputs == wanted
+        {
+            return Ok(selection.clone());
+        }
+        if self.is_locked {
+            let fault = anyhow::anyhow!(
+                "`{}` has no packages for profile `{}` as it is now",
+                self.path.display(),
+                profile.name
+            );
+            return Err(fault.input().hint("`imgbuild lock` chooses them"));
+        }
+        self.choose(profile, Keep::All)
+    }
+
+    /// Chooses the packages of a profile and saves them in the lock.
+    pub(super) fn choose(&mut self, profile: &Profile, keep: Keep<'_>) -> anyhow::Result<Selection> {
+        self.update_archive(profile.arch)?;
+        let archive = self.archives.get(&profile.arch).context("the archive was just read")?;
+        let old: Vec<LockedPackage> = self.lock.packages(profile.arch).cloned().collect();
+        let candidates = candidates(&archive.packages, &old, keep);
+        let selection = select::select(&candidates, profile)?;
+        refuse_changed(&old, &selection)?;
+        let mut lock = self.lock.clone();
+        lock.date = lock.date.max(archive.date);
+        lock.suites.clone_from(&archive.suites);
+        lock.put(selection.clone());
+        self.save(lock)?;
+        Ok(selection)
+    }
+
+    /// Adds numbers of users and groups; numbers in the lock never change.
+    pub(super) fn add_numbers(&mut self, added: &Numbers) -> anyhow::Result<()> {
+        if added.users.is_empty() && added.groups.is_empty() {
+            return Ok(());
+        }
+        if self.is_locked {
+            let fault = anyhow::anyhow!("`{}` has no numbers for some users and groups", self.path.display());
+            return Err(fault.input().hint("`imgbuild lock` adds them"));
+        }
+        let mut lock = self.lock.clone();
+        lock.users.extend(added.users.clone());
+        lock.groups.extend(added.groups.clone());
+        self.save(lock)
+    }
+
+    /// Paths of a selection's packages in the cache: those of the root, and those of the boot files.
+    pub(super) fn fetch(
+        &self,
+        selection: &Selection,
+    ) -> anyhow::Result<(Vec<PackageFile>, Vec<PackageFile>)> {
+        let all: Vec<LockedPackage> =
+            selection.packages.iter().chain(&selection.boot_packages).cloned().collect();
+        let downloader = self.downloader()?;
+        let mirrors = self.mirrors(self.lock.date)?;
+        let fetched = suite::fetch_packages(&downloader, &mirrors, &all, self.lock.date);
+        let paths = self.runtime.block_on(fetched)?;
+        let mut files = all.into_iter().zip(paths).map(|(package, path)| PackageFile {
+            name: package.name,
+            version: package.version,
+            arch: package.arch,
+            path,
+        });
+        let root = files.by_ref().take(selection.packages.len()).collect();
+        Ok((root, files.collect()))
+    }
+
+    fn update_archive(&mut self, arch: Arch) -> anyhow::Result<()> {
+        if self.archives.contains_key(&arch) {
+            return Ok(());
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("reading the clock")?;
+        let now = Timestamp(now.as_secs());
+        let (downloader, mirrors) = (self.downloader()?, self.mirrors(now)?);
+        let suites = Suites::trixie(Keyring::debian()?);
+        let updated = suite::update_indices(&downloader, &mirrors, &suites, arch, now);
+        let archive = self.runtime.block_on(updated)?;
+        self.archives.insert(arch, archive);
+        Ok(())
+    }
+
+    fn downloader(&self) -> anyhow::Result<Downloader<'_>> {
+        let printer = &self.context.printer;
+        if self.context.global.offline {
+            return Ok(Downloader::offline(&self.cache, printer));
+        }
+        Ok(Downloader::online(&self.cache, printer)?)
+    }
+
+    fn mirrors(&self, date: Timestamp) -> anyhow::Result<Mirrors> {
+        let argument = self.context.global.mirror.as_deref();
+        Mirrors::choose(argument, self.mirror.as_deref(), date)
+            .map_err(|error| anyhow::Error::from(error).input())
+    }
+
+    fn save(&mut self, lock: Lock) -> anyhow::Result<()> {
+        lock.save(&self.path)?;
+        self.lock = lock;
+        Ok(())
+    }
+}
+
+/// What may be chosen: of a package whose locked version stays, that version only, as long as a
+/// suite still has it.
+fn candidates(offered: &[Package], locked: &[LockedPackage], keep: Keep<'_>) -> Vec<Package> {
+    let stays = |name: &str| match keep {
+        Keep::All => true,
+        Keep::AllBut(names) => !names.iter().any(|changed| changed == name),
+        Keep::None => false,
+    };
+    let kept: BTreeMap<&str, &str> = locked
+        .iter()
+        .filter(|package| stays(&package.name))
+        .filter(|locked| {
+            offered.iter().any(|package| package.name == locked.name && package.version == locked.version)
+        })
+        .map(|package| (package.name.as_str(), package.version.as_str()))
+        .collect();
+    let may_be_chosen = |package: &&Package| {
+        kept.get(package.name.as_str()).is_none_or(|version| *version == package.version)
+    };
+    offered.iter().filter(may_be_chosen).cloned().collect()
+}
+
+/// The same version with other bytes is never right: archives do not replace what they published.
+fn refuse_changed(old: &[LockedPackage], new: &Selection) -> anyhow::Result<()> {
+    let mut changed = String::new();
+    for package in new.packages.iter().chain(&new.boot_packages) {
+        let same = |locked: &&LockedPackage| {
+            locked.name == package.name && locked.version == package.version && locked.arch == package.arch
+        };
+        if let Some(locked) = old.iter().find(same)
+            && locked.sha256 != package.sha256
+        {
+            let (name, version) = (&package.name, &package.version);
+            let _ = write!(changed, "\n  {name} {version}: locked {}, offered {}", locked.sha256, package.sha256);
+        }
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    bail!("packages have other contents under the same version{changed}")
+}
