@@ -11,3 +11,6 @@ pub mod mirror;
 pub mod release;
 pub mod signature;
 pub mod suite;
+
+#[cfg(test)]
+mod tests;
