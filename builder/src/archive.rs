@@ -10,6 +10,7 @@ pub mod lock;
 pub mod mirror;
 pub mod relation;
 pub mod release;
+pub mod select;
 pub mod signature;
 pub mod solver;
 pub mod suite;

@@ -49,7 +49,7 @@ pub enum CacheError {
 }
 
 impl CacheError {
-    fn new(path: &Path, source: io::Error) -> Self {
+    pub(super) fn new(path: &Path, source: io::Error) -> Self {
         let path = path.display().to_string();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path, source },
@@ -106,7 +106,7 @@ impl Cache {
         Partial::take(self, size, sha256).await
     }
 
-    /// The InRelease file last kept for `url`; nothing about it is checked.
+    /// The `InRelease` file last kept for `url`; nothing about it is checked.
     pub fn release(&self, url: &str) -> Result<Option<Vec<u8>>, CacheError> {
         let path = self.release_path(url);
         match std::fs::read(&path) {
@@ -116,7 +116,7 @@ impl Cache {
         }
     }
 
-    /// Keeps the InRelease file of `url` in the place of an older one.
+    /// Keeps the `InRelease` file of `url` in the place of an older one.
     pub fn keep_release(&self, url: &str, data: &[u8]) -> Result<(), CacheError> {
         let path = self.release_path(url);
         replace(&path, data).map_err(|source| CacheError::new(&path, source))

@@ -41,6 +41,20 @@ pub fn parse(text: &str) -> Option<Timestamp> {
     Some(Timestamp(days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second))
 }
 
+/// Reads the snapshot archive's form, e.g. `20261121T021046Z`.
+pub fn parse_stamp(text: &str) -> Option<Timestamp> {
+    let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
+    let day = days_since_1970(
+        number(date.get(..4)?, 9999).filter(|year| *year >= 1970)?,
+        number(date.get(4..6)?, 12).filter(|month| *month > 0)?,
+        number(date.get(6..)?, 31).filter(|day| *day > 0)?,
+    );
+    let second = number(clock.get(..2)?, 23)? * 3600
+        + number(clock.get(2..4)?, 59)? * 60
+        + number(clock.get(4..)?, 60)?;
+    (text.len() == 16).then_some(Timestamp(day * 86_400 + second))
+}
+
 fn number(text: &str, most: u64) -> Option<u64> {
     let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|value| is_plain && *value <= most)
@@ -140,11 +154,23 @@ mod tests {
             expected = next(expected);
         }
         assert_eq!(Utc::from(Timestamp(1_795_227_046)).to_string(), "2026-11-21 02:10:46 UTC");
+    }
+
+    #[test]
+    fn reads_the_stamps_it_prints() {
+        for seconds in [0, 951_825_600, 1_795_227_046, 4_133_980_799] {
+            let stamp = Utc::from(Timestamp(seconds)).stamp();
+            assert_eq!(parse_stamp(&stamp), Some(Timestamp(seconds)), "{stamp}");
+        }
         assert_eq!(Utc::from(Timestamp(1_795_227_046)).stamp(), "20261121T021046Z");
+        for text in ["", "Z", "20261121T021046", "20261321T021046Z", "20261121T0210Z", "2026112éT021046Z"] {
+            assert_eq!(parse_stamp(text), None, "{text}");
+        }
     }
 
     fn next(date: Utc) -> Utc {
-        let leap = date.year % 4 == 0 && (date.year % 100 != 0 || date.year % 400 == 0);
+        let leap =
+            date.year.is_multiple_of(4) && (!date.year.is_multiple_of(100) || date.year.is_multiple_of(400));
         let last = match date.month {
             4 | 6 | 9 | 11 => 30,
             2 => 28 + u64::from(leap),

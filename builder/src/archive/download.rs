@@ -1,7 +1,7 @@
 //! Downloads into the cache: in parallel, resumed where they stopped, every byte hashed.
 //!
 //! What is known by size and digest may come from any of several URLs. The only files fetched without
-//! a digest are InRelease files, which carry a signature instead.
+//! a digest are `InRelease` files, which carry a signature instead.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -117,7 +117,8 @@ impl<'a> Downloader<'a> {
         let (mut paths, missing) = self.look_up(distinct.into_values().collect()).await?;
         if !missing.is_empty() {
             let Some(client) = &self.client else {
-                let missing = missing.into_iter().map(|file| file.name.clone()).collect();
+                let mut missing: Vec<_> = missing.into_iter().map(|file| file.name.clone()).collect();
+                missing.sort();
                 return Err(DownloadError::Offline { missing });
             };
             let total = missing.iter().map(|file| file.size.0).sum();

@@ -149,7 +149,7 @@ impl TrustedKey {
 }
 
 /// Hexadecimal form of a key id, as `gpg` lists it.
-pub(super) fn show_id(id: &KeyId) -> String {
+pub(super) fn show_id(id: KeyId) -> String {
     id.to_string().to_uppercase()
 }
 
@@ -167,11 +167,8 @@ fn signing_keys(certificate: &SignedPublicKey) -> Vec<TrustedKey> {
     if statement.key_flags().sign() {
         keys.push(TrustedKey { material: Material::Primary(Box::new(primary.clone())), expires });
     }
-    keys.extend(certificate.public_subkeys.iter().filter_map(|subkey| {
-        let own = subkey_expiry(primary, subkey)?;
-        let expires = [expires, own].into_iter().flatten().min();
-        Some(TrustedKey { material: Material::Subkey(Box::new(subkey.key.clone())), expires })
-    }));
+    let subkeys = certificate.public_subkeys.iter();
+    keys.extend(subkeys.filter_map(|subkey| signing_subkey(primary, expires, subkey)));
     keys
 }
 
@@ -191,23 +188,26 @@ fn self_signatures(certificate: &SignedPublicKey) -> impl Iterator<Item = &Signa
     users.chain(direct)
 }
 
-/// When a subkey expires (`Some(None)`: never); `None` if it may not sign at all.
-fn subkey_expiry(primary: &PublicKey, subkey: &SignedPublicSubKey) -> Option<Option<Timestamp>> {
-    let verified = || {
-        subkey
-            .signatures
-            .iter()
-            .filter(|signature| signature.verify_subkey_binding(primary, &subkey.key).is_ok())
-    };
+/// The subkey if it may sign; it expires with its primary key at the latest.
+fn signing_subkey(
+    primary: &PublicKey,
+    primary_expires: Option<Timestamp>,
+    subkey: &SignedPublicSubKey,
+) -> Option<TrustedKey> {
+    let key = &subkey.key;
+    let verified =
+        || subkey.signatures.iter().filter(|signature| signature.verify_subkey_binding(primary, key).is_ok());
     if verified().any(|signature| is_type(signature, SignatureType::SubkeyRevocation)) {
         return None;
     }
     let binding = newest(verified())?;
     // The subkey must say itself that it belongs here, else anybody's key could be adopted.
     let back = binding.embedded_signature()?;
-    let may_sign =
-        binding.key_flags().sign() && back.verify_primary_key_binding(&subkey.key, primary).is_ok();
-    may_sign.then(|| expiry(subkey.key.created_at(), binding))
+    if !binding.key_flags().sign() || back.verify_primary_key_binding(key, primary).is_err() {
+        return None;
+    }
+    let expires = [primary_expires, expiry(key.created_at(), binding)].into_iter().flatten().min();
+    Some(TrustedKey { material: Material::Subkey(Box::new(key.clone())), expires })
 }
 
 fn newest<'a>(signatures: impl Iterator<Item = &'a Signature>) -> Option<&'a Signature> {

@@ -39,7 +39,7 @@ pub struct LockedSuite {
     pub name: String,
     /// Date field of its Release file.
     pub date: Timestamp,
-    /// Digest of its InRelease file.
+    /// Digest of its `InRelease` file.
     pub sha256: Sha256,
     /// Fingerprint of the archive key whose signature was accepted, in hexadecimal.
     pub signed_by: String,
@@ -166,3 +166,6 @@ impl Lock {
             .map_err(|source| LockError::Write { path: path.display().to_string(), source })
     }
 }
+
+#[cfg(test)]
+mod tests;

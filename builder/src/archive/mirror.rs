@@ -5,7 +5,7 @@ use std::path::Path;
 use reqwest::Url;
 use thiserror::Error;
 
-use super::date::Utc;
+use super::date::{self, Utc};
 use super::deb822::stanzas;
 use crate::environment;
 use crate::units::Timestamp;
@@ -114,7 +114,10 @@ impl Mirrors {
         let path = segments.join("/");
         let mut security = debian.clone();
         security.set_path(&path);
-        Some(Self { debian, security, snapshot: None })
+        // A moment of the snapshot archive that someone names is judged as of that moment, too.
+        let snapshot = debian.as_str().strip_prefix(SNAPSHOT).and_then(|rest| rest.split('/').next_back());
+        let snapshot = snapshot.and_then(date::parse_stamp);
+        Some(Self { debian, security, snapshot })
     }
 
     /// Takes the mirror that the host itself is fed from; any Debian release's mirror has trixie as well.
@@ -323,6 +326,14 @@ mod tests {
         ] {
             assert_eq!(Mirrors::from_debian(value).unwrap().security.as_str(), security);
         }
+    }
+
+    #[test]
+    fn knows_a_moment_of_the_snapshot_archive() {
+        let moment = Mirrors::snapshot(DATE);
+        assert_eq!(moment.snapshot, Some(DATE));
+        assert_eq!(Mirrors::from_debian(moment.debian.as_str()), Some(moment));
+        assert_eq!(Mirrors::from_debian("http://m.example/debian").unwrap().snapshot, None);
     }
 
     #[test]

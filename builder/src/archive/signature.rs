@@ -1,4 +1,4 @@
-//! OpenPGP signatures of InRelease files (cleartext signature framework, RFC 9580 section 7).
+//! OpenPGP signatures of `InRelease` files (cleartext signature framework, RFC 9580 section 7).
 
 use pgp::composed::CleartextSignedMessage;
 use pgp::crypto::hash::HashAlgorithm;
@@ -45,9 +45,9 @@ pub enum SignatureError {
         /// The key.
         fingerprint: String,
     },
-    /// A trusted key's signature rests on a hash that can be forged.
-    #[error("signature of key {fingerprint} uses {hash}, which can be forged")]
-    WeakHash {
+    /// A trusted key's signature rests on a hash that is broken or that no archive uses.
+    #[error("signature of key {fingerprint} uses hash {hash} instead of SHA256, SHA384 or SHA512")]
+    Hash {
         /// The key.
         fingerprint: String,
         /// The hash algorithm.
@@ -85,8 +85,8 @@ pub fn verify(data: &[u8], keyring: &Keyring, now: Timestamp) -> Result<Verified
             continue;
         };
         let fingerprint = key.fingerprint();
-        if let Some(hash) = weak_hash(signature) {
-            return Err(SignatureError::WeakHash { fingerprint, hash });
+        if let Some(hash) = other_hash(signature) {
+            return Err(SignatureError::Hash { fingerprint, hash });
         }
         if !is_of_text(signature) || key.verify(signature, signed.as_bytes()).is_err() {
             return Err(SignatureError::Bad { fingerprint });
@@ -115,7 +115,7 @@ fn is_of_text(signature: &Signature) -> bool {
     matches!(signature.typ(), Some(SignatureType::Text | SignatureType::Binary))
 }
 
-fn weak_hash(signature: &Signature) -> Option<String> {
+fn other_hash(signature: &Signature) -> Option<String> {
     match signature.hash_alg() {
         Some(HashAlgorithm::Sha256 | HashAlgorithm::Sha384 | HashAlgorithm::Sha512) => None,
         Some(other) => Some(other.to_string()),
@@ -132,6 +132,9 @@ fn end(signature: &Signature) -> Option<Timestamp> {
 
 fn issuer(signature: &Signature) -> String {
     let fingerprint = signature.issuer_fingerprint().first().map(|print| print.to_string().to_uppercase());
-    let id = || signature.issuer_key_id().first().map(|id| show_id(id));
+    let id = || signature.issuer_key_id().first().map(|id| show_id(**id));
     fingerprint.or_else(id).unwrap_or_else(|| "an unnamed key".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use super::release::{Release, ReleaseError};
 use super::signature::{self, SignatureError};
 use crate::units::{Arch, Bytes, Sha256, Timestamp};
 
-/// Trixie's InRelease has 140 KiB.
+/// Trixie's `InRelease` has 140 KiB.
 const RELEASE_LIMIT: Bytes = Bytes(4 << 20);
 
 /// One suite of an archive.
@@ -78,7 +78,7 @@ pub enum SuiteError {
     /// The signature does not count.
     #[error("verifying `{url}`")]
     Signature {
-        /// The InRelease file.
+        /// The `InRelease` file.
         url: String,
         /// Why.
         source: SignatureError,
@@ -86,7 +86,7 @@ pub enum SuiteError {
     /// Signed, but not usable.
     #[error("reading `{url}`")]
     Release {
-        /// The InRelease file.
+        /// The `InRelease` file.
         url: String,
         /// Why.
         source: ReleaseError,
@@ -189,7 +189,7 @@ async fn read_release(
     Ok(Signed { release, locked })
 }
 
-/// The InRelease file at `url`; offline the last one that counted.
+/// The `InRelease` file at `url`; offline the last one that counted.
 async fn release_data(downloader: &Downloader<'_>, url: &Url) -> Result<Vec<u8>, DownloadError> {
     if !downloader.is_offline() {
         return downloader.fetch_unchecked(url, RELEASE_LIMIT).await;

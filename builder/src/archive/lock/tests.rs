@@ -1,0 +1,130 @@
+use super::*;
+
+fn package(name: &str, version: &str) -> LockedPackage {
+    LockedPackage {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        arch: "all".to_owned(),
+        archive: "debian".to_owned(),
+        path: format!("pool/{name}_{version}_all.deb"),
+        size: Bytes(1024),
+        sha256: Sha256::of(name.as_bytes()),
+    }
+}
+
+fn selection(profile: &str, arch: Arch, packages: Vec<LockedPackage>) -> Selection {
+    let inputs = Sha256::of(profile.as_bytes());
+    Selection { profile: profile.to_owned(), arch, inputs, packages, boot_packages: Vec::new() }
+}
+
+fn lock() -> Lock {
+    let suite = |name: &str| LockedSuite {
+        name: name.to_owned(),
+        date: Timestamp(1_795_227_046),
+        sha256: Sha256::of(name.as_bytes()),
+        signed_by: "AB".repeat(20),
+    };
+    Lock {
+        version: FORMAT,
+        date: Timestamp(1_795_227_046),
+        suites: vec![suite("trixie"), suite("trixie-security")],
+        selections: vec![
+            selection("cloud", Arch::Amd64, vec![package("a", "1"), package("b", "2:1.0~rc1+x")]),
+            selection("cloud", Arch::Arm64, Vec::new()),
+            selection("edge", Arch::Amd64, vec![package("a", "1")]),
+        ],
+        users: BTreeMap::from([("root".to_owned(), 0), ("k3s".to_owned(), 990)]),
+        groups: BTreeMap::from([("systemd-journal".to_owned(), 101)]),
+    }
+}
+
+#[test]
+fn reads_what_it_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("imgbuild.lock");
+    lock().save(&path).unwrap();
+    assert_eq!(Lock::load(&path).unwrap(), lock());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn writes_the_same_bytes_whatever_the_order() {
+    let mut shuffled = lock();
+    shuffled.suites.reverse();
+    shuffled.selections.reverse();
+    shuffled.selections.iter_mut().for_each(|selection| selection.packages.reverse());
+    assert_eq!(shuffled.to_text(), lock().to_text());
+}
+
+#[test]
+fn is_readable() {
+    let mut short = lock();
+    short.selections.truncate(1);
+    short.selections[0].packages.truncate(1);
+    short.suites.truncate(1);
+    insta::assert_snapshot!(short.to_text(), @r#"
+    # Written by `imgbuild lock`; do not edit, but keep it in Git: the same lock gives the same images.
+    # Newer versions of packages: imgbuild lock --update
+
+    version = 1
+    date = 1795227046
+
+    [[suite]]
+    name = "trixie"
+    date = 1795227046
+    sha256 = "50573ac999b4f7516852df798aafddb1ef893a0352b7c1c7559b984eb5a40bbc"
+    signed-by = "ABABABABABABABABABABABABABABABABABABABAB"
+
+    [[selection]]
+    profile = "cloud"
+    arch = "amd64"
+    inputs = "56681010b753e1abe52c449d0aab291b28f1808a3a91b6baeaa726883baad4b0"
+    boot-package = []
+
+    [[selection.package]]
+    name = "a"
+    version = "1"
+    arch = "all"
+    archive = "debian"
+    path = "pool/a_1_all.deb"
+    size = 1024
+    sha256 = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+
+    [users]
+    k3s = 990
+    root = 0
+
+    [groups]
+    systemd-journal = 101
+    "#);
+}
+
+#[test]
+fn says_what_is_wrong() {
+    let text = lock().to_text();
+    for (from, to, message) in [
+        (
+            "version = 1\n",
+            "version = 2\nnew = true\n",
+            "lock has format 2, this program reads format 1: run `imgbuild lock` to write it anew",
+        ),
+        ("version = 1\n", "", "lock is malformed: TOML parse error at line 1, column 1"),
+        ("arch = \"amd64\"", "arch = \"vax\"", "lock is malformed: TOML parse error at line 21, column 8"),
+        ("size = 1024", "size = -1", "lock is malformed: TOML parse error at line 31, column 8"),
+        ("signed-by", "signed_by", "lock is malformed: TOML parse error at line 11, column 1"),
+    ] {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from:?}");
+        let error = Lock::parse(&changed).unwrap_err();
+        let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+        let shown = format!("{error}{}", source.unwrap_or_default());
+        assert_eq!(shown.lines().next(), Some(message), "{shown}");
+    }
+}
+
+#[test]
+fn names_the_file_that_it_cannot_read_or_write() {
+    let path = Path::new("/nonexistent/imgbuild.lock");
+    assert_eq!(Lock::load(path).unwrap_err().to_string(), "reading lock `/nonexistent/imgbuild.lock`");
+    assert_eq!(lock().save(path).unwrap_err().to_string(), "writing lock `/nonexistent/imgbuild.lock`");
+}

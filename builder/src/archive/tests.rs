@@ -1,0 +1,8 @@
+//! Whole ways: a small signed archive, served with faults, and the real one.
+
+mod archive;
+mod downloads;
+mod indices;
+mod real;
+mod server;
+pub(super) mod signer;
