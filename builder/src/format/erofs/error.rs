@@ -18,6 +18,14 @@ pub enum ErofsError {
         /// Bytes of its last component.
         length: usize,
     },
+    /// Directories are nested so deeply that no program could name the entry.
+    #[error("path `{path}` has {length} bytes, Linux follows {TARGET_MAX}")]
+    Path {
+        /// Path in the tree.
+        path: String,
+        /// Its bytes.
+        length: usize,
+    },
     /// A name or the target of a link holds a NUL byte.
     #[error("`{}` has a NUL byte in its name or its target", path.escape_debug())]
     Nul {

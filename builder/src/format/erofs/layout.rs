@@ -31,7 +31,7 @@ pub(super) const INODE_EXTENDED: usize = 64;
 pub(super) const DIRENT: usize = 12;
 /// `EROFS_NAME_LEN`.
 pub(super) const NAME_MAX: usize = 255;
-/// `PATH_MAX` without the final NUL: the longest target the VFS follows.
+/// `PATH_MAX` without the final NUL: the longest link target and path that Linux follows.
 pub(super) const TARGET_MAX: usize = 4095;
 /// Kernels before 6.12 want `volume_name` to end in a NUL, so one of its 16 bytes is lost.
 pub(super) const VOLUME_NAME_MAX: usize = 15;

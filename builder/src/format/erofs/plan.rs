@@ -145,6 +145,9 @@ fn collect(tree: &Tree) -> Result<Vec<Node<'_>>, ErofsError> {
         if name.len() > NAME_MAX {
             return Err(ErofsError::Name { path: path.to_owned(), length: name.len() });
         }
+        if path.len() > TARGET_MAX {
+            return Err(ErofsError::Path { path: path.to_owned(), length: path.len() });
+        }
         let index = nodes.len();
         let parent = *directories.get(parent).expect("a tree has the parents of its entries before them");
         let content = match &entry.kind {

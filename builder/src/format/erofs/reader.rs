@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 pub use fault::{Corruption, ReadError};
 
-use self::image::{Image, Located};
-use super::layout::{BLOCK, DIRENT, DataLayout, Dirent, FileType, NAME_MAX};
+use self::image::{Image, Located, shown};
+use super::layout::{BLOCK, DIRENT, DataLayout, Dirent, FileType, NAME_MAX, TARGET_MAX};
 use crate::tree::{Entry, Kind, Metadata, Tree};
 
 /// Copied file contents may be this many times the image: shared blocks are copied once, so only
@@ -51,11 +51,14 @@ impl Reader<'_> {
                     parent => format!("{parent}/{name}"),
                 };
                 let nid = dirent.nid;
-                let fault = |corruption| ReadError::Corrupt { path: path.clone(), corruption };
+                if path.len() > TARGET_MAX {
+                    return Err(ReadError::Path { length: path.len(), path });
+                }
+                let fault = |corruption| ReadError::Corrupt { path: shown(&path), corruption };
                 let located = self.image.inode(nid).map_err(|reason| reason.at(&path))?;
                 if located.file_type.code() != dirent.file_type {
-                    let found = dirent.file_type;
-                    return Err(fault(Corruption::FileType { expected: located.file_type.code(), found }));
+                    let (inode, name) = (located.file_type.code(), dirent.file_type);
+                    return Err(fault(Corruption::FileType { inode, name }));
                 }
                 let kind = match located.file_type {
                     FileType::Directory => {
@@ -69,7 +72,7 @@ impl Reader<'_> {
                     FileType::Symlink => {
                         let target = self.content(&located).map_err(fault)?;
                         let target = String::from_utf8(target.to_vec())
-                            .map_err(|_| ReadError::Text { path: path.clone() })?;
+                            .map_err(|_| ReadError::Text { path: shown(&path) })?;
                         Kind::Symlink(target)
                     }
                 };
@@ -82,11 +85,11 @@ impl Reader<'_> {
     /// The entries of a directory but `.` and `..`, which are checked.
     fn directory(&mut self, directory: &Pending) -> Result<Vec<(String, Dirent)>, ReadError> {
         let Pending { path, nid, parent } = directory;
-        let fault = |corruption| ReadError::Corrupt { path: path.clone(), corruption };
+        let fault = |corruption| ReadError::Corrupt { path: shown(path), corruption };
         let located = self.image.inode(*nid).map_err(|reason| reason.at(path))?;
         if located.file_type != FileType::Directory {
-            let found = located.file_type.code();
-            return Err(fault(Corruption::FileType { expected: FileType::Directory.code(), found }));
+            let (inode, name) = (located.file_type.code(), FileType::Directory.code());
+            return Err(fault(Corruption::FileType { inode, name }));
         }
         if path.is_empty() {
             self.tree.set_metadata("", metadata(&located));
@@ -102,14 +105,15 @@ impl Reader<'_> {
                     }));
                 }
                 last = Some(name.to_vec());
-                let text = std::str::from_utf8(name).map_err(|_| ReadError::Text { path: path.clone() })?;
+                let text = std::str::from_utf8(name).map_err(|_| ReadError::Text { path: shown(path) })?;
                 entries.push((text.to_owned(), dirent));
             }
         }
         for (name, expected) in [(".", *nid), ("..", *parent)] {
             let position = entries.iter().position(|(entry, _)| entry == name);
-            let found = position.map(|position| entries.remove(position).1.nid);
-            if found != Some(expected) {
+            let position = position.ok_or_else(|| fault(Corruption::NoDots { name }))?;
+            let found = entries.remove(position).1.nid;
+            if found != expected {
                 return Err(fault(Corruption::Dots { name, expected, found }));
             }
         }
@@ -129,33 +133,44 @@ fn metadata(located: &Located) -> Metadata {
 
 /// Names and entries of one directory block.
 fn entries_of(block: &[u8]) -> Result<Vec<(&[u8], Dirent)>, Corruption> {
+    let length = block.len();
     let dirent_at = |index: usize| {
         let raw = block.get(index * DIRENT..)?.first_chunk::<DIRENT>()?;
         Some(Dirent::decode(raw))
     };
-    let cut = || Corruption::DirectoryBlock { length: block.len(), nameoff: None };
-    let first = usize::from(dirent_at(0).ok_or_else(cut)?.nameoff);
-    let wrong = |nameoff| Corruption::DirectoryBlock { length: block.len(), nameoff: Some(nameoff) };
-    if first == 0 || !first.is_multiple_of(DIRENT) {
-        return Err(wrong(first));
+    // The first name follows the last entry, so its place tells how many entries there are.
+    let first = dirent_at(0).ok_or(Corruption::DirectoryBlock { length, entries: 1 })?;
+    let nameoff = usize::from(first.nameoff);
+    if nameoff == 0 || !nameoff.is_multiple_of(DIRENT) {
+        return Err(Corruption::Name { length, nameoff });
     }
-    let dirents: Vec<Dirent> =
-        (0..first / DIRENT).map(dirent_at).collect::<Option<_>>().ok_or_else(|| wrong(first))?;
-    let ends = dirents.iter().skip(1).map(|dirent| usize::from(dirent.nameoff)).chain([block.len()]);
-    let mut entries = Vec::with_capacity(dirents.len());
-    for (index, (dirent, end)) in dirents.iter().zip(ends).enumerate() {
-        let start = usize::from(dirent.nameoff);
-        let mut name = block.get(start..end).ok_or_else(|| wrong(start))?;
-        if index + 1 == dirents.len() {
-            // Zeros fill the block behind its last name.
-            name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-        }
-        if name.is_empty() || name.len() > NAME_MAX || name.contains(&0) {
-            return Err(wrong(start));
-        }
-        entries.push((name, *dirent));
-    }
-    Ok(entries)
+    let entries = nameoff / DIRENT;
+    let dirents: Vec<Dirent> = (0..entries)
+        .map(dirent_at)
+        .collect::<Option<_>>()
+        .ok_or(Corruption::DirectoryBlock { length, entries })?;
+    let ends = dirents.iter().skip(1).map(|dirent| usize::from(dirent.nameoff)).chain([length]);
+    dirents
+        .iter()
+        .zip(ends)
+        .enumerate()
+        .map(|(index, (dirent, end))| {
+            let nameoff = usize::from(dirent.nameoff);
+            let name = block.get(nameoff..end).map(|name| {
+                // Zeros fill the block behind its last name.
+                let is_last = index + 1 == entries;
+                if is_last { name.split(|byte| *byte == 0).next().unwrap_or_default() } else { name }
+            });
+            match name {
+                Some(name) if is_name(name) => Ok((name, *dirent)),
+                _ => Err(Corruption::Name { length, nameoff }),
+            }
+        })
+        .collect()
+}
+
+fn is_name(name: &[u8]) -> bool {
+    (1..=NAME_MAX).contains(&name.len()) && !name.contains(&0) && !name.contains(&b'/')
 }
 
 /// File contents, each joined from blocks and tail once.

@@ -195,6 +195,8 @@ fn refuses_what_neither_erofs_nor_linux_can_hold() {
     let link = |length: usize| Kind::Symlink("x".repeat(length));
     let long = fault(&format!("usr/{}", "é".repeat(128)), 0, Kind::Directory);
     assert!(long.ends_with("é` has 256 bytes, EROFS allows 255"), "{long}");
+    let deep = fault(&format!("{}xx", "d/".repeat(2047)), 0, Kind::Directory);
+    assert!(deep.ends_with("xx` has 4096 bytes, Linux follows 4095"), "{deep}");
     insta::assert_snapshot!(fault("l", 0, link(0)), @"the target of link `l` has 0 bytes, Linux allows 1 to 4095");
     insta::assert_snapshot!(fault("l", 0, link(4096)), @"the target of link `l` has 4096 bytes, Linux allows 1 to 4095");
     insta::assert_snapshot!(fault("l", 0, Kind::Symlink("a\0".to_owned())), @"`l` has a NUL byte in its name or its target");
@@ -253,4 +255,176 @@ fn reads_what_mkfs_erofs_writes() {
     arguments.extend([target.as_os_str(), source.as_os_str()]);
     oracle::must_accept("mkfs.erofs", &arguments);
     assert_eq!(read(&Bytes::from(std::fs::read(&target).unwrap())).unwrap(), tree);
+}
+
+/// The tree that `fsck.erofs` unpacks, without owners and special bits, which need privileges.
+#[test]
+fn fsck_unpacks_the_contents_that_went_in() {
+    let mut tree = small();
+    for length in [1, 4095, 4096, 4097, 8191, 100_000] {
+        tree.write(&format!("sizes/{length}"), Metadata::FILE, file(length, 11)).unwrap();
+    }
+    tree.symlink("long", &"t/".repeat(2040)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (on_disk, unpacked) = (folder.path().join("image"), folder.path().join("unpacked"));
+    std::fs::write(&on_disk, image(&tree)).unwrap();
+    let extract = format!("--extract={}", unpacked.display());
+    oracle::must_accept("fsck.erofs", &[extract.as_ref(), "--no-preserve".as_ref(), on_disk.as_os_str()]);
+    let mut found = 0;
+    for (path, entry) in tree.iter() {
+        let path = unpacked.join(path);
+        match &entry.kind {
+            Kind::Directory => found += std::fs::read_dir(&path).unwrap().count(),
+            Kind::File(content) => assert!(std::fs::read(&path).unwrap() == content[..], "{path:?}"),
+            Kind::Symlink(target) => {
+                assert_eq!(std::fs::read_link(&path).unwrap().to_str(), Some(target.as_str()));
+            }
+        }
+    }
+    found += std::fs::read_dir(&unpacked).unwrap().count();
+    assert_eq!(found, tree.iter().count(), "entries below all directories");
+}
+
+/// Names from all over the byte order around `.`, from short to the longest.
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => "[a-c]{1,2}",
+        3 => "[!-.0-~]{1,40}",
+        1 => "[ -.0-~é漢]{1,60}",
+        1 => "[x-z]{240,255}",
+    ]
+    .prop_filter("`.` and `..` are no names", |name| name != "." && name != "..")
+}
+
+fn length() -> impl Strategy<Value = usize> {
+    let around_blocks =
+        (0..4_usize, 0..80_usize).prop_map(|(blocks, rest)| (blocks * BLOCK + rest).saturating_sub(40));
+    prop_oneof![Just(0), 1..200_usize, around_blocks, 0..20_000_usize]
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let owner = || prop_oneof![Just(0), 1..2000_u32, 65_530..65_540_u32, Just(u32::MAX)];
+    let metadata =
+        (0..=0o7777_u16, owner(), owner()).prop_map(|(mode, uid, gid)| Metadata { mode, uid, gid });
+    let kind = prop_oneof![
+        1 => Just(Kind::Directory),
+        5 => (length(), 0..4_u8).prop_map(|(length, seed)| Kind::File(file(length, seed))),
+        1 => prop_oneof![1..100_usize, 4000..=4095_usize].prop_map(|length| Kind::Symlink("l".repeat(length))),
+    ];
+    (metadata, kind).prop_map(|(metadata, kind)| Entry { metadata, kind })
+}
+
+/// A tree of entries at random paths; those without a place, such as below a file, are left out.
+fn any_tree() -> impl Strategy<Value = Tree> {
+    let path = prop::collection::vec(name(), 1..8).prop_map(|names| names.join("/"));
+    let wide = prop::collection::vec(("[a-z]{1,200}", entry()), 0..150);
+    (prop::collection::vec((path, entry()), 0..80), wide).prop_map(|(entries, wide)| {
+        let mut tree = Tree::default();
+        let wide = wide.into_iter().map(|(name, entry)| (format!("wide/{name}"), entry));
+        for (path, entry) in entries.into_iter().chain(wide) {
+            let _ = tree.insert(&path, entry);
+        }
+        tree
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn takes_any_tree(tree in any_tree()) {
+        check(&tree);
+    }
+
+    /// Garbage is an error or another tree, never a panic or a loop.
+    #[test]
+    fn survives_any_garbage(
+        tree in any_tree(),
+        spots in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+    ) {
+        let mut bytes = image(&tree).to_vec();
+        for (spot, value) in spots {
+            let length = bytes.len();
+            bytes[spot.index(length)] = value;
+        }
+        repair_checksum(&mut bytes);
+        let _ = read(&Bytes::from(bytes));
+    }
+}
+
+/// Makes the first block's checksum right again, so that damage reaches the rest of the reader.
+fn repair_checksum(image: &mut [u8]) {
+    let block = &mut image[..BLOCK];
+    block[SUPER_OFFSET + 4..SUPER_OFFSET + 8].fill(0);
+    let checksum = layout::checksum(block);
+    block[SUPER_OFFSET + 4..SUPER_OFFSET + 8].copy_from_slice(&checksum.to_le_bytes());
+}
+
+#[test]
+fn notices_every_flipped_byte_of_the_first_block() {
+    let good = image(&small());
+    for offset in SUPER_OFFSET..BLOCK {
+        let mut bytes = good.to_vec();
+        bytes[offset] ^= 0x10;
+        let fault = read(&Bytes::from(bytes)).unwrap_err();
+        let expected = match offset - SUPER_OFFSET {
+            0x00..0x04 => matches!(fault, ReadError::Magic { .. }),
+            0x0C => matches!(fault, ReadError::Feature { field: "blkszbits", .. }),
+            0x50..0x54 => matches!(fault, ReadError::Feature { field: "feature_incompat", .. }),
+            _ => matches!(fault, ReadError::Checksum { .. }),
+        };
+        assert!(expected, "byte {offset:#x}: {fault}");
+    }
+}
+
+#[test]
+fn survives_every_flipped_bit_behind_the_checksum() {
+    let good = image(&small());
+    let (mut refused, mut total) = (0, 0);
+    for offset in SUPER_OFFSET..good.len().min(2 * BLOCK) {
+        for bit in 0..8 {
+            let mut bytes = good.to_vec();
+            bytes[offset] ^= 1 << bit;
+            repair_checksum(&mut bytes);
+            total += 1;
+            refused += usize::from(read(&Bytes::from(bytes)).is_err());
+        }
+    }
+    // Most bits are contents, padding, or permissions, which may be anything.
+    assert!((500..total / 2).contains(&refused), "{refused} of {total}");
+}
+
+#[test]
+fn names_what_is_wrong_with_a_damaged_image() {
+    let good = image(&small());
+    let damaged = |offset: usize, value: &[u8]| {
+        let mut bytes = good.to_vec();
+        bytes[offset..offset + value.len()].copy_from_slice(value);
+        repair_checksum(&mut bytes);
+        let fault = read(&Bytes::from(bytes)).map(|_| "a tree").unwrap_err();
+        let cause = std::error::Error::source(&fault).map(|cause| format!(": {cause}"));
+        format!("{fault}{}", cause.unwrap_or_default())
+    };
+    // Offsets are those of the dump in `lays_a_small_tree_out_as_it_did_before`.
+    let root = 0x480;
+    let (root_dirents, two_blocks) = (root + 32, 0x6A0);
+    insta::assert_snapshot!(damaged(0x424, &9_u32.to_le_bytes()), @"super block counts 9 blocks of 4096 bytes, image has 12288 bytes");
+    insta::assert_snapshot!(damaged(0x424, &0_u32.to_le_bytes()), @"super block counts 0 blocks of 4096 bytes, image has 12288 bytes");
+    insta::assert_snapshot!(damaged(0x40E, &41_u16.to_le_bytes()), @"`/` is corrupt: its inode is of type 7, its name of type 2");
+    insta::assert_snapshot!(damaged(root, &0x0D_u16.to_le_bytes()), @"`i_format` of inode `/` is 0xd, which is not supported");
+    insta::assert_snapshot!(damaged(root + 2, &[1, 0]), @"`i_xattr_icount` of inode `/` is 0x1, which is not supported");
+    insta::assert_snapshot!(damaged(root + 8, &4096_u32.to_le_bytes()), @"`/` is corrupt: its data lies at 0xffffffff000, with 4096 bytes, in an image of 12288");
+    insta::assert_snapshot!(damaged(two_blocks + 4, &0o010_644_u16.to_le_bytes()), @"`i_mode` of inode `/two-blocks` is 0x11a4, which is not supported");
+    insta::assert_snapshot!(damaged(two_blocks + 8, &u32::MAX.to_le_bytes()), @"`/two-blocks` is corrupt: its data lies at 0x1000, with 4294967295 bytes, in an image of 12288");
+    insta::assert_snapshot!(damaged(root_dirents, &44_u64.to_le_bytes()), @"`/` is corrupt: `.` leads to nid 44, not to 36");
+    insta::assert_snapshot!(damaged(root_dirents + 8, &[0, 0]), @"`/` is corrupt: a directory block of 111 bytes has no valid name at 0");
+    insta::assert_snapshot!(damaged(root_dirents + 2 * 12, &(1_u64 << 40).to_le_bytes()), @"`/bin` is corrupt: its inode lies at 0x200000000000, with 32 bytes, in an image of 12288");
+    insta::assert_snapshot!(damaged(root_dirents + 2 * 12 + 10, &[1]), @"`/bin` is corrupt: its inode is of type 7, its name of type 1");
+    insta::assert_snapshot!(damaged(root_dirents + 4 * 12, &36_u64.to_le_bytes()), @"`/etc` is corrupt: directory with nid 36 has a second name");
+    insta::assert_snapshot!(damaged(root_dirents + 87, b"zin"), @"`/` is corrupt: name `empty` does not follow the one before it");
+    insta::assert_snapshot!(damaged(root_dirents + 87, b"b/n"), @"`/` is corrupt: a directory block of 111 bytes has no valid name at 87");
+    insta::assert_snapshot!(damaged(root_dirents + 87, b"b\xFFn"), @"a name in or the target of `/` is no UTF-8");
+    let fault = |length: usize| read(&good.slice(..length)).unwrap_err();
+    assert_eq!(fault(BLOCK), ReadError::Blocks { blocks: 3, found: BLOCK });
+    assert_eq!(fault(BLOCK - 1), ReadError::Short { found: BLOCK - 1 });
 }

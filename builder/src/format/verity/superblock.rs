@@ -48,9 +48,8 @@ impl SuperBlock {
     }
 
     pub(super) fn decode(raw: &[u8; SIZE]) -> Result<Self, Unknown> {
-        let number = |field, found, expected| match found == expected {
-            true => Ok(()),
-            false => Err(Unknown { field, expected, found }),
+        let number = |field, found, expected| {
+            if found == expected { Ok(()) } else { Err(Unknown { field, expected, found }) }
         };
         let u32_at = |offset| u64::from(u32::from_le_bytes(get(raw, offset)));
         let block = u64::try_from(BLOCK).expect("4096");

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::super::layout::{BLOCK, SUPER_MAGIC, TARGET_MAX};
 use crate::tree::TreeError;
 use crate::units::Bytes;
 
@@ -9,18 +10,24 @@ use crate::units::Bytes;
 #[derive(Debug, Error, Eq, PartialEq)]
 pub enum ReadError {
     /// Not an EROFS image.
-    #[error("magic number is {found:#010x}, that of EROFS is {:#010x}", super::super::layout::SUPER_MAGIC)]
+    #[error("magic number is {found:#010x}, that of EROFS is {SUPER_MAGIC:#010x}")]
     Magic {
         /// What stands in its place.
         found: u32,
     },
-    /// Smaller than its super block says, or too small to have one.
-    #[error("image has {found} bytes, its super block needs {expected}")]
+    /// Too small to have a super block.
+    #[error("image has {found} bytes, the smallest has {BLOCK}")]
     Short {
         /// Bytes of the image as given.
         found: usize,
-        /// Bytes it should have.
-        expected: u64,
+    },
+    /// Not of the size that its super block says.
+    #[error("super block counts {blocks} blocks of {BLOCK} bytes, image has {found} bytes")]
+    Blocks {
+        /// Blocks by the super block.
+        blocks: u32,
+        /// Bytes of the image as given.
+        found: usize,
     },
     /// The first block is not what was written.
     #[error("checksum of the first block is {found:#010x}, not {expected:#010x}")]
@@ -65,7 +72,15 @@ pub enum ReadError {
         #[source]
         corruption: Corruption,
     },
-    /// A name that is no path component, such as one with a slash.
+    /// Directories are nested deeper than Linux can follow.
+    #[error("path `{path}` has {length} bytes, Linux follows {TARGET_MAX}")]
+    Path {
+        /// The path.
+        path: String,
+        /// Its bytes.
+        length: usize,
+    },
+    /// The tree takes no such path.
     #[error("placing an entry in the tree")]
     Tree {
         /// Why it has no place.
@@ -98,12 +113,12 @@ pub enum Corruption {
         length: usize,
     },
     /// A directory entry and the inode disagree about what it is.
-    #[error("its type is {expected}, but it is named as {found}")]
+    #[error("its inode is of type {inode}, its name of type {name}")]
     FileType {
         /// Code of the inode's type.
-        expected: u8,
-        /// Code in the entry, or of what was found.
-        found: u8,
+        inode: u8,
+        /// Code in the directory entry.
+        name: u8,
     },
     /// A directory has two names, or contains itself.
     #[error("directory with nid {nid} has a second name")]
@@ -117,23 +132,37 @@ pub enum Corruption {
         /// The name.
         name: String,
     },
-    /// A directory block's entries or names do not fit it.
-    #[error("a directory block of {length} bytes has a name at {nameoff:?}")]
+    /// A directory block is too small for its entries.
+    #[error("a directory block of {length} bytes has {entries} entries")]
     DirectoryBlock {
         /// Bytes of the block.
         length: usize,
-        /// `nameoff` of the entry, if there is a whole one.
-        nameoff: Option<usize>,
+        /// Entries it claims.
+        entries: usize,
     },
-    /// `.` or `..` is absent or leads elsewhere.
-    #[error("`{name}` leads to nid {found:?}, not to {expected}")]
+    /// A name lies outside its directory block, is empty, too long, or has a slash or NUL byte.
+    #[error("a directory block of {length} bytes has no valid name at {nameoff}")]
+    Name {
+        /// Bytes of the block.
+        length: usize,
+        /// `nameoff` of the entry.
+        nameoff: usize,
+    },
+    /// `.` or `..` leads elsewhere.
+    #[error("`{name}` leads to nid {found}, not to {expected}")]
     Dots {
         /// `.` or `..`.
         name: &'static str,
         /// Where it should lead.
         expected: u64,
         /// Where it leads.
-        found: Option<u64>,
+        found: u64,
+    },
+    /// `.` or `..` is absent.
+    #[error("directory has no `{name}`")]
+    NoDots {
+        /// `.` or `..`.
+        name: &'static str,
     },
     /// The contents are far larger than the image.
     #[error("copied contents come to {copied} bytes, of an image of {image}")]

@@ -35,7 +35,7 @@ pub(in super::super) enum NoInode {
 impl NoInode {
     /// Says which path led there.
     pub(super) fn at(self, path: &str) -> ReadError {
-        let path = path.to_owned();
+        let path = shown(path);
         match self {
             Self::Corrupt(corruption) => ReadError::Corrupt { path, corruption },
             Self::Unsupported { field, found } => ReadError::Inode { path, field, found },
@@ -43,13 +43,18 @@ impl NoInode {
     }
 }
 
+/// A path as messages show it: absolute, so that the root directory has a name.
+pub(super) fn shown(path: &str) -> String {
+    format!("/{path}")
+}
+
 impl Image {
     /// Checks the super block and that the image has its size. Bytes behind that are ignored: the
     /// image may be a partition.
     pub(in super::super) fn open(bytes: &Bytes) -> Result<Self, ReadError> {
-        let short = |expected| ReadError::Short { found: bytes.len(), expected };
-        let first_block = bytes.get(..BLOCK).ok_or_else(|| short(BLOCK_BYTES))?;
-        let raw = first_block[SUPER_OFFSET..].first_chunk().ok_or_else(|| short(BLOCK_BYTES))?;
+        let short = || ReadError::Short { found: bytes.len() };
+        let first_block = bytes.get(..BLOCK).ok_or_else(short)?;
+        let raw = first_block[SUPER_OFFSET..].first_chunk().ok_or_else(short)?;
         let super_block = SuperBlock::decode(raw).map_err(|found| ReadError::Magic { found })?;
         let blkszbits = u32::from(super_block.blkszbits);
         for (field, found, supported) in [
@@ -73,7 +78,7 @@ impl Image {
             .ok()
             .filter(|size| (BLOCK..=bytes.len()).contains(size))
             .map(|size| bytes.slice(..size))
-            .ok_or_else(|| short(size.max(BLOCK_BYTES)))?;
+            .ok_or(ReadError::Blocks { blocks: super_block.blocks, found: bytes.len() })?;
         Ok(Self { bytes, super_block })
     }
 
