@@ -8,3 +8,4 @@
 pub mod boot;
 pub mod gpt;
 pub mod record;
+pub mod stage0;
