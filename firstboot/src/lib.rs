@@ -21,6 +21,7 @@ pub mod record;
 pub mod run;
 pub mod screen;
 pub mod source;
+pub mod stage0;
 pub mod status;
 
 /// The unit that starts `firstboot` on a node.

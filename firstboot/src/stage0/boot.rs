@@ -1,0 +1,322 @@
+//! The boot, step by step.
+
+mod root;
+mod storage;
+
+use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::cmdline::Arguments;
+use super::disks::{BlockDisk, BootDisk, Sysfs};
+use super::efi::{EFIVARS, Variables};
+use super::failure::{self, During, Failure};
+use super::journal::Journal;
+use super::modules::Loader;
+use super::mounts::{self, SYSROOT};
+use super::watchdog::Watchdog;
+use super::{chroot, clock, machine_id};
+use crate::boot::{self, BootReport};
+use crate::gpt::Guid;
+
+/// What every boot needs beside the drivers that the devices ask for. The `crypto-` wishes bring what the CPU has
+/// instructions for; it must be there before dm-verity chooses.
+const NEEDED_MODULES: [&str; 8] =
+    ["efivarfs", "crypto-crc32c", "crypto-sha256", "dm_mod", "dm_verity", "erofs", "overlay", "ext4"];
+/// How long the boot disk may take: a USB stick behind two hubs needs 20 s, a RAID controller a minute.
+const DISK_DEADLINE: Duration = Duration::from_secs(180);
+/// Between two looks for the boot disk.
+const POLL: Duration = Duration::from_millis(100);
+/// For every step that does not ask for more.
+const STEP_TIME: Duration = Duration::from_secs(300);
+/// What systemd may be called, in the root.
+const INITS: [&str; 2] = ["usr/lib/systemd/systemd", "sbin/init"];
+
+const HINT_IMAGE: &str = "the image is damaged or was built wrongly: write it again";
+const HINT_DISK: &str = "check that the disk is attached and healthy, then write the image again";
+const HINT_STATE: &str =
+    "state is not touched: mend it with another system, or remove the partition for a new start";
+const HINT_LOADER: &str = "boot by systemd-boot on UEFI, or give `imgbuild.esp=<PARTUUID>` to the kernel";
+const HINT_SEVERAL: &str = "if a copy of the disk is attached, remove it";
+
+/// Who told from which disk the machine was booted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum BootSource {
+    /// systemd-boot, by a UEFI variable.
+    LoaderVariable(Guid),
+    /// The kernel command line.
+    Argument(Guid),
+}
+
+impl BootSource {
+    /// PARTUUID of the ESP.
+    fn esp(self) -> Guid {
+        match self {
+            Self::LoaderVariable(esp) | Self::Argument(esp) => esp,
+        }
+    }
+
+    /// The loader knows best; the argument serves where there is none.
+    fn choose(variable: Option<Guid>, argument: Option<Guid>) -> Option<Self> {
+        variable.map(Self::LoaderVariable).or(argument.map(Self::Argument))
+    }
+}
+
+/// Faults that are none of a single module's.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("neither UEFI variable `LoaderDevicePartUUID` nor `imgbuild.esp=` names the boot disk")]
+    NoSource,
+    #[error("no disk has partition {esp} after {seconds} s; disks: {}", if disks.is_empty() { "none".to_owned() } else { disks.join(", ") })]
+    NoDisk { esp: Guid, seconds: u64, disks: Vec<String> },
+    #[error("disk `/dev/{disk}` has no partition {id} for the {role}")]
+    NoPartition { disk: String, role: &'static str, id: Guid },
+    #[error("the root has neither of {}", INITS.map(|path| format!("`/{path}`")).join(" and "))]
+    NoInit,
+    #[error("writing `{path}`")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("starting `{path}`")]
+    Exec { path: String, source: io::Error },
+}
+
+/// What is known so far.
+struct Session {
+    journal: Journal,
+    modules: Loader,
+    watchdog: Option<Watchdog>,
+    variables: Variables,
+    sysfs: Sysfs,
+    /// For the failure screen.
+    place: String,
+}
+
+/// Boots; every failure ends in a screen and a restart. `arguments` are what the kernel left for init.
+pub(super) fn run(arguments: impl Iterator<Item = OsString>) -> ! {
+    let mounted =
+        mounts::mount_kernel_file_systems().during("mounting the kernel's file systems", HINT_IMAGE);
+    let mut session = Session::open();
+    let Err(failure) = mounted.and_then(|()| session.boot(arguments));
+    session.allow(failure::LONGEST_DELAY.saturating_add(STEP_TIME));
+    failure::stop(&failure, &session.place, &mut session.journal)
+}
+
+impl Session {
+    /// To be called once the kernel's file systems are mounted.
+    fn open() -> Self {
+        connect_console();
+        let uname = rustix::system::uname();
+        let release = OsString::from(uname.release().to_string_lossy().into_owned());
+        Self {
+            journal: Journal::new(),
+            modules: Loader::open(&Path::new("/lib/modules").join(release)),
+            watchdog: None,
+            variables: Variables::at(Path::new(EFIVARS)),
+            sysfs: Sysfs::at(Path::new("/sys/class/block")),
+            place: "before the disk was found".to_owned(),
+        }
+    }
+
+    fn boot(&mut self, arguments: impl Iterator<Item = OsString>) -> Result<Infallible, Failure> {
+        self.load_modules();
+        self.start_watchdog();
+        let settings = read_settings()?;
+        let source = self.find_source(settings.esp)?;
+        let disk = self.wait_for_disk(source)?;
+        let slot = self.open_root(&disk, &settings.root_hash)?;
+        let state = self.open_state(&disk)?;
+        self.install_machine_id()?;
+        self.write_report(BootReport {
+            version: 1,
+            disk: format!("/dev/{}", disk.device.name),
+            esp: self.partition_path(&disk, disk.esp),
+            slot,
+            root_hash: settings.root_hash.to_string(),
+            state: state.path,
+            state_created: state.is_new,
+            notes: self.journal.notes().to_vec(),
+        })?;
+        self.hand_over(arguments)
+    }
+
+    fn allow(&self, time: Duration) {
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.allow(time);
+        }
+    }
+
+    fn load_modules(&mut self) {
+        let version = env!("CARGO_PKG_VERSION");
+        self.journal.info(&format!("version {version}, {} modules", self.modules.available()));
+        for wish in NEEDED_MODULES {
+            self.modules.load(wish, &mut self.journal);
+        }
+        self.coldplug();
+    }
+
+    /// Loads what the devices ask for; returns how many modules that were.
+    fn coldplug(&mut self) -> usize {
+        self.modules.coldplug(Path::new("/sys/devices"), &mut self.journal)
+    }
+
+    fn start_watchdog(&mut self) {
+        self.watchdog = Watchdog::start(STEP_TIME);
+        if self.watchdog.is_none() {
+            self.modules.load("softdog", &mut self.journal);
+            self.watchdog = Watchdog::start(STEP_TIME);
+        }
+        match &self.watchdog {
+            Some(_) => self.journal.info("watchdog runs"),
+            None => self.journal.warn("no watchdog: a machine that hangs must be reset by hand"),
+        }
+    }
+
+    fn find_source(&mut self, argument: Option<Guid>) -> Result<BootSource, Failure> {
+        let doing = "asking which disk the machine was booted from";
+        if Path::new("/sys/firmware/efi").is_dir() {
+            let flags = rustix::mount::MountFlags::NOSUID
+                | rustix::mount::MountFlags::NOEXEC
+                | rustix::mount::MountFlags::NODEV;
+            let mounted = mounts::mount(Path::new("efivarfs"), Path::new(EFIVARS), "efivarfs", flags, "");
+            if let Err(error) = mounted {
+                // The argument may still tell.
+                self.journal.warn(&format!("{error}: {}", error.source));
+            }
+        }
+        let variable = self.variables.loader_partition().during(doing, HINT_LOADER)?;
+        let source =
+            BootSource::choose(variable, argument).ok_or(Error::NoSource).during(doing, HINT_LOADER)?;
+        self.place = format!("the disk with partition {}", source.esp());
+        Ok(source)
+    }
+
+    /// Waits until the boot disk is there and no driver is still being loaded, for a second disk with the same
+    /// identity may come with it.
+    fn wait_for_disk(&mut self, source: BootSource) -> Result<BootDisk, Failure> {
+        let doing = "looking for the boot disk";
+        let started = Instant::now();
+        let mut next_word = Duration::from_secs(2);
+        loop {
+            let loaded = self.coldplug();
+            let found = self.sysfs.find(source.esp(), |device| BlockDisk::open(device, false));
+            let found = found.during(doing, HINT_SEVERAL)?;
+            match found {
+                Some(disk) if loaded == 0 => {
+                    self.place = format!("disk /dev/{}", disk.device.name);
+                    self.journal.info(&format!("booted from /dev/{} ({source:?})", disk.device.name));
+                    return Ok(disk);
+                }
+                _ => {}
+            }
+            let waited = started.elapsed();
+            let seconds = waited.as_secs();
+            if waited > DISK_DEADLINE {
+                let disks =
+                    self.sysfs.disks().into_iter().map(|disk| format!("/dev/{}", disk.name)).collect();
+                return Err(Error::NoDisk { esp: source.esp(), seconds, disks }).during(doing, HINT_DISK);
+            }
+            if waited > next_word {
+                self.journal.info(&format!("waiting for partition {} since {seconds} s", source.esp()));
+                next_word = next_word.saturating_mul(2);
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    fn partition_path(&self, disk: &BootDisk, number: u32) -> String {
+        let partition = self.sysfs.partition(&disk.device, number);
+        partition.map_or_else(String::new, |partition| partition.path().display().to_string())
+    }
+
+    /// Raises the clock to `floor`, seconds since 1970, which is the date of `what`.
+    fn raise_clock(&mut self, floor: u64, what: &str) {
+        match clock::raise_to(floor) {
+            Ok(None) => {}
+            Ok(Some(behind)) => {
+                self.journal.note(&format!("clock was {behind} s behind {what} and was set to it"))
+            }
+            Err(error) => self.journal.warn(&format!("clock is behind {what} and cannot be set: {error}")),
+        }
+    }
+
+    fn install_machine_id(&mut self) -> Result<(), Failure> {
+        let doing = "giving the machine its id";
+        let random = storage::random().during(doing, HINT_STATE)?;
+        let sysroot = Path::new(SYSROOT);
+        let id = machine_id::load_or_make(&sysroot.join("var"), random).during(doing, HINT_STATE)?;
+        if id.is_new {
+            self.journal.note(&format!("new machine id {}", id.text));
+        }
+        machine_id::install(&sysroot.join("etc"), &id).during(doing, HINT_IMAGE)
+    }
+
+    fn write_report(&mut self, report: BootReport) -> Result<(), Failure> {
+        let doing = "writing the boot report";
+        let path = Path::new(boot::PATH);
+        let text = serde_json::to_vec(&report).during(doing, HINT_IMAGE)?;
+        path.parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(path, text))
+            .map_err(|source| Error::Write { path: path.to_owned(), source })
+            .during(doing, HINT_IMAGE)
+    }
+
+    /// Becomes systemd.
+    fn hand_over(&mut self, arguments: impl Iterator<Item = OsString>) -> Result<Infallible, Failure> {
+        let doing = "handing over to systemd";
+        let sysroot = Path::new(SYSROOT);
+        let is_there = |path: &&&str| fs::symlink_metadata(sysroot.join(path)).is_ok();
+        let init = INITS.iter().find(is_there).ok_or(Error::NoInit).during(doing, HINT_IMAGE)?;
+        if let Err(error) = self.variables.set_failures(0) {
+            self.journal.warn(&format!("count of failures stays: {error}"));
+        }
+        self.journal.info(&format!("starting /{init}"));
+        self.allow(STEP_TIME);
+        mounts::switch_root(sysroot).during(doing, HINT_IMAGE)?;
+        let path = format!("/{init}");
+        let source = chroot::exec(OsStr::new(&path), arguments);
+        Err(Error::Exec { path, source }).during(doing, HINT_IMAGE)
+    }
+}
+
+/// Makes the console the standard streams: the initrd may hold no `/dev/console`, and then they are closed.
+fn connect_console() {
+    // Without a console there is nobody to read; the kernel's log still works.
+    if let Ok(console) = OpenOptions::new().read(true).write(true).open("/dev/console") {
+        drop(rustix::stdio::dup2_stdin(&console));
+        drop(rustix::stdio::dup2_stdout(&console));
+        drop(rustix::stdio::dup2_stderr(&console));
+    }
+}
+
+fn read_settings() -> Result<Arguments, Failure> {
+    let doing = "reading the kernel command line";
+    let text = fs::read_to_string("/proc/cmdline").during(doing, HINT_IMAGE)?;
+    Arguments::parse(&text).during(doing, HINT_IMAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loader_counts_before_the_argument() {
+        let (one, other) = (Guid::from_u128(1), Guid::from_u128(2));
+        assert_eq!(BootSource::choose(Some(one), Some(other)), Some(BootSource::LoaderVariable(one)));
+        assert_eq!(BootSource::choose(None, Some(other)).map(BootSource::esp), Some(other));
+        assert_eq!(BootSource::choose(None, None), None);
+    }
+
+    #[test]
+    fn a_missing_disk_is_told_with_those_that_are_there() {
+        let error = |disks| Error::NoDisk { esp: Guid::ESP, seconds: 180, disks }.to_string();
+        let start = "no disk has partition c12a7328-f81f-11d2-ba4b-00a0c93ec93b after 180 s; disks: ";
+        assert_eq!(error(Vec::new()), format!("{start}none"));
+        assert_eq!(
+            error(vec!["/dev/sda".to_owned(), "/dev/sdb".to_owned()]),
+            format!("{start}/dev/sda, /dev/sdb")
+        );
+    }
+}

@@ -1,0 +1,196 @@
+//! What the kernel command line tells stage0.
+
+use std::fmt;
+
+use crate::gpt::Guid;
+
+/// SHA-256 over the root of the hash tree; names the root and its partitions.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct RootHash([u8; 32]);
+
+impl RootHash {
+    /// Reads 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// PARTUUID of the root partition: the first half (Discoverable Partitions Specification).
+    pub fn root_partition(&self) -> Guid {
+        self.half(0)
+    }
+
+    /// PARTUUID of the hash tree's partition: the second half.
+    pub fn verity_partition(&self) -> Guid {
+        self.half(16)
+    }
+
+    fn half(&self, from: usize) -> Guid {
+        let mut half = [0; 16];
+        half.copy_from_slice(&self.0[from..from + 16]);
+        Guid::from_u128(u128::from_be_bytes(half))
+    }
+}
+
+impl fmt::Display for RootHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for RootHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RootHash({self})")
+    }
+}
+
+/// Arguments that stage0 knows; all others are the kernel's and systemd's.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Arguments {
+    /// `roothash=`
+    pub root_hash: RootHash,
+    /// `imgbuild.esp=`, the PARTUUID of the ESP where no UEFI variable tells it.
+    pub esp: Option<Guid>,
+}
+
+/// What is wrong with the command line.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// Without it there is nothing to boot.
+    #[error("kernel command line has no `roothash=`")]
+    NoRootHash,
+    /// The argument's value has another form.
+    #[error("`{key}=` is `{value}`, expected {form}")]
+    Value {
+        /// The argument.
+        key: &'static str,
+        /// What it says.
+        value: String,
+        /// What it must look like.
+        form: &'static str,
+    },
+    /// The argument is there twice, with two values.
+    #[error("`{key}=` is both `{first}` and `{second}`")]
+    Twice {
+        /// The argument.
+        key: &'static str,
+        /// Its first value.
+        first: String,
+        /// Its second value.
+        second: String,
+    },
+}
+
+impl Arguments {
+    /// Reads `/proc/cmdline`'s text.
+    pub fn parse(cmdline: &str) -> Result<Self, Error> {
+        let root_hash = value_of(cmdline, "roothash")?.ok_or(Error::NoRootHash)?;
+        let root_hash = RootHash::parse(&root_hash).ok_or(Error::Value {
+            key: "roothash",
+            value: root_hash,
+            form: "64 hexadecimal digits",
+        })?;
+        let esp = match value_of(cmdline, "imgbuild.esp")? {
+            None => None,
+            Some(value) => Some(value.parse().map_err(|_| Error::Value {
+                key: "imgbuild.esp",
+                value,
+                form: "a PARTUUID",
+            })?),
+        };
+        Ok(Self { root_hash, esp })
+    }
+}
+
+/// The one value of `key`. What follows `--` is for init and does not count.
+fn value_of(cmdline: &str, key: &'static str) -> Result<Option<String>, Error> {
+    let mut found: Option<String> = None;
+    for word in words(cmdline).into_iter().take_while(|word| word != "--") {
+        let Some(value) = word.strip_prefix(key).and_then(|rest| rest.strip_prefix('=')) else { continue };
+        match &found {
+            Some(first) if first != value => {
+                return Err(Error::Twice { key, first: first.clone(), second: value.to_owned() });
+            }
+            _ => found = Some(value.to_owned()),
+        }
+    }
+    Ok(found)
+}
+
+/// Splits at white space outside of double quotes and drops the quotes, as the kernel does.
+fn words(cmdline: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut is_quoted = false;
+    for character in cmdline.chars() {
+        match character {
+            '"' => is_quoted = !is_quoted,
+            c if c.is_whitespace() && !is_quoted => words.push(String::new()),
+            c => {
+                if let Some(word) = words.last_mut() {
+                    word.push(c);
+                }
+            }
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "00112233445566778899aabbccddeeff0123456789abcdeffedcba9876543210";
+
+    #[test]
+    fn the_root_hash_names_both_partitions() {
+        let line = format!("console=tty0 roothash={HASH} panic=10\n");
+        let arguments = Arguments::parse(&line).unwrap();
+        assert_eq!(arguments.root_hash.to_string(), HASH);
+        assert_eq!(arguments.root_hash.root_partition().to_string(), "00112233-4455-6677-8899-aabbccddeeff");
+        assert_eq!(
+            arguments.root_hash.verity_partition().to_string(),
+            "01234567-89ab-cdef-fedc-ba9876543210"
+        );
+        assert_eq!(arguments.esp, None);
+    }
+
+    #[test]
+    fn quotes_and_repetition_are_read_as_the_kernel_does() {
+        let line = format!(
+            "dyndbg=\"file a.c +p roothash=x\" \"roothash={HASH}\" roothash={HASH} \
+             imgbuild.esp=\"c12a7328-f81f-11d2-ba4b-00a0c93ec93b\" -- roothash=y"
+        );
+        assert_eq!(Arguments::parse(&line).unwrap().esp, Some(Guid::ESP));
+    }
+
+    #[test]
+    fn faults_name_the_argument_and_its_value() {
+        let upper = HASH.to_uppercase().replace('0', "1");
+        for (line, message) in [
+            (String::new(), "kernel command line has no `roothash=`"),
+            ("roothash".to_owned(), "kernel command line has no `roothash=`"),
+            ("roothash=12".to_owned(), "`roothash=` is `12`, expected 64 hexadecimal digits"),
+            (
+                format!("roothash={}ü", &HASH[2..]),
+                &format!("`roothash=` is `{}ü`, expected 64 hexadecimal digits", &HASH[2..]),
+            ),
+            (
+                format!("roothash={HASH} roothash={upper}"),
+                &format!("`roothash=` is both `{HASH}` and `{upper}`"),
+            ),
+            (
+                format!("roothash={HASH} imgbuild.esp=(hd0)"),
+                "`imgbuild.esp=` is `(hd0)`, expected a PARTUUID",
+            ),
+        ] {
+            assert_eq!(Arguments::parse(&line).unwrap_err().to_string(), message, "{line}");
+        }
+    }
+}
