@@ -9,4 +9,9 @@ pub mod exclusion;
 pub mod ldcache;
 pub mod library;
 pub mod resolve;
+pub mod review;
+pub mod setup;
 pub mod unpack;
+
+pub use compose::{DebInfo, PackageFile, unpack_all};
+pub use exclusion::Exclusions;

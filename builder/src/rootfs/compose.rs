@@ -28,26 +28,24 @@ pub struct PackageFile {
 }
 
 /// What is left of a package beside its files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct DebInfo {
-    /// Name, version, architecture and the whole stanza.
-    pub control: Control,
-    /// Maintainer scripts and triggers, unmodified.
-    pub scripts: BTreeMap<ScriptKind, Vec<u8>>,
+    /// Package name.
+    pub name: String,
+    /// Debian version.
+    pub version: String,
+    /// `all` or the architecture.
+    pub arch: String,
+    /// The stanza of its `control` file as shipped.
+    pub control: String,
+    /// Maintainer scripts by file name (`postinst`), and `triggers`; unmodified.
+    pub scripts: BTreeMap<String, Vec<u8>>,
     /// Configuration files, below the root, in the package's order.
     pub conffiles: Vec<String>,
     /// The package's `md5sums`, empty where it has none.
     pub md5sums: String,
     /// Files and links that it brought, without the excluded ones, sorted.
     pub files: Vec<String>,
-}
-
-impl DebInfo {
-    /// The package's `triggers` file as text, empty where it has none.
-    pub fn triggers(&self) -> String {
-        let triggers = self.scripts.get(&ScriptKind::Triggers);
-        triggers.map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default()
-    }
 }
 
 /// All packages, unpacked in memory.
@@ -81,8 +79,15 @@ pub fn unpack_all(
     let mut debs = read_all(packages, exclusions, task)?;
     let (tree, files) = unpack(&mut debs, exclusions)?;
     let debs = debs.into_iter().zip(files).map(|(deb, files)| DebInfo {
-        control: deb.control,
-        scripts: deb.scripts,
+        name: deb.control.package,
+        version: deb.control.version,
+        arch: deb.control.architecture,
+        control: deb.control.stanza,
+        scripts: deb
+            .scripts
+            .into_iter()
+            .map(|(kind, content)| (kind.file_name().to_owned(), content))
+            .collect(),
         conffiles: deb.conffiles,
         md5sums: deb.md5sums,
         files,

@@ -26,8 +26,8 @@ L+ /var/lib/dpkg/status.d - - - - ../../../usr/share/dpkg/status.d
 /// Writes the status of `debs` into `tree`, with the checksums of those of their files that are in the tree.
 pub fn install(tree: &mut Tree, debs: &[DebInfo]) -> Result<(), TreeError> {
     for deb in debs {
-        let base = format!("{STATUS_DIRECTORY}/{}", deb.control.package);
-        tree.write(&base, Metadata::FILE, status(&deb.control.stanza))?;
+        let base = format!("{STATUS_DIRECTORY}/{}", deb.name);
+        tree.write(&base, Metadata::FILE, status(&deb.control))?;
         let checksums = checksums(deb);
         if !checksums.is_empty() {
             tree.write(&format!("{base}.md5sums"), Metadata::FILE, checksums)?;

@@ -1,0 +1,129 @@
+use super::*;
+use crate::rootfs::setup::{NOTIONS, STEPS};
+
+fn deb(name: &str, script: &str, text: &str) -> DebInfo {
+    DebInfo {
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        scripts: [(script.to_owned(), text.as_bytes().to_vec())].into(),
+        ..DebInfo::default()
+    }
+}
+
+fn section(generator: &str) -> String {
+    format!(
+        "# Automatically added by {generator}/13.24.2\nsystemctl enable x\n# End automatically added section\n"
+    )
+}
+
+fn table(text: &str) -> ReviewTable {
+    ReviewTable::parse(text).unwrap()
+}
+
+const HAND: &str = "#!/bin/sh\n# a comment\nset -e\n\nadduser --system x\n";
+const HAND_REST: &str = "set -e\nadduser --system x\n";
+
+#[test]
+fn generated_sections_and_boilerplate_need_no_review() {
+    let text = format!(
+        "#!/bin/sh\nset -e\n{}{}exit 0\n",
+        section("dh_installsystemd"),
+        section("dh_installtmpfiles")
+    );
+    assert_eq!(check_scripts(&[deb("p", "postinst", &text)], &ReviewTable::default()), Ok(()));
+}
+
+#[test]
+fn removal_scripts_need_no_review() {
+    for script in ["prerm", "postrm"] {
+        assert_eq!(check_scripts(&[deb("p", script, HAND)], &ReviewTable::default()), Ok(()));
+    }
+}
+
+#[test]
+fn an_unreviewed_script_is_shown_with_the_stanza_to_add() {
+    let faults = check_scripts(&[deb("p", "postinst", HAND)], &ReviewTable::default()).unwrap_err();
+    let sha256 = Sha256::of(HAND_REST.as_bytes());
+    assert_eq!(faults.len(), 1);
+    assert_eq!(
+        faults[0].to_string(),
+        format!(
+            "postinst of `p` 1 is not reviewed; beyond generated sections it does:\n    set -e\n    \
+             adduser --system x\nread it, then add to `reviewed.toml` beside `cluster.toml`:\n    \
+             [[package]]\n    name = \"p\"\n    postinst = [\"{sha256}\"]\n    steps = []\n    \
+             note = \"what replaces it\"\n"
+        )
+    );
+    let reviewed = table(&faults[0].stanza());
+    assert_eq!(check_scripts(&[deb("p", "postinst", HAND)], &reviewed), Ok(()));
+}
+
+#[test]
+fn a_changed_script_is_refused() {
+    let faults = check_scripts(&[deb("p", "postinst", HAND)], &ReviewTable::default()).unwrap_err();
+    let reviewed = table(&faults[0].stanza());
+    let changed = deb("p", "postinst", &HAND.replace("adduser", "adduser --group"));
+    let faults = check_scripts(&[changed], &reviewed).unwrap_err();
+    assert!(faults[0].to_string().starts_with("postinst of `p` 1 changed since it was reviewed;"));
+    // Another script of a reviewed package is not covered by the entry.
+    let other = check_scripts(&[deb("p", "preinst", HAND)], &reviewed).unwrap_err();
+    assert_eq!((other[0].script.as_str(), other[0].known.len()), ("preinst", 0));
+}
+
+#[test]
+fn unknown_generators_and_triggers_are_refused() {
+    let text = format!("#!/bin/sh\n{}", section("dh_magic"));
+    let faults = check_scripts(&[deb("p", "postinst", &text)], &ReviewTable::default()).unwrap_err();
+    assert_eq!(faults[0].unknown_generators, ["dh_magic"]);
+    let triggers = "# Triggers added by dh_makeshlibs/13\nactivate-noawait ldconfig\ninterest /usr/share/x\n";
+    assert_eq!(check_scripts(&[deb("p", "triggers", triggers)], &ReviewTable::default()), Ok(()));
+    let triggers = format!("{triggers}activate rebuild-all\n");
+    let faults = check_scripts(&[deb("p", "triggers", &triggers)], &ReviewTable::default()).unwrap_err();
+    assert_eq!(faults[0].rest, "activate rebuild-all\n");
+}
+
+#[test]
+fn a_new_kernel_release_needs_no_new_review() {
+    let script = |release: &str| format!("version={release}\ndepmod $version\n");
+    let deb = |release: &str| deb(&format!("linux-image-{release}"), "postinst", &script(release));
+    let faults = check_scripts(&[deb("6.12.1-amd64")], &ReviewTable::default()).unwrap_err();
+    let reviewed = table(&faults[0].stanza());
+    assert_eq!(check_scripts(&[deb("6.12.1-amd64"), deb("6.12.9+deb13-cloud-arm64")], &reviewed), Ok(()));
+}
+
+#[test]
+fn the_shipped_table_names_only_steps_that_exist() {
+    let table = ReviewTable::built_in().unwrap();
+    table.check_steps().unwrap();
+    for review in table.iter() {
+        assert!(!review.note.trim().is_empty(), "{}", review.name);
+    }
+    let names = STEPS.iter().map(|step| step.name).chain(NOTIONS.iter().map(|(name, _)| *name));
+    let unique: std::collections::BTreeSet<_> = names.clone().collect();
+    assert_eq!(unique.len(), names.count());
+}
+
+#[test]
+fn refuses_tables_with_faults() {
+    let twice = "[[package]]\nname = \"p\"\nnote = \"n\"\n".repeat(2);
+    assert_eq!(ReviewTable::parse(&twice).unwrap_err().to_string(), "package `p` has two entries");
+    let unknown = "[[package]]\nname = \"p\"\nnote = \"n\"\nsteps = [\"magic\"]\n";
+    assert_eq!(
+        table(unknown).check_steps().unwrap_err().to_string(),
+        "the review of `p` names step `magic`, which does not exist"
+    );
+    for wrong in [
+        "[[package]]\nname = \"p\"\n",
+        "[[package]]\nname = \"p\"\nnote = \"n\"\npostinst = [\"12\"]\n",
+        "[[packages]]\n",
+    ] {
+        assert_eq!(ReviewTable::parse(wrong).unwrap_err().to_string(), "the reviewed table is malformed");
+    }
+}
+
+#[test]
+fn an_own_entry_replaces_the_shipped_one() {
+    let mut shipped = ReviewTable::built_in().unwrap();
+    shipped.extend(table("[[package]]\nname = \"tzdata\"\nnote = \"own\"\n"));
+    assert_eq!(shipped.get("tzdata").unwrap().note, "own");
+}
