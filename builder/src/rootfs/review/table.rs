@@ -11,7 +11,7 @@ use crate::rootfs::setup::{NOTIONS, STEPS};
 use crate::units::Sha256;
 
 /// The table that ships with the program.
-const BUILT_IN: &str = include_str!("../../../../profiles/reviewed.toml");
+const BUILT_IN: &str = include_str!("reviewed.toml");
 
 /// Why a table cannot be read.
 #[derive(Debug, Error)]
