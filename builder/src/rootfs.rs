@@ -9,4 +9,6 @@ pub mod exclusion;
 pub mod ldcache;
 pub mod library;
 pub mod resolve;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod unpack;
