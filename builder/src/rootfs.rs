@@ -11,6 +11,8 @@ pub mod library;
 pub mod resolve;
 pub mod review;
 pub mod setup;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod unpack;
 
 pub use compose::{DebInfo, PackageFile, unpack_all};

@@ -127,3 +127,68 @@ fn read_one(package: &PackageFile, exclusions: &Exclusions) -> Result<Deb, DebEr
     };
     Err(DebError { path: package.path.clone(), fault })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::printer::Printer;
+    use crate::rootfs::sample::{Item, deb_with};
+
+    fn package(folder: &Path, name: &str, files: &[Item]) -> PackageFile {
+        let path = folder.join(name);
+        fs::write(&path, deb_with(name, &[("triggers", "interest x\n")], files)).unwrap();
+        PackageFile { name: name.to_owned(), version: "1.0".to_owned(), arch: "all".to_owned(), path }
+    }
+
+    fn unpack_with(packages: &[PackageFile], threads: usize) -> Result<Unpacked, ComposeError> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let task = Printer::default().task("unpacking", None);
+        pool.install(|| unpack_all(packages, &Exclusions::default(), &task))
+    }
+
+    #[test]
+    fn the_result_does_not_depend_on_order_or_threads() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = |index: usize| format!("package{index:02}");
+        let mut packages: Vec<_> = (0..12)
+            .map(|index| {
+                let content = vec![b'x'; index * 100];
+                let files =
+                    [Item::directory("./usr/"), Item::file(format!("./usr/{}", name(index)), &content)];
+                package(folder.path(), &name(index), &files)
+            })
+            .collect();
+        let first = unpack_with(&packages, 1).unwrap();
+        packages.reverse();
+        let second = unpack_with(&packages, 4).unwrap();
+        assert_eq!(first.tree, second.tree);
+        let names = |unpacked: &Unpacked| -> Vec<_> {
+            unpacked.debs.iter().map(|deb| deb.control.package.clone()).collect()
+        };
+        assert_eq!(names(&first), (0..12).map(name).collect::<Vec<_>>());
+        assert_eq!(names(&second), names(&first));
+        assert_eq!(first.debs[3].files, ["usr/package03"]);
+        assert_eq!(first.debs[3].triggers(), "interest x\n");
+    }
+
+    #[test]
+    fn reports_the_first_bad_package_by_name_whatever_the_threads() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut packages: Vec<_> =
+            ["aa", "bb", "cc", "dd"].into_iter().map(|name| package(folder.path(), name, &[])).collect();
+        fs::write(&packages[2].path, b"damaged in a way that makes it the biggest of all packages here")
+            .unwrap();
+        packages[1].version = "2.0".to_owned();
+        let expected = format!("reading package `{}`", packages[1].path.display());
+        for threads in [1, 4] {
+            let Err(ComposeError::Deb(fault)) = unpack_with(&packages, threads) else {
+                panic!("no package fault with {threads} threads");
+            };
+            assert_eq!(fault.to_string(), expected);
+            assert_eq!(fault.fault.to_string(), "the file holds bb 1.0 all, not bb 2.0 all");
+        }
+    }
+}

@@ -102,10 +102,7 @@ fn check_version<R: Read + Seek>(archive: &mut ar::Archive<R>) -> Result<(), Fau
 }
 
 /// The next member that counts must be the tar called `stem`; members beginning with `_` are for others (deb(5)).
-fn expect_tar<R: Read + Seek>(
-    archive: &mut ar::Archive<R>,
-    stem: &'static str,
-) -> Result<ar::Member, Fault> {
+fn expect_tar<R: Read + Seek>(archive: &mut ar::Archive<R>, stem: &'static str) -> Result<ar::Member, Fault> {
     while let Some(member) = archive.next_member()? {
         if member.name.starts_with('_') {
             continue;

@@ -56,3 +56,54 @@ fn checksums(deb: &DebInfo) -> String {
     let is_there = |line: &&str| line.split_once("  ").is_some_and(|(_, path)| files.contains(path));
     deb.md5sums.lines().filter(is_there).flat_map(|line| [line, "\n"]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::rootfs::deb::Control;
+    use crate::rootfs::resolve::resolve;
+    use crate::tree::Kind;
+
+    fn info() -> DebInfo {
+        let stanza = "Package: bash\nVersion: 5.2\nArchitecture: amd64\nDescription: a shell\n Package: no\n";
+        DebInfo {
+            control: Control::parse(stanza).unwrap(),
+            scripts: BTreeMap::new(),
+            conffiles: vec![],
+            md5sums: "aa  usr/bin/bash\nbb  usr/share/doc/bash/copyright\n".to_owned(),
+            files: vec!["usr/bin/bash".to_owned(), "usr/bin/rbash".to_owned()],
+        }
+    }
+
+    #[test]
+    fn scanners_find_stanza_and_checksums_through_the_link() {
+        let mut tree = Tree::default();
+        install(&mut tree, &[info()]).unwrap();
+        let text = |path: &str| match resolve(&tree, path) {
+            Some((_, entry)) => match &entry.kind {
+                Kind::File(content) => String::from_utf8(content.to_vec()).unwrap(),
+                other => panic!("`{path}` is {other:?}"),
+            },
+            None => panic!("`{path}` leads nowhere"),
+        };
+        assert_eq!(
+            text("/var/lib/dpkg/status.d/bash"),
+            "Package: bash\nStatus: install ok installed\nVersion: 5.2\nArchitecture: amd64\n\
+             Description: a shell\n Package: no\n"
+        );
+        assert_eq!(text("/var/lib/dpkg/status.d/bash.md5sums"), "aa  usr/bin/bash\n");
+    }
+
+    #[test]
+    fn the_node_makes_the_link_that_the_image_has() {
+        let mut tree = Tree::default();
+        install(&mut tree, &[info()]).unwrap();
+        let Some(Kind::Symlink(target)) = tree.get(STATUS_LINK).map(|entry| &entry.kind) else {
+            panic!("no link in the image");
+        };
+        assert!(TMPFILES_TEXT.contains(&format!("L+ /{STATUS_LINK} - - - - {target}\n")), "{TMPFILES_TEXT}");
+        assert_eq!(tree.file(TMPFILES).map(|text| &text[..]), Some(TMPFILES_TEXT.as_bytes()));
+    }
+}

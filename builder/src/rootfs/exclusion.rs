@@ -131,7 +131,8 @@ mod tests {
     #[test]
     fn one_star_stays_within_a_component_and_two_cross() {
         let exclusions =
-            Exclusions::new(&[rule(&["usr/share/doc/**", "etc/cron.*", "usr/lib/*/gconv/*.so"], &[])]).unwrap();
+            Exclusions::new(&[rule(&["usr/share/doc/**", "etc/cron.*", "usr/lib/*/gconv/*.so"], &[])])
+                .unwrap();
         for (path, expected) in [
             ("usr/share/doc/bash", true),
             ("usr/share/doc/bash/copyright", true),
@@ -163,7 +164,8 @@ mod tests {
     #[test]
     fn tells_which_patterns_matched_nothing() {
         let exclusions =
-            Exclusions::new(&[rule(&["usr/share/man/**", "usr/share/mann/**"], &["usr/share/man/keep"])]).unwrap();
+            Exclusions::new(&[rule(&["usr/share/man/**", "usr/share/mann/**"], &["usr/share/man/keep"])])
+                .unwrap();
         assert!(exclusions.excludes("usr/share/man/man1/ls.1.gz"));
         assert_eq!(exclusions.unused(), ["usr/share/mann/**", "usr/share/man/keep"]);
     }

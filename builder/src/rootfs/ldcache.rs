@@ -8,6 +8,9 @@
 //! `sysdeps/generic/dl-cache.h`. Subset: `glibc-hwcaps` subdirectories are not entered, for the image
 //! ships one variant of each library; the extensions hold the generator's name only.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
@@ -86,10 +89,7 @@ fn scan(tree: &Tree, directory: &str, arch: Arch) -> Vec<Library> {
         let by_soname = format!("{directory}/{soname}");
         if resolve(tree, &by_soname).is_some() { by_soname } else { format!("{directory}/{name}") }
     };
-    chosen
-        .into_iter()
-        .map(|(soname, (_, name))| Library { path: path(&soname, name), soname })
-        .collect()
+    chosen.into_iter().map(|(soname, (_, name))| Library { path: path(&soname, name), soname }).collect()
 }
 
 /// A plain name (not in a subdirectory) that looks like a library or the dynamic linker to `ldconfig`.

@@ -82,7 +82,11 @@ mod tests {
         let write = |tree: &mut Tree, path: &str, text: &'static str| {
             tree.write(path, Metadata::FILE, text.as_bytes()).unwrap();
         };
-        write(&mut tree, "etc/ld.so.conf", "include /etc/ld.so.conf.d/*.conf\ninclude more/*.conf\n/opt/absent\n");
+        write(
+            &mut tree,
+            "etc/ld.so.conf",
+            "include /etc/ld.so.conf.d/*.conf\ninclude more/*.conf\n/opt/absent\n",
+        );
         write(&mut tree, "etc/ld.so.conf.d/b.conf", "# comment\n/opt/b/ # here\nhwcap 1 x\n");
         write(&mut tree, "etc/ld.so.conf.d/a.conf", "/usr/local/lib=libc6\n/lib/x86_64-linux-gnu\n");
         write(&mut tree, "etc/ld.so.conf.d/a.conf.dpkg-new", "/usr\n");

@@ -2,6 +2,9 @@
 //!
 //! The result depends on the set of packages only: they are taken sorted by name.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use thiserror::Error;

@@ -18,9 +18,8 @@ use crate::tree::{Entry, Kind, Metadata};
 const RESERVE: u64 = 16 << 20;
 
 /// PAX keys that change nothing an image holds, or that the tar reader applies itself.
-const KNOWN_ATTRIBUTES: [&str; 11] = [
-    "path", "linkpath", "size", "uid", "gid", "uname", "gname", "mtime", "atime", "ctime", "comment",
-];
+const KNOWN_ATTRIBUTES: [&str; 11] =
+    ["path", "linkpath", "size", "uid", "gid", "uname", "gname", "mtime", "atime", "ctime", "comment"];
 
 /// Which of the two layers went wrong.
 #[derive(Debug)]
@@ -78,6 +77,15 @@ pub(super) fn read(
 /// A regular file's part of an entry, for the hard links to it.
 type Content = (Metadata, Bytes);
 
+/// What a hard link finds at a path.
+#[derive(Clone)]
+struct File {
+    /// The first path of the same file: what must be retained to have its contents.
+    origin: String,
+    /// None for what was not kept, and for symbolic links.
+    content: Option<Content>,
+}
+
 struct Collector<'a, 'keep> {
     selection: &'a mut Selection<'keep>,
     /// Most bytes the archive may have.
@@ -85,8 +93,8 @@ struct Collector<'a, 'keep> {
     /// Where the last entry ends, its padding included.
     end: u64,
     entries: Vec<(String, Entry)>,
-    /// Every path that is no directory; with contents where they were read.
-    files: BTreeMap<String, Option<Content>>,
+    /// Every path that is no directory.
+    files: BTreeMap<String, File>,
 }
 
 impl Collector<'_, '_> {
@@ -141,7 +149,7 @@ impl Collector<'_, '_> {
         }
         let is_kept = (self.selection.keep)(&path);
         if !is_kept && !self.selection.retained.contains(&path) {
-            return self.remember(path, offset, None);
+            return self.remember_own(path, offset, None);
         }
         let mut content = Vec::with_capacity(usize::try_from(size.min(RESERVE)).unwrap_or_default());
         entry.read_to_end(&mut content).map_err(|source| TarFault::Header { offset, source })?;
@@ -154,7 +162,7 @@ impl Collector<'_, '_> {
         if is_kept {
             self.entries.push((path.clone(), Entry { metadata, kind: Kind::File(content.clone()) }));
         }
-        self.remember(path, offset, Some((metadata, content)))
+        self.remember_own(path, offset, Some((metadata, content)))
     }
 
     fn add_hard_link<R: Read>(
@@ -165,35 +173,26 @@ impl Collector<'_, '_> {
         let offset = entry.raw_header_position();
         let target = entry.link_name_bytes().unwrap_or_default();
         let target = plain_path(&target, offset)?.unwrap_or_default();
-        let Some(content) = self.files.get(&target).cloned() else {
+        let Some(file) = self.files.get(&target).cloned() else {
             return Err(TarFault::LinkTarget { offset, path, target });
         };
-        let is_kept = (self.selection.keep)(&path);
-        if !is_kept && !self.selection.retained.contains(&path) {
-            return self.remember(path, offset, None);
-        }
-        match &content {
-            Some((metadata, content)) if is_kept => {
-                let entry = Entry { metadata: *metadata, kind: Kind::File(content.clone()) };
-                self.entries.push((path.clone(), entry));
-            }
-            Some(_) => {}
-            // Retained and still without contents: a hard link to a symbolic link.
-            None if self.selection.retained.contains(&target) => {
-                return Err(TarFault::LinkTarget { offset, path, target });
-            }
-            None => {
-                self.selection.wanted.insert(target);
+        if (self.selection.keep)(&path) {
+            match &file.content {
+                Some((metadata, content)) => {
+                    let entry = Entry { metadata: *metadata, kind: Kind::File(content.clone()) };
+                    self.entries.push((path.clone(), entry));
+                }
+                // Retained and still without contents: a symbolic link.
+                None if self.selection.retained.contains(&file.origin) => {
+                    return Err(TarFault::LinkTarget { offset, path, target });
+                }
+                None => drop(self.selection.wanted.insert(file.origin.clone())),
             }
         }
-        self.remember(path, offset, content)
+        self.remember(path, offset, file)
     }
 
-    fn add_symlink<R: Read>(
-        &mut self,
-        entry: &mut tar::Entry<'_, R>,
-        path: String,
-    ) -> Result<(), TarFault> {
+    fn add_symlink<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>, path: String) -> Result<(), TarFault> {
         let offset = entry.raw_header_position();
         let target = entry.link_name_bytes().unwrap_or_default();
         let target = utf8(&target, offset)?.to_owned();
@@ -204,14 +203,19 @@ impl Collector<'_, '_> {
             let metadata = Metadata::root(0o777);
             self.entries.push((path.clone(), Entry { metadata, kind: Kind::Symlink(target) }));
         }
-        self.remember(path, offset, None)
+        self.remember_own(path, offset, None)
     }
 
-    fn remember(&mut self, path: String, offset: u64, content: Option<Content>) -> Result<(), TarFault> {
+    fn remember_own(&mut self, path: String, offset: u64, content: Option<Content>) -> Result<(), TarFault> {
+        let file = File { origin: path.clone(), content };
+        self.remember(path, offset, file)
+    }
+
+    fn remember(&mut self, path: String, offset: u64, file: File) -> Result<(), TarFault> {
         if self.files.contains_key(&path) {
             return Err(TarFault::Twice { offset, path });
         }
-        self.files.insert(path, content);
+        self.files.insert(path, file);
         Ok(())
     }
 }

@@ -89,7 +89,8 @@ fn read_class<Header: FileHeader<Endian = Endianness>>(
                 .map(|entry| (entry.d_tag(endian).into(), entry.d_val(endian).into()))
                 .take_while(|(tag, _)| *tag != u64::from(DT_NULL))
                 .collect();
-            let value = |wanted: u32| entries.iter().find(|(tag, _)| *tag == u64::from(wanted)).map(|entry| entry.1);
+            let value =
+                |wanted: u32| entries.iter().find(|(tag, _)| *tag == u64::from(wanted)).map(|entry| entry.1);
             let (address, size) = (value(DT_STRTAB).unwrap_or(0), value(DT_STRSZ).unwrap_or(0));
             // Without strings all names are empty, and a library without a name is found nowhere.
             let strings = segments
@@ -105,7 +106,10 @@ fn read_class<Header: FileHeader<Endian = Endianness>>(
 impl Dynamic {
     fn fill(&mut self, entries: &[(u64, u64)], strings: &[u8]) {
         let all = |wanted: u32| {
-            entries.iter().filter(move |(tag, _)| *tag == u64::from(wanted)).map(|(_, value)| text(strings, *value))
+            entries
+                .iter()
+                .filter(move |(tag, _)| *tag == u64::from(wanted))
+                .map(|(_, value)| text(strings, *value))
         };
         self.needed = all(DT_NEEDED).collect();
         self.soname = all(DT_SONAME).next();
