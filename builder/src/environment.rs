@@ -8,3 +8,6 @@ pub const CACHE_HOME: &str = "XDG_CACHE_HOME";
 
 /// The user's home; without `XDG_CACHE_HOME` the cache is `.cache/imgbuild` below it.
 pub const HOME: &str = "HOME";
+
+/// Folder with one folder per architecture (`amd64`) that holds the node programs `firstboot` and `stage0`.
+pub const PROGRAMS: &str = "IMGBUILD_PROGRAMS";

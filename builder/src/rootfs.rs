@@ -10,9 +10,9 @@ pub mod ldcache;
 pub mod library;
 pub mod resolve;
 pub mod review;
-pub mod setup;
 #[cfg(test)]
 pub(crate) mod sample;
+pub mod setup;
 pub mod unpack;
 
 pub use compose::{DebInfo, PackageFile, unpack_all};

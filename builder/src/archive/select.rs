@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::index::Package;
 use super::lock::{LockedPackage, Selection};
 use super::solver::{Request, SolveError, Universe, UniverseError, solve};
+use super::version::Version;
 use crate::profile::Profile;
 use crate::units::Sha256;
 
@@ -34,18 +35,36 @@ pub fn select(packages: &[Package], profile: &Profile) -> Result<Selection, Sele
     let universe = Universe::new(packages)?;
     let mut install = profile.packages.install.clone();
     install.push(profile.kernel.package.clone());
-    let names = |list: &[crate::profile::Reasoned]| list.iter().map(|item| item.name.clone()).collect::<Vec<_>>();
+    let names =
+        |list: &[crate::profile::Reasoned]| list.iter().map(|item| item.name.clone()).collect::<Vec<_>>();
     let (drop, exclude) = (names(&profile.packages.drop), names(&profile.packages.exclude));
     let request = Request { install: &install, drop: &drop, exclude: &exclude, origin: &profile.name };
-    let packages = solve(&universe, &request)?.into_iter().map(locked).collect();
+    let chosen = solve(&universe, &request)?.into_iter().map(locked).collect();
     let mut boot_packages = Vec::new();
     for name in &profile.packages.boot {
-        let newest = universe.newest(name);
+        let newest = newest(packages, name);
         let missing = || SelectError::Boot { profile: profile.name.clone(), name: name.clone() };
         boot_packages.push(locked(newest.ok_or_else(missing)?));
     }
     boot_packages.sort();
-    Ok(Selection { profile: profile.name.clone(), arch: profile.arch, inputs: inputs(profile), packages, boot_packages })
+    Ok(Selection {
+        profile: profile.name.clone(),
+        arch: profile.arch,
+        inputs: inputs(profile),
+        packages: chosen,
+        boot_packages,
+    })
+}
+
+/// The newest version of a package in any suite.
+fn newest<'a>(packages: &'a [Package], name: &str) -> Option<&'a Package> {
+    // A version that does not parse has been refused by the universe.
+    packages
+        .iter()
+        .filter(|package| package.name == name)
+        .filter_map(|package| Some((Version::parse(&package.version).ok()?, package)))
+        .max_by(|(one, _), (other, _)| one.cmp(other))
+        .map(|(_, package)| package)
 }
 
 /// Digest of all that decides a selection, given the archive.

@@ -114,9 +114,8 @@ fn release(tree: &Tree) -> Result<String, KernelError> {
 
 fn module_files<'tree>(tree: &'tree Tree, folder: &str) -> Vec<(&'tree str, &'tree [u8])> {
     let start = folder.len().saturating_add(1);
-    let is_module = |path: &str| {
-        [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|ending| path.ends_with(ending))
-    };
+    let is_module =
+        |path: &str| [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|ending| path.ends_with(ending));
     tree.below(folder)
         .filter_map(|(path, entry)| match &entry.kind {
             Kind::File(content) if is_module(path) => Some((path.get(start..)?, content.as_ref())),

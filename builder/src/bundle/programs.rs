@@ -72,7 +72,8 @@ impl Programs {
     /// installation's `lib/imgbuild/`, or beside `imgbuild` itself as cargo leaves them.
     pub fn find(arch: Arch) -> Result<Self, ProgramsError> {
         let looked_in = folders(arch);
-        let has_both = |folder: &&PathBuf| folder.join("firstboot").is_file() && folder.join("stage0").is_file();
+        let has_both =
+            |folder: &&PathBuf| folder.join("firstboot").is_file() && folder.join("stage0").is_file();
         match looked_in.iter().find(has_both) {
             Some(folder) => Self::load(folder, arch),
             None => Err(ProgramsError::NotFound { arch, looked_in }),
@@ -89,7 +90,8 @@ impl Programs {
 }
 
 fn folders(arch: Arch) -> Vec<PathBuf> {
-    let named = std::env::var_os(environment::PROGRAMS).map(|folder| PathBuf::from(folder).join(arch.debian()));
+    let named =
+        std::env::var_os(environment::PROGRAMS).map(|folder| PathBuf::from(folder).join(arch.debian()));
     let program = std::env::current_exe().ok().and_then(|path| path.canonicalize().ok());
     let beside = program.as_deref().and_then(Path::parent);
     // <prefix>/bin/imgbuild, <prefix>/lib/imgbuild/<arch>.

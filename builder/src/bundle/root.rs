@@ -7,11 +7,12 @@ use anyhow::Context as _;
 use super::kernel::Kernel;
 use super::programs::Programs;
 use crate::archive::lock::Lock;
-use crate::profile::Profile;
 use crate::printer::Printer;
+use crate::profile::Profile;
 use crate::rootfs::review::{self, ReviewTable};
 use crate::rootfs::{self, DebInfo, Exclusions, PackageFile, setup};
 use crate::tree::{Metadata, Tree};
+use crate::units::Timestamp;
 
 /// A composed root.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Root {
     pub debs: Vec<DebInfo>,
     /// Numbers of users and groups that the lock does not have yet.
     pub added: setup::Numbers,
+    /// Time of everything in it.
+    pub date: Timestamp,
 }
 
 /// What a root is made of.
@@ -64,10 +67,12 @@ pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Resu
         date: lock.date,
     };
     let added = setup::apply(&mut tree, &context).context("setting up the root")?;
-    rootfs::dpkg::record(&mut tree, &debs)?;
+    rootfs::dpkg::install(&mut tree, &debs)?;
     let kernel = Kernel::take(&mut tree).context("indexing kernel modules")?;
+    rootfs::elf::check(&tree, profile.arch, &[]).context("looking for the libraries of every program")?;
+    rootfs::ldcache::install(&mut tree, profile.arch)?;
     task.finish(&format!("{} entries, kernel {}", tree.iter().count(), kernel.release));
-    Ok(Root { tree, kernel, debs, added })
+    Ok(Root { tree, kernel, debs, added, date: lock.date })
 }
 
 /// Before setup, which enables units and needs them in the tree.

@@ -13,6 +13,7 @@ use super::manifest::FileFacts;
 use super::root::Root;
 use crate::format::uki::{self, Uki};
 use crate::format::{erofs, verity};
+use crate::image::Image;
 use crate::printer::Printer;
 use crate::profile::Profile;
 use crate::tree::Tree;
@@ -45,25 +46,32 @@ pub struct Bundle {
     pub files: Vec<(&'static str, FileFacts)>,
 }
 
-/// Seals `root` into files in `folder`. `boot` holds the unpacked boot packages.
-pub fn seal(
-    root: &Root,
-    boot: &Tree,
-    profile: &Profile,
-    command_line: &[String],
-    stage0: &bytes::Bytes,
-    date: Timestamp,
-    folder: &Path,
-    printer: &Printer,
-) -> anyhow::Result<Bundle> {
+/// What is sealed.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
+    /// The composed root.
+    pub root: &'a Root,
+    /// The unpacked boot packages.
+    pub boot: &'a Tree,
+    /// Kernel arguments, modules of the initrd.
+    pub profile: &'a Profile,
+    /// Kernel arguments that the medium adds.
+    pub image: &'a Image,
+    /// The initrd's `/init`.
+    pub stage0: &'a bytes::Bytes,
+}
+
+/// Seals a root into files in `folder`.
+pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Result<Bundle> {
+    let Parts { root, boot, profile, image, stage0 } = *parts;
     let task = printer.task("sealing the root", None);
     let (initrd, sealed) = rayon::join(
-        || initrd::disk_initrd(&root.kernel, &root.tree, &profile.kernel.initrd_modules, stage0, date),
-        || write_root(&root.tree, date, folder),
+        || initrd::disk_initrd(&root.kernel, &root.tree, &profile.kernel.initrd_modules, stage0, root.date),
+        || write_root(&root.tree, root.date, folder),
     );
     let (initrd, (tree, root_facts)) = (initrd?, sealed?);
     let verity = write(folder, VERITY, &tree.bytes)?;
-    let command_line = full_command_line(profile, command_line, tree.root_hash);
+    let command_line = full_command_line(profile, &image.command_line, tree.root_hash);
     let uki = uki::assemble(&Uki {
         stub: boot_file(boot, &format!("linux{}.efi.stub", profile.arch.efi()))?,
         kernel: Some(&root.kernel.image),
@@ -108,8 +116,7 @@ fn write_root(tree: &Tree, date: Timestamp, folder: &Path) -> anyhow::Result<(ve
     // Fixed: the salt's purpose is to differ between products, not between builds of one.
     let options = verity::Options { salt: Sha256::of(b"imgbuild verity salt").0, uuid: uuid("verity") };
     let mut file = verity::Writer::new(file, options);
-    let options =
-        erofs::Options { timestamp: date, uuid: uuid("root"), volume_name: "root".to_owned() };
+    let options = erofs::Options { timestamp: date, uuid: uuid("root"), volume_name: "root".to_owned() };
     erofs::write(tree, &options, &mut file).with_context(at)?;
     let (file, hashes) = file.finish().with_context(at)?;
     Ok((hashes, file.facts()))

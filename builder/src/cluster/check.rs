@@ -25,7 +25,12 @@ const TAKEN_PORTS: [(u16, &str); 7] = [
 ];
 
 /// Checks what spans several keys and fills in the defaults; `None` only after a recorded fault.
-pub(super) fn check(raw: RawFile, report: &Report, directory: &Path, available: &Available) -> Option<Cluster> {
+pub(super) fn check(
+    raw: RawFile,
+    report: &Report,
+    directory: &Path,
+    available: &Available,
+) -> Option<Cluster> {
     let network = check_network(raw.network.unwrap_or_default(), raw.nodes.len(), report);
     check_names(&raw.nodes, report);
     check_control_planes(&raw.nodes, report);

@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use schemars::JsonSchema;
 
 use super::{
-    DnsLabel, Endpoint, FolderPath, InterfaceAddress, K3sVersion, LabelKey, LabelValue, Mac, MirrorUrl, Range,
-    RepositoryUrl, Revision, Role, SshKey, TimeZone,
+    DnsLabel, Endpoint, FolderPath, InterfaceAddress, K3sVersion, LabelKey, LabelValue, Mac, MirrorUrl,
+    Range, RepositoryUrl, Revision, Role, SshKey, TimeZone,
 };
 use crate::diagnostic::{Located, Span, Table};
 use crate::units::Arch;

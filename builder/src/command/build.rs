@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
-use serde_json::json;
 
 use self::cached::BuildFacts;
 use self::folder::Staging;
@@ -77,8 +76,14 @@ fn build(plan: &Plan, is_locked: bool, context: &Context) -> anyhow::Result<()> 
     let lock = locking.lock();
     let bundle = timings.measure("seal", || {
         let boot = boot_tree(&boot)?;
-        let parts = seal::Parts { root: &root, boot: &boot, profile: &plan.profile, image: &plan.image };
-        seal::seal(&parts, &plan.programs.stage0, lock.date, staging.path(), printer)
+        let parts = seal::Parts {
+            root: &root,
+            boot: &boot,
+            profile: &plan.profile,
+            image: &plan.image,
+            stage0: &plan.programs.stage0,
+        };
+        seal::seal(&parts, staging.path(), printer)
     })?;
     let (layout, disk) = timings.measure("lay", || lay(plan, &bundle, &root, &staging, context))?;
     let manifest = describe(plan, &selection, locking.date(), &root, &bundle, &layout, disk);
@@ -136,7 +141,7 @@ fn describe(
     disk: FileFacts,
 ) -> Manifest {
     let installed = |name: &str| {
-        let files = root.debs.iter().find(|deb| deb.control.package == name).map(|deb| deb.files.as_slice());
+        let files = root.debs.iter().find(|deb| deb.name == name).map(|deb| deb.files.as_slice());
         files.unwrap_or_default().iter().map(|path| file_size(&root.tree, path)).sum()
     };
     let package = |package: &crate::archive::lock::LockedPackage, is_installed: bool| Package {
@@ -207,7 +212,7 @@ fn show(plan: &Plan, manifest: &Manifest, facts: &BuildFacts, context: &Context)
     }
     if context.printer.is_json() {
         let shown = Shown { folder: &plan.output, manifest, build: facts };
-        return Ok(context.printer.json(&json!(shown))?);
+        return Ok(context.printer.json(&shown)?);
     }
     let mut text = format!("{}\n", plan.output.display());
     for (name, file) in &manifest.files {

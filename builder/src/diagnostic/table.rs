@@ -170,7 +170,10 @@ impl<'file> Entry<'file> {
     pub(crate) fn addresses<T: Address>(self) -> Vec<Located<T>> {
         let key = self.key;
         let report = self.report;
-        self.list::<String>().iter().filter_map(|text| T::read(key, &text.value, &text.span, report)).collect()
+        self.list::<String>()
+            .iter()
+            .filter_map(|text| T::read(key, &text.value, &text.span, report))
+            .collect()
     }
 
     /// A list of strings, each in the form that `T` demands. Absent is empty.

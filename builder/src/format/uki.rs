@@ -16,8 +16,8 @@ mod pe;
 
 use thiserror::Error;
 
-pub use pe::{Section, sections};
 use pe::{Headers, Patch, SECTION_HEADER_SIZE};
+pub use pe::{Section, sections};
 
 use crate::units::Bytes;
 

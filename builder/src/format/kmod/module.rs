@@ -144,9 +144,8 @@ impl<'a> File<'a> {
     fn exports(&self) -> Result<Vec<String>, KmodError> {
         let mut names = Vec::new();
         for symbol in self.symbols.iter().skip(1) {
-            let name = symbol
-                .name(LittleEndian, self.symbols.strings())
-                .map_err(|source| self.corrupt(source))?;
+            let name =
+                symbol.name(LittleEndian, self.symbols.strings()).map_err(|source| self.corrupt(source))?;
             if let Some(name) = name.strip_prefix(b"__crc_") {
                 names.push(self.text(".strtab", name)?.to_owned());
             }
@@ -164,9 +163,8 @@ impl<'a> File<'a> {
         let mut seen = HashSet::new();
         let mut names = Vec::new();
         for symbol in self.symbols.iter().skip(1).filter(|symbol| symbol.is_undefined(LittleEndian)) {
-            let name = symbol
-                .name(LittleEndian, self.symbols.strings())
-                .map_err(|source| self.corrupt(source))?;
+            let name =
+                symbol.name(LittleEndian, self.symbols.strings()).map_err(|source| self.corrupt(source))?;
             if !name.is_empty() {
                 seen.insert(name);
                 names.push(self.text(".strtab", name)?.to_owned());

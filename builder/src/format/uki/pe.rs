@@ -47,7 +47,8 @@ impl Section {
     pub(super) fn header(&self) -> [u8; SECTION_HEADER_SIZE] {
         let mut header = [0; SECTION_HEADER_SIZE];
         put(&mut header, 0, self.name.as_bytes());
-        for (at, value) in [(8, self.size), (12, self.address), (16, self.room), (20, self.offset), (36, self.flags)]
+        for (at, value) in
+            [(8, self.size), (12, self.address), (16, self.room), (20, self.offset), (36, self.flags)]
         {
             put(&mut header, at, &value.to_le_bytes());
         }
@@ -110,7 +111,8 @@ pub(super) fn parse(what: &'static str, data: &[u8]) -> Result<Headers, UkiError
     if !file_alignment.is_power_of_two() || !section_alignment.is_power_of_two() {
         return unsupported("an alignment that is no power of two");
     }
-    let sections = file.section_table().iter().map(|section| section_of(data, section)).collect::<Result<_, _>>();
+    let sections =
+        file.section_table().iter().map(|section| section_of(data, section)).collect::<Result<_, _>>();
     let sections: Vec<Section> = sections.map_err(corrupt)?;
     let certificates = file.data_directory(IMAGE_DIRECTORY_ENTRY_SECURITY);
     let count = header.number_of_sections.get(LittleEndian);
