@@ -1,4 +1,7 @@
-//! Environment variables that are read, each with its meaning; nothing else reads the environment.
+//! Environment variables that are read, each with its meaning.
+//!
+//! The HTTP client knows the usual `http_proxy`, `https_proxy` and `no_proxy` beside these, and
+//! `SSL_CERT_FILE` where CA certificates lie elsewhere.
 
 /// URL of a Debian mirror, ending in `/debian`; `--mirror` goes before it, the cluster file after it.
 pub const MIRROR: &str = "IMGBUILD_MIRROR";

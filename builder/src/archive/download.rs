@@ -197,28 +197,46 @@ impl<'a> Downloader<'a> {
         partial: &mut Partial,
         task: &Task,
     ) -> Result<String, DownloadError> {
+        let mut absent = Vec::new();
         for url in &file.urls {
-            let mut tried = 1;
-            loop {
-                let before = partial.length();
-                let fault = match transfer::resume(client, url, file.size, partial, task).await {
-                    Ok(()) => return Ok(url.to_string()),
-                    Err(fault) => fault,
-                };
-                if partial.length().0.saturating_sub(before.0) >= Retries::PROGRESS.0 {
-                    tried = 1;
-                }
-                match fault {
-                    Fault::Absent => break,
-                    Fault::Fatal(error) => return Err(*error),
-                    Fault::Passing(error) if tried >= self.retries.tries => return Err(*error),
-                    Fault::Passing(_) => tokio::time::sleep(self.retries.pause(tried)).await,
-                }
-                tried += 1;
+            match self.fill_from(client, url, file.size, partial, task).await {
+                Ok(true) => return Ok(url.to_string()),
+                Ok(false) => absent.push(url.to_string()),
+                Err(error) if absent.is_empty() => return Err(error),
+                // That the first choice has dropped the file is what people must know first.
+                Err(error) => return Err(DownloadError::absent(file, absent, Some(error))),
             }
         }
-        let urls = file.urls.iter().map(Url::to_string).collect();
-        Err(DownloadError::Absent { name: file.name.clone(), urls })
+        Err(DownloadError::absent(file, absent, None))
+    }
+
+    /// Completes the partial from `url`, trying again as long as that makes sense; false if it is not there.
+    async fn fill_from(
+        &self,
+        client: &Client,
+        url: &Url,
+        size: Bytes,
+        partial: &mut Partial,
+        task: &Task,
+    ) -> Result<bool, DownloadError> {
+        let mut tried = 1;
+        loop {
+            let before = partial.length();
+            let fault = match transfer::resume(client, url, size, partial, task).await {
+                Ok(()) => return Ok(true),
+                Err(fault) => fault,
+            };
+            if partial.length().0.saturating_sub(before.0) >= Retries::PROGRESS.0 {
+                tried = 1;
+            }
+            match fault {
+                Fault::Absent => return Ok(false),
+                Fault::Fatal(error) => return Err(*error),
+                Fault::Passing(error) if tried >= self.retries.tries => return Err(*error),
+                Fault::Passing(_) => tokio::time::sleep(self.retries.pause(tried)).await,
+            }
+            tried += 1;
+        }
     }
 
     /// Fetches a file of at most `limit` into memory, without any check of its content.
@@ -231,10 +249,8 @@ impl<'a> Downloader<'a> {
             match transfer::to_memory(client, url, limit).await {
                 Ok(data) => return Ok(data),
                 Err(Fault::Absent) => {
-                    return Err(DownloadError::Absent {
-                        name: url.path().to_owned(),
-                        urls: vec![url.to_string()],
-                    });
+                    let (name, urls) = (url.path().to_owned(), vec![url.to_string()]);
+                    return Err(DownloadError::Absent { name, urls, source: None });
                 }
                 Err(Fault::Fatal(error)) => return Err(*error),
                 Err(Fault::Passing(error)) if tried >= self.retries.tries => return Err(*error),

@@ -30,7 +30,7 @@ pub struct Package {
     pub size: Bytes,
     /// Digest of the .deb.
     pub sha256: Sha256,
-    /// Relation fields; empty if absent.
+    /// Depends; like all relation fields as written, and empty if absent.
     pub depends: String,
     /// Pre-Depends.
     pub pre_depends: String,

@@ -3,6 +3,7 @@
 mod archive;
 mod downloads;
 mod indices;
+mod place;
 mod real;
 mod server;
 pub(super) mod signer;

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::Wanted;
 use crate::archive::cache::CacheError;
 use crate::units::{Bytes, Sha256};
 
@@ -37,6 +38,8 @@ pub enum DownloadError {
         name: String,
         /// Where it was looked for.
         urls: Vec<String>,
+        /// Why a further place could not be asked, if there is one.
+        source: Option<Box<DownloadError>>,
     },
     /// The server ends the file too early, also when tried again.
     #[error("`{url}` ends after {found} bytes, expected {expected}", expected = .expected.0, found = .found.0)]
@@ -88,4 +91,10 @@ pub enum DownloadError {
     /// A worker thread ended early.
     #[error("work was interrupted")]
     Interrupted(#[source] tokio::task::JoinError),
+}
+
+impl DownloadError {
+    pub(super) fn absent(file: &Wanted, urls: Vec<String>, source: Option<Self>) -> Self {
+        Self::Absent { name: file.name.clone(), urls, source: source.map(Box::new) }
+    }
 }

@@ -1,33 +1,14 @@
 use std::time::Duration;
 
 use super::archive::{NOW, TestArchive};
+use super::place::Place;
 use super::server::{Fault, Server};
 use crate::archive::cache::{Cache, Slot};
-use crate::archive::download::{Downloader, Retries, Wanted};
+use crate::archive::download::Wanted;
 use crate::archive::suite::fetch_packages;
-use crate::printer::Printer;
 use crate::units::{Bytes, Sha256};
 
-const RETRIES: Retries = Retries { tries: 3, first_pause: Duration::ZERO, longest_pause: Duration::ZERO };
-
-/// A cache in a new folder.
-struct Place {
-    _folder: tempfile::TempDir,
-    cache: Cache,
-    printer: Printer,
-}
-
 impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path()).unwrap();
-        Self { _folder: folder, cache, printer: Printer::default() }
-    }
-
-    fn online(&self) -> Downloader<'_> {
-        Downloader::online(&self.cache, &self.printer).unwrap().with_retries(RETRIES)
-    }
-
     async fn fetch(&self, wanted: &[Wanted]) -> Result<Vec<Vec<u8>>, String> {
         let paths = self.online().fetch("fetching", wanted).await.map_err(|error| error.to_string())?;
         Ok(paths.iter().map(|path| std::fs::read(path).unwrap()).collect())
@@ -220,13 +201,24 @@ async fn asks_the_next_url_where_one_has_no_such_file() {
 }
 
 #[tokio::test]
+async fn says_first_that_the_mirror_has_no_such_file_when_the_next_one_fails() {
+    let (server, place) = (Server::start().await, Place::new());
+    let file = Wanted { urls: vec![server.url("/gone"), server.url("/file")], ..wanted(&server, b"data") };
+    server.spoil("/file", [Fault::Status(500); 3]);
+    let error = place.online().fetch("fetching", &[file]).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("`file` is not at {}", server.url("/gone")));
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    assert_eq!(cause, Some(format!("`{}` answers with HTTP status 500", server.url("/file"))));
+}
+
+#[tokio::test]
 async fn offline_names_everything_that_is_missing() {
     let (archive, place) = (TestArchive::start().await, Place::new());
     let packages = ["a", "b", "c"].map(|name| archive.locked(name, name.as_bytes()));
     let mirrors = archive.mirrors();
     fetch_packages(&place.online(), &mirrors, &packages[1..2], NOW).await.unwrap();
     archive.server.requests();
-    let offline = Downloader::offline(&place.cache, &place.printer);
+    let offline = place.offline();
     let error = fetch_packages(&offline, &mirrors, &packages, NOW).await.unwrap_err().to_string();
     assert_eq!(error, "offline, and the cache lacks a 1 (all), c 1 (all)");
     let paths = fetch_packages(&offline, &mirrors, &packages[1..2], NOW).await.unwrap();

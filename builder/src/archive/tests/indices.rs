@@ -1,26 +1,12 @@
 use super::archive::{NOW, SUITES, TestArchive, release_text, stanza};
+use super::place::Place;
 use super::server::Fault;
 use super::signer::Signer;
-use crate::archive::cache::Cache;
 use crate::archive::date;
-use crate::archive::download::Downloader;
 use crate::archive::suite::{Archive, SuiteError, Suites, update_indices};
-use crate::printer::Printer;
 use crate::units::{Arch, Bytes, Sha256, Timestamp};
 
-struct Place {
-    _folder: tempfile::TempDir,
-    cache: Cache,
-    printer: Printer,
-}
-
 impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path()).unwrap();
-        Self { _folder: folder, cache, printer: Printer::default() }
-    }
-
     async fn update(&self, archive: &TestArchive) -> Result<Archive, SuiteError> {
         self.update_as(archive, &archive.suites(), NOW, true).await
     }
@@ -32,11 +18,7 @@ impl Place {
         now: Timestamp,
         is_online: bool,
     ) -> Result<Archive, SuiteError> {
-        let downloader = if is_online {
-            Downloader::online(&self.cache, &self.printer).unwrap()
-        } else {
-            Downloader::offline(&self.cache, &self.printer)
-        };
+        let downloader = if is_online { self.online() } else { self.offline() };
         update_indices(&downloader, &archive.mirrors(), suites, Arch::Amd64, now).await
     }
 }
