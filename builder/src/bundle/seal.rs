@@ -79,6 +79,7 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
         command_line: Some(&command_line),
         os_release: Some(OS_RELEASE),
         uname: Some(&root.kernel.release),
+        sbat: None,
     })?;
     let uki = write(folder, UKI, &uki)?;
     task.finish(&format!("root {}, initrd {}, UKI {}", root_facts.size, Bytes::of(&initrd), uki.size));
