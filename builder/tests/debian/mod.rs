@@ -3,10 +3,11 @@
 //! The mirror is `IMGBUILD_MIRROR`, or else the first Debian mirror in the host's apt sources. apt
 //! checks signatures and hashes; nothing of the host's own package state is read or changed.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-#[expect(clippy::disallowed_types, reason = "oracles are programs of the host, not of imgbuild")]
-use std::process::Command;
+
+use crate::oracle::{run, run_in};
 
 /// Trixie's packages, unpacked below the test folder and kept there between runs.
 pub(crate) struct Trixie {
@@ -42,7 +43,7 @@ impl Trixie {
         }
         self.update();
         let download = tempfile::tempdir_in(&self.folder).unwrap();
-        self.apt_in(download.path(), &["download", package]);
+        self.apt(download.path(), &["download", package]);
         let archive = fs::read_dir(download.path()).unwrap().next().unwrap().unwrap().path();
         let partial = download.path().join("contents");
         run("dpkg-deb", &["-x".as_ref(), archive.as_ref(), partial.as_ref()], &[]);
@@ -67,38 +68,16 @@ impl Trixie {
     fn update(&self) {
         let updated = self.folder.join("updated");
         if !updated.exists() {
-            self.apt_in(&self.folder, &["update"]);
+            self.apt(&self.folder, &["update"]);
             fs::write(updated, "").unwrap();
         }
     }
 
-    fn apt_in(&self, folder: &Path, arguments: &[&str]) {
+    fn apt(&self, folder: &Path, arguments: &[&str]) {
         let settings = self.folder.join("apt.conf");
-        #[expect(clippy::disallowed_types, reason = "an oracle's preparation")]
-        let output = Command::new("apt-get")
-            .arg("-q")
-            .args(arguments)
-            .current_dir(folder)
-            .env("APT_CONFIG", settings)
-            .output()
-            .expect("apt-get runs");
-        assert!(output.status.success(), "apt-get: {}", String::from_utf8_lossy(&output.stderr));
+        let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+        run_in(folder, "apt-get", &arguments, &[("APT_CONFIG", settings.as_ref())]);
     }
-}
-
-/// Runs a program to its end and returns its standard output; it must succeed.
-pub(crate) fn run(program: &str, arguments: &[&std::ffi::OsStr], environment: &[(&str, &std::ffi::OsStr)]) -> String {
-    #[expect(clippy::disallowed_types, reason = "oracles are programs of the host, not of imgbuild")]
-    let output = Command::new(program)
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .env("LC_ALL", "C")
-        .output()
-        .unwrap_or_else(|fault| panic!("the oracle `{program}` does not start: {fault}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {}\n{text}\n{errors}", output.status);
-    text
 }
 
 /// `IMGBUILD_MIRROR` or the first mirror of Debian itself that apt knows.
