@@ -1,6 +1,7 @@
 //! The module indexes of Debian's cloud kernel, compared with trixie's own depmod.
 
 mod debian;
+mod oracle;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use imgbuild::format::kmod::{Module, closure, indexes, read_modules};
 
-use debian::{Trixie, run};
+use debian::Trixie;
+use oracle::run;
 
 /// A release's modules and the files that come with them.
 struct Kernel {

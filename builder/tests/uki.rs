@@ -1,6 +1,7 @@
 //! Unified kernel images on systemd's real stubs, compared with systemd's own ukify.
 
 mod debian;
+mod oracle;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,7 +9,8 @@ use std::path::Path;
 
 use imgbuild::format::uki::{Section, Uki, assemble, sections};
 
-use debian::{Trixie, run};
+use debian::Trixie;
+use oracle::run;
 
 const OS_RELEASE: &str = "ID=imgbuild\nVERSION_ID=1\nPRETTY_NAME=\"imgbuild\"\n";
 const COMMAND_LINE: &str = "console=ttyS0 panic=10 roothash=00";

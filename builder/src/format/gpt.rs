@@ -1,1 +1,172 @@
-//! gpt
+//! GUID partition tables through the crate `gpt`, the same on every run: every GUID is given.
+//!
+//! The crate draws a random GUID only where none is given. It checks nothing about the entries it is
+//! handed, so overlaps and bounds are checked here (UEFI 2.10, 5.3).
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::io::{self, Read, Seek, Write};
+
+use gpt::disk::LogicalBlockSize;
+use gpt::mbr::ProtectiveMBR;
+use gpt::partition_types::{OperatingSystem, Type};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::units::{Bytes, Lba, SectorSize};
+
+/// One entry of the table.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// Name, at most 36 UTF-16 units.
+    pub label: String,
+    /// Partition type GUID.
+    pub partition_type: Uuid,
+    /// PARTUUID.
+    pub partuuid: Uuid,
+    /// First sector.
+    pub first: Lba,
+    /// Last sector, itself part of the partition.
+    pub last: Lba,
+}
+
+/// Why a table cannot be written.
+#[derive(Debug, Error)]
+pub enum GptError {
+    /// The name does not fit its field.
+    #[error("partition label `{label}` has {length} UTF-16 units, at most 36 fit")]
+    Label {
+        /// The label as given.
+        label: String,
+        /// Its length.
+        length: usize,
+    },
+    /// More entries than the table has.
+    #[error("{count} partitions, the table has room for {ENTRIES}")]
+    Count {
+        /// Number of entries given.
+        count: usize,
+    },
+    /// A partition ends before it begins or lies on the table itself.
+    #[error("partition `{label}` has sectors {} to {}, usable are {} to {}", first.0, last.0, usable.0.0, usable.1.0)]
+    Outside {
+        /// The label as given.
+        label: String,
+        /// First sector.
+        first: Lba,
+        /// Last sector.
+        last: Lba,
+        /// First and last sector that partitions may use.
+        usable: (Lba, Lba),
+    },
+    /// Two partitions share sectors.
+    #[error("partitions `{first}` and `{second}` overlap")]
+    Overlap {
+        /// Label of the one that begins earlier.
+        first: String,
+        /// Label of the other.
+        second: String,
+    },
+    /// The length of the disk cannot be found.
+    #[error("measuring the disk")]
+    Measure {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The protective MBR cannot be written.
+    #[error("writing the protective MBR")]
+    ProtectiveMbr {
+        /// What the crate or the system said.
+        source: gpt::mbr::MBRError,
+    },
+    /// The table or its backup cannot be written.
+    #[error("writing the partition table")]
+    Table {
+        /// What the crate or the system said.
+        source: gpt::GptError,
+    },
+}
+
+/// Entries of a table, the least that UEFI allows.
+const ENTRIES: usize = 128;
+/// Sectors before the first usable one besides the entries: MBR and header.
+const MBR_AND_HEADER: u64 = 2;
+
+/// Bytes that a table takes at either end of a disk, at most: protective MBR, header and entries.
+pub const TABLE_SIZE: Bytes = Bytes(2 * 4096 + 16384);
+
+/// Writes protective MBR, table and backup to `disk`, whose length is a multiple of the sector size.
+/// Entries are numbered in the order given.
+pub fn write<D>(disk: &mut D, sector_size: SectorSize, disk_guid: Uuid, entries: &[Entry]) -> Result<(), GptError>
+where
+    D: Read + Write + Seek + Debug,
+{
+    let failed = |source| GptError::Table { source };
+    let bytes = disk.seek(io::SeekFrom::End(0)).map_err(|source| GptError::Measure { source })?;
+    let sectors = bytes / u64::from(sector_size.bytes());
+    check(entries, sectors, sector_size)?;
+
+    // UEFI 2.10, table 5.4: all but the MBR itself, or the largest number if that is more.
+    let protected = u32::try_from(sectors.saturating_sub(1)).unwrap_or(u32::MAX);
+    ProtectiveMBR::with_lb_size(protected)
+        .overwrite_lba0(disk)
+        .map_err(|source| GptError::ProtectiveMbr { source })?;
+
+    let block = match sector_size {
+        SectorSize::B512 => LogicalBlockSize::Lb512,
+        SectorSize::B4096 => LogicalBlockSize::Lb4096,
+    };
+    let mut table = gpt::GptConfig::new()
+        .writable(true)
+        .logical_block_size(block)
+        .create_from_device(disk, Some(disk_guid))
+        .map_err(failed)?;
+    let partitions: BTreeMap<u32, _> = (1..).zip(entries.iter().map(partition)).collect();
+    table.update_partitions(partitions).map_err(failed)?;
+    table.write().map_err(failed)?;
+    Ok(())
+}
+
+fn partition(entry: &Entry) -> gpt::partition::Partition {
+    gpt::partition::Partition {
+        part_type_guid: Type { guid: entry.partition_type, os: OperatingSystem::None },
+        part_guid: entry.partuuid,
+        first_lba: entry.first.0,
+        last_lba: entry.last.0,
+        flags: 0,
+        name: entry.label.clone(),
+    }
+}
+
+fn check(entries: &[Entry], sectors: u64, sector_size: SectorSize) -> Result<(), GptError> {
+    if entries.len() > ENTRIES {
+        return Err(GptError::Count { count: entries.len() });
+    }
+    let table = 16_384 / u64::from(sector_size.bytes());
+    let usable = (
+        Lba(MBR_AND_HEADER.saturating_add(table)),
+        Lba(sectors.saturating_sub(table).saturating_sub(MBR_AND_HEADER)),
+    );
+    for Entry { label, first, last, .. } in entries {
+        let length = label.encode_utf16().count();
+        if length > 36 {
+            return Err(GptError::Label { label: label.clone(), length });
+        }
+        if first > last || *first < usable.0 || *last > usable.1 {
+            return Err(GptError::Outside { label: label.clone(), first: *first, last: *last, usable });
+        }
+    }
+    let mut sorted: Vec<&Entry> = entries.iter().collect();
+    sorted.sort_by_key(|entry| entry.first);
+    for pair in sorted.windows(2) {
+        if let [first, second] = pair
+            && second.first <= first.last
+        {
+            return Err(GptError::Overlap { first: first.label.clone(), second: second.label.clone() });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
