@@ -1,1 +1,150 @@
 //! The command line: one file per subcommand, arguments first, then the function.
+
+mod check;
+mod environment;
+pub mod failure;
+mod init;
+mod record;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cluster::Cluster;
+use crate::printer::{Color, Printer, Verbosity};
+
+/// Builds immutable node images that become a Kubernetes edge-cloud cluster by being booted
+#[derive(Debug, Parser)]
+#[command(name = "imgbuild", version, max_term_width = 80, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// Cluster file; without it, the next cluster.toml here or above
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub file: Option<PathBuf>,
+    /// Write one JSON document to standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say only what needs attention
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", global = true)]
+    pub color: Color,
+    /// Debian mirror to fetch packages from
+    #[arg(long, value_name = "URL", env = environment::MIRROR, global = true)]
+    pub mirror: Option<String>,
+    /// Fetch nothing: use what the cache holds
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Folder of the cache; without it, imgbuild in the user's cache folder
+    #[arg(long, value_name = "DIR", env = environment::CACHE, global = true)]
+    pub cache: Option<PathBuf>,
+    /// Don't ask before changing things
+    #[arg(short, long, global = true)]
+    pub yes: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a folder with a cluster file that is valid as it stands
+    Init(init::Arguments),
+    /// Show every fault of the cluster file, or what it describes
+    Check(check::Arguments),
+    /// Print the record that a node is configured by
+    Record(record::Arguments),
+}
+
+/// What every command works with.
+#[derive(Debug)]
+pub struct Context {
+    /// Options of every command.
+    pub global: Global,
+    /// The way to people.
+    pub printer: Printer,
+}
+
+impl Context {
+    /// Finds, loads and checks the cluster file.
+    pub fn cluster(&self) -> anyhow::Result<Cluster> {
+        let path = match &self.global.file {
+            Some(file) => file.clone(),
+            None => Cluster::find(Path::new(".")).map_err(failure::of_cluster)?,
+        };
+        Cluster::load(&path).map_err(failure::of_cluster)
+    }
+}
+
+/// Runs a whole command line, program name first, and shows its failure.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return failure::show_usage(&error),
+    };
+    let Cli { global, command } = cli;
+    let verbosity = match (global.quiet, global.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    let printer = Printer::new(verbosity, global.color, global.json);
+    let context = Context { global, printer };
+    match dispatch(command, &context) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::show(&error, &context.printer),
+    }
+}
+
+fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
+    match command {
+        Command::Init(arguments) => init::run(&arguments, context),
+        Command::Check(arguments) => check::run(&arguments, context),
+        Command::Record(arguments) => record::run(&arguments, context),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn walk(command: &mut clap::Command, path: &str) {
+        let help = command.render_long_help().to_string();
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "{path}: {line}");
+        }
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        assert!(!about.is_empty() && !about.ends_with('.'), "{path}: {about:?}");
+        for argument in command.get_arguments() {
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(!help.is_empty() && !help.ends_with('.'), "{path} {}: {help:?}", argument.get_id());
+        }
+        for subcommand in command.get_subcommands_mut() {
+            let path = format!("{path} {}", subcommand.get_name());
+            walk(subcommand, &path);
+        }
+    }
+
+    #[test]
+    fn every_command_and_option_has_help_of_80_columns() {
+        let mut command = Cli::command().term_width(80);
+        command.build();
+        walk(&mut command, "imgbuild");
+    }
+}

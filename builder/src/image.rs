@@ -3,6 +3,9 @@
 //! This module holds the checked form; `image/raw.rs` reads it. The geometry of a disk is declared
 //! here, versioned, and fixed for the life of the disk.
 
+mod check;
+mod raw;
+
 use serde::Serialize;
 
 use crate::units::{Bytes, SectorSize};

@@ -1,2 +1,7 @@
-//! `imgbuild`.
-fn main() {}
+//! `imgbuild`: see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    imgbuild::command::run(std::env::args_os())
+}

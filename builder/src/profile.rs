@@ -2,6 +2,11 @@
 //!
 //! This module holds the checked, resolved form for one architecture; `profile/raw.rs` reads it.
 
+mod check;
+mod raw;
+mod resolve;
+mod value;
+
 use serde::Serialize;
 
 use crate::units::Arch;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 use thiserror::Error;
 
-use crate::diagnostic::{Faults, report};
+use crate::diagnostic::{Faults, listed, report};
 
 static PROFILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../profiles");
 static IMAGES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../images");
@@ -20,6 +20,9 @@ pub enum Kind {
     /// `images/*.toml`.
     Image,
 }
+
+/// Files in the folders of settings that are none: what setup knows of maintainer scripts.
+const OTHERS: [&str; 1] = ["reviewed"];
 
 /// A settings file, found.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -46,7 +49,46 @@ pub enum ReadError {
     Text(#[from] Faults),
 }
 
+/// Why settings can't be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// No file of that name, embedded or beside the cluster file.
+    #[error("there is no {} `{name}`; known are {}", kind.noun(), listed(known.iter().map(String::as_str)))]
+    Unknown {
+        /// Profile or image.
+        kind: Kind,
+        /// The name asked for.
+        name: String,
+        /// All names.
+        known: Vec<String>,
+    },
+    /// A file that can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The file has faults.
+    #[error(transparent)]
+    Faults(#[from] Faults),
+}
+
+impl LoadError {
+    /// The faults of settings files, or whatever else it is.
+    pub fn into_faults(self) -> Result<Faults, Self> {
+        match self {
+            Self::Faults(faults) | Self::Read(ReadError::Text(faults)) => Ok(faults),
+            other => Err(other),
+        }
+    }
+}
+
 impl Kind {
+    /// One of them in words.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Profile => "profile",
+            Self::Image => "image",
+        }
+    }
+
     /// Folder beside the cluster file and in the program.
     pub const fn folder(self) -> &'static str {
         match self {
@@ -91,6 +133,14 @@ pub fn embedded(kind: Kind, name: &str) -> Option<Settings> {
     Some(Settings { shown: format!("<imgbuild>/{}/{file}", kind.folder()), text })
 }
 
+/// Finds the settings called `name`, which must be there.
+pub fn load(kind: Kind, name: &str, directory: &Path) -> Result<Settings, LoadError> {
+    match find(kind, name, directory)? {
+        Some(settings) => Ok(settings),
+        None => Err(LoadError::Unknown { kind, name: name.to_owned(), known: names(kind, directory)? }),
+    }
+}
+
 /// Names of all settings of a kind, embedded or in `directory`, sorted.
 pub fn names(kind: Kind, directory: &Path) -> Result<Vec<String>, ReadError> {
     let mut names: BTreeSet<String> =
@@ -111,7 +161,8 @@ pub fn names(kind: Kind, directory: &Path) -> Result<Vec<String>, ReadError> {
 
 fn name_of(path: &Path) -> Option<String> {
     let is_settings = path.extension().is_some_and(|extension| extension == "toml");
-    is_settings.then(|| path.file_stem()?.to_str().map(ToOwned::to_owned)).flatten()
+    let name = is_settings.then(|| path.file_stem()?.to_str()).flatten()?;
+    (!OTHERS.contains(&name)).then(|| name.to_owned())
 }
 
 #[cfg(test)]

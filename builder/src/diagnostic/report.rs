@@ -92,24 +92,26 @@ impl Report {
 
     /// Ends the report: all faults by position, or the value.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Faults> {
-        let mut faults = self.faults.into_inner();
-        if faults.is_empty() {
-            return Ok(value.expect("a file without faults has every required key"));
+        match self.into_faults() {
+            Some(faults) => Err(faults),
+            None => Ok(value.expect("a file without faults has every required key")),
         }
+    }
+
+    /// All faults by position, if there are any.
+    pub(crate) fn into_faults(self) -> Option<Faults> {
+        let mut faults = self.faults.into_inner();
         faults.sort_by_key(|fault| (fault.span.start, fault.span.end));
         faults.dedup();
-        Err(Faults { files: vec![FaultyFile { source: self.source, faults }] })
+        (!faults.is_empty()).then(|| Faults { files: vec![FaultyFile { source: self.source, faults }] })
     }
 }
 
 /// The single fault of a file that is no UTF-8 text.
 pub(crate) fn not_text(name: &str, bytes: &[u8], error: std::str::Utf8Error) -> Faults {
     let start = error.valid_up_to();
-    let report = Report::new(name, &String::from_utf8_lossy(bytes));
-    let end = start + char::REPLACEMENT_CHARACTER.len_utf8();
-    report.fault(&(start..end), "the file is no UTF-8 text");
-    match report.finish(None::<()>) {
-        Ok(()) => unreachable!("the fault was recorded above"),
-        Err(faults) => faults,
-    }
+    let span = start..start + char::REPLACEMENT_CHARACTER.len_utf8();
+    let source = Source { name: name.to_owned(), text: String::from_utf8_lossy(bytes).into_owned() };
+    let fault = Fault { span, reason: "the file is no UTF-8 text".to_owned(), help: None };
+    Faults { files: vec![FaultyFile { source, faults: vec![fault] }] }
 }

@@ -214,6 +214,18 @@ impl<'file> Entry<'file> {
         None
     }
 
+    /// One of the integers in `choices`.
+    pub(crate) fn choice_of_integers(self, choices: &[u32]) -> Option<Located<u32>> {
+        let (key, report) = (self.key, self.report);
+        let number = self.integer(0, u32::MAX)?;
+        if choices.contains(&number.value) {
+            return Some(number);
+        }
+        let known: Vec<_> = choices.iter().map(ToString::to_string).collect();
+        report.fault(&number.span, format!("`{key}` is {}, not {}", known.join(" or "), number.value));
+        None
+    }
+
     /// An integer from `least` to `most`.
     pub(crate) fn integer<T>(self, least: T, most: T) -> Option<Located<T>>
     where

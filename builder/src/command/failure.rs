@@ -1,0 +1,224 @@
+//! The one place where errors become lines and exit codes.
+//!
+//! `error:`, then the causes, then an empty line and hints. Code 1: work failed; code 2: the user's
+//! input is at fault (command line, settings).
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::cluster::{LoadError, UnknownNode};
+use crate::diagnostic::{Faults, listed};
+use crate::printer::{OutputError, Printer};
+use crate::settings::{self, ReadError};
+
+/// Exit code of failed work.
+const FAILED: u8 = 1;
+/// Exit code of wrong input.
+const INPUT: u8 = 2;
+
+/// An error with what the renderer needs to know beyond its message.
+#[derive(Debug)]
+struct Noted {
+    error: anyhow::Error,
+    is_input: bool,
+    hint: Option<String>,
+}
+
+/// Shows as the error itself: a note adds no cause of its own.
+impl fmt::Display for Noted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(formatter)
+    }
+}
+
+impl Error for Noted {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // A second note on the same error is part of this one's chain already.
+        self.error.source()
+    }
+}
+
+/// Notes on errors, for commands.
+pub trait Note {
+    /// The user's input is at fault: exit code 2.
+    #[must_use]
+    fn input(self) -> Self;
+    /// A concrete next action: a command, a key, a file.
+    #[must_use]
+    fn hint(self, hint: impl Into<String>) -> Self;
+}
+
+impl Note for anyhow::Error {
+    fn input(self) -> Self {
+        let hint = None;
+        Self::new(Noted { error: self, is_input: true, hint })
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Self {
+        let hint = Some(hint.into());
+        Self::new(Noted { error: self, is_input: false, hint })
+    }
+}
+
+/// What an error says besides its messages, gathered along its causes.
+#[derive(Debug, Default)]
+struct Facts<'error> {
+    is_input: bool,
+    is_closed: bool,
+    hints: Vec<&'error str>,
+    faults: Option<&'error Faults>,
+}
+
+impl<'error> Facts<'error> {
+    fn of(error: &'error anyhow::Error) -> Self {
+        let mut facts = Self::default();
+        facts.gather(error);
+        facts
+    }
+
+    fn gather(&mut self, error: &'error anyhow::Error) {
+        for cause in error.chain() {
+            if let Some(noted) = cause.downcast_ref::<Noted>() {
+                self.is_input |= noted.is_input;
+                self.hints.extend(noted.hint.as_deref());
+                // The note stands for its error, whose causes are the rest of this chain.
+                return self.gather(&noted.error);
+            }
+            if let Some(faults) = faults_in(cause) {
+                self.is_input = true;
+                self.faults = Some(faults);
+            }
+            self.is_closed |= matches!(cause.downcast_ref(), Some(OutputError::Closed));
+        }
+    }
+}
+
+/// Faults, also inside the errors that pass them on transparently and so are no link of their own.
+fn faults_in<'error>(cause: &'error (dyn Error + 'static)) -> Option<&'error Faults> {
+    let of_read = |error: &'error ReadError| match error {
+        ReadError::Text(faults) => Some(faults),
+        ReadError::Io { .. } => None,
+    };
+    cause
+        .downcast_ref::<Faults>()
+        .or_else(|| cause.downcast_ref::<ReadError>().and_then(of_read))
+        .or_else(|| match cause.downcast_ref::<LoadError>()? {
+            LoadError::Faults(faults) => Some(faults),
+            LoadError::Read(error) => of_read(error),
+            LoadError::Missing { .. } => None,
+        })
+        .or_else(|| match cause.downcast_ref::<settings::LoadError>()? {
+            settings::LoadError::Faults(faults) => Some(faults),
+            settings::LoadError::Read(error) => of_read(error),
+            settings::LoadError::Unknown { .. } => None,
+        })
+}
+
+/// The faults of settings files in `error`, if that is what it is.
+pub(super) fn faults(error: &anyhow::Error) -> Option<&Faults> {
+    Facts::of(error).faults
+}
+
+/// Whatever is wrong with the cluster file is the user's input.
+pub fn of_cluster(error: LoadError) -> anyhow::Error {
+    let is_missing = matches!(error, LoadError::Missing { .. });
+    let error = anyhow::Error::new(error).input();
+    if is_missing {
+        error.hint("`imgbuild init` makes one; `-f FILE` names one elsewhere")
+    } else {
+        error
+    }
+}
+
+/// Whatever is wrong with a profile or an image is the user's input.
+pub fn of_settings(error: settings::LoadError) -> anyhow::Error {
+    anyhow::Error::new(error).input()
+}
+
+/// A node that the cluster does not have, with the one that was meant.
+pub fn of_node(error: UnknownNode) -> anyhow::Error {
+    let hint = match &error.near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("its nodes are {}", listed(error.known.iter().map(String::as_str))),
+    };
+    anyhow::Error::new(error).input().hint(hint)
+}
+
+/// Shows a failed command line, or help and version, which clap treats alike.
+pub(super) fn show_usage(error: &clap::Error) -> ExitCode {
+    // Where the reader of the help went away, there is nobody to tell.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(INPUT))
+}
+
+/// Shows a failure and says the exit code.
+pub(super) fn show(error: &anyhow::Error, printer: &Printer) -> ExitCode {
+    let facts = Facts::of(error);
+    if facts.is_closed {
+        return ExitCode::SUCCESS;
+    }
+    printer.error(render(error, &facts).trim_end());
+    ExitCode::from(if facts.is_input { INPUT } else { FAILED })
+}
+
+fn render(error: &anyhow::Error, facts: &Facts<'_>) -> String {
+    let mut lines = match facts.faults {
+        Some(faults) => faults.to_string(),
+        None => {
+            let mut causes = error.chain();
+            let first = causes.next().map(|cause| format!("error: {cause}\n")).unwrap_or_default();
+            causes.fold(first, |lines, cause| format!("{lines}caused by: {cause}\n"))
+        }
+    };
+    if !facts.hints.is_empty() {
+        lines.push('\n');
+    }
+    for hint in &facts.hints {
+        lines.push_str("hint: ");
+        lines.push_str(hint);
+        lines.push('\n');
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context as _, anyhow};
+
+    fn shown(error: &anyhow::Error) -> (String, bool) {
+        let facts = Facts::of(error);
+        (render(error, &facts), facts.is_input)
+    }
+
+    #[test]
+    fn shows_causes_in_order_and_hints_last() {
+        let error = anyhow!("the slot has 480 MiB").hint("shrink the profile").context("laying out the disk");
+        let (text, is_input) = shown(&error);
+        assert_eq!(
+            text,
+            "error: laying out the disk\ncaused by: the slot has 480 MiB\n\nhint: shrink the profile\n"
+        );
+        assert!(!is_input);
+    }
+
+    #[test]
+    fn keeps_all_notes_on_one_error() {
+        let error = anyhow!("no such node").input().hint("one").hint("two");
+        let (text, is_input) = shown(&error);
+        assert_eq!(text, "error: no such node\n\nhint: two\nhint: one\n");
+        assert!(is_input);
+    }
+
+    #[test]
+    fn finds_faults_below_context_and_notes() {
+        let faults = crate::cluster::Cluster::parse("x", "cluster.toml", std::path::Path::new("."), &Default::default())
+            .unwrap_err();
+        let error = Err::<(), _>(LoadError::from(faults.clone())).context("reading").unwrap_err().hint("h");
+        assert_eq!(super::faults(&error), Some(&faults));
+        let (text, is_input) = shown(&error);
+        assert!(text.starts_with("error: ") && text.contains("--> cluster.toml:1:"), "{text}");
+        assert!(is_input);
+    }
+}

@@ -1,0 +1,155 @@
+//! `imgbuild init`: a folder, ready for Git, with a cluster file that is valid as it stands.
+
+mod host;
+
+use std::fs::Permissions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use thiserror::Error;
+
+use super::Context;
+use super::failure::Note as _;
+use crate::cluster::{DnsLabel, FILE_NAME, SshKey, TimeZone};
+
+/// The cluster file; `@…@` is filled in.
+const TEMPLATE: &str = include_str!("init/cluster.toml");
+/// What Git is to leave alone.
+const GITIGNORE: &str = include_str!("init/gitignore");
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Folder to make or to fill
+    #[arg(value_name = "DIR", default_value = ".")]
+    directory: PathBuf,
+}
+
+/// The folder has a cluster file.
+#[derive(Debug, Error)]
+#[error("`{}` is there already; nothing was changed", path.display())]
+struct Exists {
+    path: PathBuf,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    let directory = &arguments.directory;
+    let cluster_file = directory.join(FILE_NAME);
+    if cluster_file.symlink_metadata().is_ok() {
+        return Err(exists(&cluster_file));
+    }
+    std::fs::create_dir_all(directory).with_context(|| format!("making `{}`", directory.display()))?;
+    let text = fill(&cluster_name(directory), &host::time_zone(), &host::ssh_keys());
+
+    // The cluster file comes last: while it is missing, `init` can be run again.
+    for (name, content) in [(".gitignore", GITIGNORE), (FILE_NAME, &text)] {
+        let path = directory.join(name);
+        let is_new = create(&path, content).with_context(|| format!("writing `{}`", path.display()))?;
+        match (is_new, name == FILE_NAME) {
+            (true, _) => context.printer.note(&format!("wrote {}", path.display())),
+            (false, true) => return Err(exists(&cluster_file)),
+            (false, false) => context.printer.note(&format!("kept {}", path.display())),
+        }
+    }
+    context.printer.note(&next_commands(directory));
+    Ok(())
+}
+
+fn exists(path: &Path) -> anyhow::Error {
+    anyhow::Error::new(Exists { path: path.to_owned() })
+        .input()
+        .hint("`imgbuild check` shows what it describes; `imgbuild init DIR` begins elsewhere")
+}
+
+/// Creates a file whole or not at all; `false` if there is one.
+fn create(path: &Path, content: &str) -> io::Result<bool> {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
+    file.write_all(content.as_bytes())?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error.error),
+    }
+}
+
+/// The folder's name where it makes a cluster name.
+fn cluster_name(directory: &Path) -> DnsLabel {
+    let absolute = std::path::absolute(directory).unwrap_or_default();
+    absolute
+        .file_name()
+        .and_then(|name| name.to_str())
+        .and_then(|name| name.to_ascii_lowercase().parse().ok())
+        .unwrap_or_else(|| "cluster".parse().expect("`cluster` is a DNS label"))
+}
+
+fn fill(name: &DnsLabel, zone: &TimeZone, keys: &[SshKey]) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| format!("    {},\n", quoted(key.as_str()))).collect();
+    let keys = if keys.is_empty() { String::new() } else { format!("\n{}", keys.concat()) };
+    TEMPLATE
+        .replace("@name@", &quoted(name.as_str()))
+        .replace("@time-zone@", &quoted(zone.as_str()))
+        .replace("@ssh-keys@", &keys)
+}
+
+/// A TOML string, escaped: a key's comment may hold anything.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn next_commands(directory: &Path) -> String {
+    let step = if directory == Path::new(".") {
+        "edit cluster.toml, then:\n".to_owned()
+    } else {
+        format!("edit {}, then:\n  cd {}\n", directory.join(FILE_NAME).display(), shell_quoted(directory))
+    };
+    let commands = [
+        ("imgbuild check", "every fault, or what the file describes"),
+        ("imgbuild lock", "choose package versions"),
+        ("imgbuild build cloud", "make the image of the control plane"),
+    ];
+    let lines: Vec<_> =
+        commands.iter().map(|(command, purpose)| format!("  {command:22}# {purpose}")).collect();
+    format!("\n{step}{}", lines.join("\n"))
+}
+
+/// The path as a shell takes it back.
+fn shell_quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = text.chars().all(|c| c.is_alphanumeric() || "/._-+".contains(c)) && !text.starts_with('-');
+    if is_plain { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{Available, Cluster};
+
+    #[test]
+    fn writes_a_valid_file_from_whatever_the_host_has() {
+        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f \"a\"\\b";
+        let zone: TimeZone = "Europe/Berlin".parse().unwrap();
+        for keys in [vec![], vec![key.parse().unwrap()], vec![key.parse().unwrap(); 1]] {
+            let text = fill(&"lab".parse().unwrap(), &zone, &keys);
+            let available =
+                Available { profiles: vec!["cloud".into(), "edge".into()], images: vec!["disk".into()] };
+            let cluster = Cluster::parse(&text, FILE_NAME, Path::new("."), &available).unwrap();
+            assert_eq!(cluster.name.as_str(), "lab");
+            assert_eq!(cluster.ssh_keys, keys);
+            assert_eq!(cluster.time_zone, zone);
+            assert!(!text.contains('@') || text.contains("git@"), "{text}");
+        }
+    }
+
+    #[test]
+    fn quotes_folders_for_the_shell() {
+        for (path, quoted) in [("lab", "lab"), ("my lab", "'my lab'"), ("it's", r"'it'\''s'"), ("-x", "'-x'")] {
+            assert_eq!(shell_quoted(Path::new(path)), quoted);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What spans several keys of an image file, and the step from raw to checked.
+
+use std::path::Path;
+
+use super::raw::{FILE, ROLES, RawImage, RawPartition, Size};
+use super::{Image, Partition, Role};
+use crate::diagnostic::{Located, Report};
+use crate::settings::{self, Kind, LoadError};
+use crate::units::{Bytes, SectorSize};
+
+/// Partitions begin and end on whole mebibytes, which suits every erase block and SSD page.
+const ALIGNMENT: u64 = Bytes::MIB.0;
+/// GRUB's two cores and the sector that chooses between them.
+const BIOS_BOOT_LEAST: Size = Size(Bytes(1 << 20));
+/// Two kernels, two initrds and two UKIs with room to spare.
+const ESP_LEAST: Size = Size(Bytes(64 << 20));
+/// FAT32 needs 65525 clusters, which of 4 KiB are this much (fatgen103, 3.5).
+const ESP_LEAST_4096: Size = Size(Bytes(260 << 20));
+/// Ext4 with its journal, k3s' data store and the journal of the system.
+const STATE_LEAST: Size = Size(Bytes(256 << 20));
+/// Data and hash blocks of the verity trees that imgbuild writes.
+const VERITY_BLOCK: u64 = 4096;
+/// SHA-256 digests in a hash block.
+const DIGESTS: u64 = VERITY_BLOCK / 32;
+
+impl Image {
+    /// Loads the image called `name`: the file beside the cluster file in `directory`, else the embedded
+    /// one.
+    pub fn load(name: &str, directory: &Path) -> Result<Self, LoadError> {
+        let file = settings::load(Kind::Image, name, directory)?;
+        let report = Report::new(&file.shown, &file.text);
+        let raw = report.read(RawImage::read);
+        let image = raw.and_then(|raw| check(raw, name, &report));
+        Ok(report.finish(image)?)
+    }
+}
+
+fn check(raw: RawImage, name: &str, report: &Report) -> Option<Image> {
+    let sector_size = match raw.sector_size {
+        None => SectorSize::default(),
+        Some(Located { value, .. }) => SectorSize::try_from(value).ok()?,
+    };
+    check_arguments(&raw.command_line, report);
+    check_roles(&raw.partitions, report);
+    check_sizes(&raw.partitions, sector_size, report);
+    check_slots(&raw.partitions, report);
+    if let Some(Located { value, span }) = &raw.state_minimum
+        && value.0 < STATE_LEAST.0
+    {
+        report.fault(span, format!("the state partition needs {STATE_LEAST}, not {value}"));
+    }
+    let partitions: Option<Vec<_>> = raw
+        .partitions
+        .into_iter()
+        .map(|partition| Some(Partition { role: partition.role?.value, size: partition.size?.value.0 }))
+        .collect();
+    Some(Image {
+        name: name.to_owned(),
+        description: raw.description?.value,
+        layout: raw.layout?.value,
+        sector_size,
+        partitions: partitions?,
+        command_line: raw.command_line.into_iter().map(|argument| argument.value).collect(),
+        state_minimum: raw.state_minimum?.value.0,
+    })
+}
+
+fn check_arguments(arguments: &[Located<String>], report: &Report) {
+    for Located { value, span } in arguments {
+        if value.is_empty() || value.contains(char::is_whitespace) || !value.is_ascii() {
+            report.fault(span, format!("`{value}` is no single kernel argument such as `panic=10`"));
+        }
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    ROLES.iter().find(|(_, known)| *known == role).map_or("", |(name, _)| name)
+}
+
+fn check_roles(partitions: &[RawPartition], report: &Report) {
+    // What a partition is for, whose role could not be read, is anybody's guess.
+    let is_whole = partitions.iter().all(|partition| partition.role.is_some());
+    let roles: Vec<_> = partitions.iter().filter_map(|partition| partition.role.as_ref()).collect();
+    for (index, Located { value, span }) in roles.iter().enumerate() {
+        if let Some(first) = roles[..index].iter().find(|first| first.value == *value) {
+            let line = report.line(&first.span);
+            report.fault(span, format!("`{}` is in line {line} already", role_name(*value)));
+        }
+    }
+    let has = |role| roles.iter().any(|located| located.value == role);
+    for role in [Role::Esp, Role::RootA, Role::RootAVerity] {
+        if is_whole && !partitions.is_empty() && !has(role) {
+            report.fault(&FILE, format!("the image has no partition `{}`", role_name(role)));
+        }
+    }
+    if is_whole && has(Role::RootB) != has(Role::RootBVerity) {
+        report.fault(&FILE, "slot B needs both `root-b` and `root-b-verity`");
+    }
+}
+
+fn check_sizes(partitions: &[RawPartition], sector_size: SectorSize, report: &Report) {
+    for partition in partitions {
+        let Some(Located { value: size, span }) = &partition.size else { continue };
+        if size.0.0 == 0 || size.0.0 % ALIGNMENT != 0 {
+            report.fault(span, format!("a partition is a whole number of MiB, not {size}"));
+            continue;
+        }
+        let Some(Located { value: role, span: role_span }) = &partition.role else { continue };
+        let least = match (role, sector_size) {
+            (Role::BiosBoot, SectorSize::B4096) => {
+                report.fault(role_span, "no BIOS starts from 4096-byte sectors, so `bios-boot` is of no use");
+                continue;
+            }
+            (Role::BiosBoot, SectorSize::B512) => BIOS_BOOT_LEAST,
+            (Role::Esp, SectorSize::B512) => ESP_LEAST,
+            (Role::Esp, SectorSize::B4096) => ESP_LEAST_4096,
+            _ => continue,
+        };
+        if size.0 < least.0 {
+            report.fault(span, format!("`{}` needs {least}, not {size}", role_name(*role)));
+        }
+    }
+}
+
+fn check_slots(partitions: &[RawPartition], report: &Report) {
+    let size_of = |wanted: Role| {
+        let partition =
+            partitions.iter().find(|partition| partition.role.as_ref().is_some_and(|role| role.value == wanted))?;
+        partition.size.as_ref()
+    };
+    for (root, verity) in [(Role::RootA, Role::RootAVerity), (Role::RootB, Role::RootBVerity)] {
+        let (Some(root), Some(tree)) = (size_of(root), size_of(verity)) else { continue };
+        let needed = Bytes(verity_size(root.value.0.0));
+        if tree.value.0 < needed {
+            let reason = format!(
+                "the hash tree of a root of {} needs {needed}, `{}` has {}",
+                root.value,
+                role_name(verity),
+                tree.value
+            );
+            report.fault(&tree.span, reason);
+        }
+    }
+    for (a, b) in [(Role::RootA, Role::RootB), (Role::RootAVerity, Role::RootBVerity)] {
+        let (Some(first), Some(second)) = (size_of(a), size_of(b)) else { continue };
+        if first.value != second.value {
+            let reason = format!("`{}` is {}, `{}` {}: slots have one size", role_name(a), first.value, role_name(b), second.value);
+            report.fault(&second.span, reason);
+        }
+    }
+}
+
+/// Bytes of the hash tree of a full root: superblock, then each level's blocks.
+fn verity_size(root: u64) -> u64 {
+    let mut blocks = root.div_ceil(VERITY_BLOCK);
+    let mut hash_blocks = 1;
+    while blocks > 1 {
+        blocks = blocks.div_ceil(DIGESTS);
+        hash_blocks += blocks;
+    }
+    hash_blocks * VERITY_BLOCK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_the_blocks_of_a_hash_tree() {
+        // 2 GiB: 524288 data blocks, levels of 4096, 32 and 1 blocks, and the superblock.
+        assert_eq!(verity_size(2 << 30), (4096 + 32 + 1 + 1) * 4096);
+        assert_eq!(verity_size(4096), 4096);
+        assert_eq!(verity_size(129 * 4096), (2 + 1 + 1) * 4096);
+    }
+}
