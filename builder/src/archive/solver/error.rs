@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::archive::index::Package;
 use crate::archive::relation::RelationError;
 use crate::archive::version::VersionError;
 
@@ -38,6 +39,12 @@ pub enum UniverseError {
         /// Its own.
         found: String,
     },
+}
+
+impl UniverseError {
+    pub(super) fn relation(package: &Package, source: RelationError) -> Self {
+        Self::Relation { package: package.name.clone(), version: package.version.clone(), source }
+    }
 }
 
 /// Why a request has no answer.

@@ -38,6 +38,8 @@ pub(super) struct Candidate<'a> {
     pub(super) dependencies: Vec<Dependency<'a>>,
     /// Conflicts, then Breaks.
     pub(super) refusals: Vec<Refusal<'a>>,
+    /// Emptied into [`Universe::names`].
+    provides: Vec<Relation<'a>>,
     priority: u8,
     rank: usize,
 }
@@ -66,19 +68,26 @@ impl<'a> Universe<'a> {
     /// Indexes packages, in the order in which apt would read them: suite after suite, as each index has them.
     pub fn new(packages: &'a [Package]) -> Result<Self, UniverseError> {
         let architecture = find_architecture(packages)?;
-        let ranks = rank_names(packages)?;
-        let candidates = newest_versions(packages)?
-            .into_iter()
-            .map(|(package, version)| Candidate::new(package, version, architecture, &ranks))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut names = HashMap::<&str, Name<'_>>::with_capacity(ranks.len());
-        for (index, candidate) in candidates.iter().enumerate() {
-            let id = Id(index);
-            let package = candidate.package;
-            names.entry(&package.name).or_default().candidate = Some(id);
-            for provided in
-                parse_provides(&package.provides).map_err(|error| wrong_relation(package, error))?
+        let newest = newest_versions(packages)?;
+        let mut ranks = Ranks::with_capacity(packages.len());
+        let mut candidates = Vec::with_capacity(newest.len());
+        for package in packages {
+            let wrong = |source| UniverseError::relation(package, source);
+            let fields = Fields::parse(package).map_err(wrong)?;
+            ranks.mention_all(&fields).map_err(wrong)?;
+            if let Some((_, version)) =
+                newest.get(package.name.as_str()).filter(|(newest, _)| std::ptr::eq(*newest, package))
             {
+                candidates.push(Candidate::new(fields, *version, architecture));
+            }
+        }
+        candidates.sort_unstable_by_key(|candidate| candidate.package.name.as_str());
+        let mut names = HashMap::<&str, Name<'_>>::with_capacity(candidates.len().saturating_mul(2));
+        for (index, candidate) in candidates.iter_mut().enumerate() {
+            let id = Id(index);
+            candidate.rank = ranks.of(&candidate.package.name);
+            names.entry(&candidate.package.name).or_default().candidate = Some(id);
+            for provided in candidate.provides.drain(..) {
                 let version = provided.constraint.map(|constraint| constraint.version);
                 names.entry(provided.name).or_default().providers.push((id, version));
             }
@@ -157,33 +166,25 @@ impl<'a> Universe<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    fn new(
-        package: &'a Package,
-        version: Version<'a>,
-        architecture: &str,
-        ranks: &HashMap<&str, usize>,
-    ) -> Result<Self, UniverseError> {
-        let wrong = |error| wrong_relation(package, error);
+    fn new(fields: Fields<'a>, version: Version<'a>, architecture: &str) -> Self {
         let holds = |relation: &Relation<'_>| relation.holds_on(architecture);
-        let mut dependencies = Vec::new();
-        for (field, verb, value) in [
-            ("Pre-Depends", "pre-depends on", &package.pre_depends),
-            ("Depends", "depends on", &package.depends),
-        ] {
-            for mut alternatives in parse_groups(field, value).map_err(wrong)? {
+        let dependencies = [("pre-depends on", fields.pre_depends), ("depends on", fields.depends)]
+            .into_iter()
+            .flat_map(|(verb, groups)| groups.into_iter().map(move |group| (verb, group)))
+            .map(|(verb, mut alternatives)| {
                 alternatives.retain(holds);
-                if !alternatives.is_empty() {
-                    dependencies.push(Dependency { verb, alternatives });
-                }
-            }
-        }
-        let mut refusals = Vec::new();
-        for (field, verb, value) in
-            [("Conflicts", "conflicts with", &package.conflicts), ("Breaks", "breaks", &package.breaks)]
-        {
-            let relations = parse_list(field, value).map_err(wrong)?.into_iter().filter(holds);
-            refusals.extend(relations.map(|relation| Refusal { verb, relation }));
-        }
+                Dependency { verb, alternatives }
+            })
+            .filter(|dependency| !dependency.alternatives.is_empty())
+            .collect();
+        let refusals = [("conflicts with", fields.conflicts), ("breaks", fields.breaks)]
+            .into_iter()
+            .flat_map(|(verb, relations)| {
+                relations.into_iter().map(move |relation| Refusal { verb, relation })
+            })
+            .filter(|refusal| holds(&refusal.relation))
+            .collect();
+        let package = fields.package;
         let priority = match package.priority.as_str() {
             "" => 0,
             "required" => 1,
@@ -192,13 +193,77 @@ impl<'a> Candidate<'a> {
             "optional" => 4,
             _ => 5,
         };
-        let rank = ranks.get(package.name.as_str()).copied().unwrap_or_default();
-        Ok(Self { package, version, dependencies, refusals, priority, rank })
+        Self { package, version, dependencies, refusals, provides: fields.provides, priority, rank: 0 }
     }
 }
 
-fn wrong_relation(package: &Package, source: RelationError) -> UniverseError {
-    UniverseError::Relation { package: package.name.clone(), version: package.version.clone(), source }
+/// The relation fields that count.
+struct Fields<'a> {
+    package: &'a Package,
+    pre_depends: Vec<Vec<Relation<'a>>>,
+    depends: Vec<Vec<Relation<'a>>>,
+    conflicts: Vec<Relation<'a>>,
+    breaks: Vec<Relation<'a>>,
+    provides: Vec<Relation<'a>>,
+}
+
+impl<'a> Fields<'a> {
+    fn parse(package: &'a Package) -> Result<Self, RelationError> {
+        Ok(Self {
+            package,
+            pre_depends: parse_groups("Pre-Depends", &package.pre_depends)?,
+            depends: parse_groups("Depends", &package.depends)?,
+            conflicts: parse_list("Conflicts", &package.conflicts)?,
+            breaks: parse_list("Breaks", &package.breaks)?,
+            provides: parse_provides(&package.provides)?,
+        })
+    }
+}
+
+/// Names numbered by their first mention.
+struct Ranks<'a>(HashMap<&'a str, usize>);
+
+impl<'a> Ranks<'a> {
+    fn with_capacity(packages: usize) -> Self {
+        Self(HashMap::with_capacity(packages.saturating_mul(2)))
+    }
+
+    /// Takes up a package's own name, then those in its relation fields, in apt's order of the fields.
+    fn mention_all(&mut self, fields: &Fields<'a>) -> Result<(), RelationError> {
+        let package = fields.package;
+        self.mention(&package.name);
+        let needed = [&fields.pre_depends, &fields.depends];
+        needed.into_iter().flatten().flatten().for_each(|relation| self.mention_relation(relation));
+        let refused = [&fields.conflicts, &fields.breaks];
+        refused.into_iter().flatten().for_each(|relation| self.mention_relation(relation));
+        for (field, value) in [
+            ("Recommends", &package.recommends),
+            ("Suggests", &package.suggests),
+            ("Replaces", &package.replaces),
+            ("Enhances", &package.enhances),
+        ] {
+            let groups = parse_groups(field, value)?;
+            groups.iter().flatten().for_each(|relation| self.mention_relation(relation));
+        }
+        fields.provides.iter().for_each(|relation| self.mention_relation(relation));
+        Ok(())
+    }
+
+    fn mention_relation(&mut self, relation: &Relation<'a>) {
+        // A name with a qualifier is another name to apt.
+        if relation.qualifier == Qualifier::None {
+            self.mention(relation.name);
+        }
+    }
+
+    fn mention(&mut self, name: &'a str) {
+        let next = self.0.len();
+        self.0.entry(name).or_insert(next);
+    }
+
+    fn of(&self, name: &str) -> usize {
+        self.0.get(name).copied().unwrap_or_default()
+    }
 }
 
 /// The one architecture besides `all`; empty if there is none.
@@ -217,8 +282,8 @@ fn find_architecture(packages: &[Package]) -> Result<&str, UniverseError> {
     }
 }
 
-/// The newest version of each name, sorted by name; of equal ones the first.
-fn newest_versions(packages: &[Package]) -> Result<Vec<(&Package, Version<'_>)>, UniverseError> {
+/// The newest version of each name; of equal ones the first.
+fn newest_versions(packages: &[Package]) -> Result<HashMap<&str, (&Package, Version<'_>)>, UniverseError> {
     let mut newest = HashMap::<&str, (&Package, Version<'_>)>::with_capacity(packages.len());
     for package in packages {
         let version = Version::parse(&package.version)
@@ -232,36 +297,5 @@ fn newest_versions(packages: &[Package]) -> Result<Vec<(&Package, Version<'_>)>,
             })
             .or_insert((package, version));
     }
-    let mut newest: Vec<_> = newest.into_values().collect();
-    newest.sort_unstable_by_key(|(package, _)| package.name.as_str());
     Ok(newest)
-}
-
-/// Numbers names by their first mention: a package's own name, then its relation fields in apt's order.
-fn rank_names(packages: &[Package]) -> Result<HashMap<&str, usize>, UniverseError> {
-    let mut ranks = HashMap::with_capacity(packages.len().saturating_mul(2));
-    let mut mention = |name| {
-        let next = ranks.len();
-        ranks.entry(name).or_insert(next);
-    };
-    for package in packages {
-        mention(package.name.as_str());
-        for (field, value) in [
-            ("Pre-Depends", &package.pre_depends),
-            ("Depends", &package.depends),
-            ("Conflicts", &package.conflicts),
-            ("Breaks", &package.breaks),
-            ("Recommends", &package.recommends),
-            ("Suggests", &package.suggests),
-            ("Replaces", &package.replaces),
-            ("Enhances", &package.enhances),
-            ("Provides", &package.provides),
-        ] {
-            let groups = parse_groups(field, value).map_err(|error| wrong_relation(package, error))?;
-            // Names with a qualifier are names of their own to apt.
-            let plain = groups.iter().flatten().filter(|relation| relation.qualifier == Qualifier::None);
-            plain.for_each(|relation| mention(relation.name));
-        }
-    }
-    Ok(ranks)
 }

@@ -1,0 +1,201 @@
+//! Compares the solver with Debian's apt on the very same indices of trixie.
+//!
+//! Needs apt and a mirror: `IMGBUILD_MIRROR` or the host's apt sources. Lists stay in `IMGBUILD_APT_CACHE`.
+//! `SEED` draws other sets, `SETS` more of them.
+
+mod checker;
+mod oracle;
+mod packages;
+mod sets;
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use checker::Checker;
+use imgbuild::archive::index::Package;
+use imgbuild::archive::solver::{Request, SolveError, Universe, solve};
+use oracle::{Apt, Selection};
+use sets::Claim;
+
+struct Bench {
+    apt: Apt,
+    universe: Universe<'static>,
+    checker: Checker<'static>,
+    packages: &'static [Package],
+}
+
+static BENCH: LazyLock<Bench> = LazyLock::new(|| {
+    let apt = Apt::prepare();
+    let packages: &'static [Package] = apt.packages().leak();
+    let start = Instant::now();
+    let universe = Universe::new(packages).expect("every relation of trixie can be read");
+    println!("indexed {} packages in {:?}", packages.len(), start.elapsed());
+    Bench { apt, universe, checker: Checker::new(packages), packages }
+});
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn select(request: &Request<'_>) -> Result<Selection, SolveError> {
+    let chosen = solve(&BENCH.universe, request)?;
+    Ok(chosen.into_iter().map(|package| (package.name.clone(), package.version.clone())).collect())
+}
+
+/// How our answer and apt's differ, if they do; both must satisfy every relation.
+fn compare(request: &Request<'_>) -> Option<String> {
+    let newest = |name: &String| {
+        let versions = BENCH.packages.iter().filter(|package| package.name == *name);
+        versions.max_by_key(|package| imgbuild::archive::version::Version::parse(&package.version).unwrap())
+    };
+    let dropped: Vec<_> = request.drop.iter().filter_map(newest).collect();
+    let ours = select(request);
+    let theirs = BENCH.apt.install(request.install, &dropped, request.exclude);
+    for selection in [ours.as_ref().ok(), theirs.as_ref().ok()].into_iter().flatten() {
+        let faults = BENCH.checker.faults(selection, &dropped);
+        assert!(faults.is_empty(), "{}: {faults:#?}", request.origin);
+    }
+    match (ours, theirs) {
+        (Ok(ours), Ok(theirs)) => {
+            let minus = |left: &Selection, right: &Selection| {
+                let only = left.iter().filter(|(name, version)| right.get(*name) != Some(version));
+                only.map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")
+            };
+            let (here, there) = (minus(&ours, &theirs), minus(&theirs, &ours));
+            (ours != theirs).then(|| format!("only we choose [{here}], only apt chooses [{there}]"))
+        }
+        (Err(_), Err(_)) => None,
+        (Ok(ours), Err(_)) => Some(format!("apt refuses, we choose {} packages", ours.len())),
+        (Err(error), Ok(theirs)) => {
+            panic!("{}: apt chooses {} packages, we refuse: {error}", request.origin, theirs.len())
+        }
+    }
+}
+
+/// Fails if any of the sets differs.
+fn compare_all(sets: &[(&str, &[String], &[String], &[String])]) {
+    let differences: Vec<_> = sets
+        .iter()
+        .filter_map(|(origin, install, drop, exclude)| {
+            let difference = compare(&Request { install, drop, exclude, origin })?;
+            Some(format!("{origin}: {difference}"))
+        })
+        .collect();
+    assert!(differences.is_empty(), "{differences:#?}");
+}
+
+#[test]
+fn chooses_what_apt_chooses_for_named_sets() {
+    let mut wrong = Vec::new();
+    for (names, claim) in sets::NAMED {
+        let install: Vec<_> = names.split(' ').map(ToOwned::to_owned).collect();
+        let request = Request { install: &install, origin: names, ..Request::default() };
+        if let Some(difference) = compare(&request) {
+            wrong.push(format!("{names}: {difference}"));
+        }
+        let traits = BENCH.checker.traits(&select(&request).unwrap());
+        if std::env::var_os("SHOW").is_some() {
+            println!("{names}: {traits:?}");
+        }
+        let holds = match claim {
+            Claim::Alternative => traits.alternative,
+            Claim::VersionedProvides => traits.versioned_provides,
+            Claim::Conflict => traits.conflict,
+        };
+        if !holds {
+            wrong.push(format!("{names}: no {claim:?} in {traits:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn chooses_what_apt_chooses_for_a_node() {
+    let (node, dropped) = (owned(sets::NODE), owned(sets::NODE_DROPS));
+    let generic: Vec<_> = owned(sets::NODE)
+        .into_iter()
+        .map(|name| if name == "linux-image-cloud-amd64" { "linux-image-amd64".to_owned() } else { name })
+        .collect();
+    let nfs = owned(&["nfs-common"]);
+    compare_all(&[
+        ("node", &node, &[], &[]),
+        ("node, generic kernel", &generic, &[], &[]),
+        ("node, drops", &node, &dropped, &[]),
+        ("node, drops, generic kernel", &generic, &dropped, &[]),
+        ("nfs-common without perl", &nfs, &owned(&["perl", "perl-base", "python3", "ucf"]), &[]),
+    ]);
+}
+
+#[test]
+fn avoids_excluded_packages_as_apt_does() {
+    for (install, exclude) in [
+        ("openssh-server", "debconf"),
+        ("base-files", "mawk"),
+        ("postfix", "cdebconf"),
+        ("mailutils", "exim4-daemon-light exim4-base"),
+        ("libpam-systemd", "dbus"),
+        ("default-dbus-session-bus", "dbus-user-session"),
+        ("openssh-server", "libc6"),
+    ] {
+        let [install, exclude] = [install, exclude].map(|names| owned(&names.split(' ').collect::<Vec<_>>()));
+        compare_all(&[(&format!("{install:?} without {exclude:?}"), &install, &[], &exclude)]);
+    }
+}
+
+#[test]
+fn refuses_what_apt_refuses() {
+    for names in sets::REFUSED {
+        let install = owned(&names.split(' ').collect::<Vec<_>>());
+        let request = Request { install: &install, origin: "test", ..Request::default() };
+        let error = select(&request).expect_err(names).to_string();
+        assert!(error.starts_with("test wants ") && error.contains(" but test wants "), "{error}");
+        println!("{error}");
+        BENCH.apt.install(&install, &[], &[]).expect_err(names);
+    }
+}
+
+#[test]
+fn solves_a_desktop_in_a_tenth_of_a_second() {
+    let install = owned(&["plasma-desktop", "gnome-core", "libreoffice", "texlive-full"]);
+    let request = Request { install: &install, origin: "desktop", ..Request::default() };
+    let best = (0..5)
+        .map(|_| {
+            let start = Instant::now();
+            assert!(select(&request).unwrap().len() > 1000);
+            start.elapsed()
+        })
+        .min()
+        .unwrap();
+    println!("solved in {best:?}");
+    assert!(best < Duration::from_millis(100), "{best:?}");
+}
+
+#[test]
+fn chooses_what_apt_chooses_for_drawn_sets() {
+    let number = |variable: &str, default| {
+        std::env::var(variable).map_or(default, |value| value.parse().expect("a number"))
+    };
+    let (seed, sets) = (number("SEED", 13), number("SETS", 20));
+    println!("SEED={seed} SETS={sets}");
+    let mut names: Vec<_> = BENCH.packages.iter().filter(|package| package.suite == "trixie").collect();
+    names.sort_by(|left, right| left.name.cmp(&right.name));
+    let mut differences = Vec::new();
+    let mut state = seed;
+    for index in 0..sets {
+        let install: Vec<_> = (0..1 + sets::draw(&mut state, 6))
+            .map(|_| {
+                names[usize::try_from(sets::draw(&mut state, u64::try_from(names.len()).unwrap())).unwrap()]
+                    .name
+                    .clone()
+            })
+            .collect();
+        let origin = format!("seed {seed} set {index}");
+        let request = Request { install: &install, origin: &origin, ..Request::default() };
+        if let Some(difference) = compare(&request) {
+            println!("{origin}: {}: {difference}", install.join(" "));
+            differences.push(difference);
+        }
+    }
+    println!("{} differences in {sets} sets", differences.len());
+    assert!(differences.is_empty(), "{differences:#?}");
+}
