@@ -187,18 +187,18 @@ type Missing<'a> = BTreeMap<(&'a str, &'a str), (&'a str, Vec<String>)>;
 /// is loaded by itself, as plug-ins are. A library may rely on what the file that needs it has loaded.
 fn missing_libraries<'a>(loader: &Loader<'a>) -> Missing<'a> {
     let mut missing = Missing::new();
-    let mut loaded = BTreeSet::new();
+    let mut in_programs = BTreeSet::new();
     for (program, _) in loader.files.iter().filter(|(_, dynamic)| dynamic.interpreter.is_some()) {
         for need in loader.load(program) {
             match need.found {
-                Some(path) => drop(loaded.insert(path)),
+                Some(path) => drop(in_programs.insert(path)),
                 None => drop(missing.insert((need.path, need.library), (*program, need.searched))),
             }
         }
     }
     let (mut missing_alone, mut found) = (Missing::new(), BTreeSet::new());
     for (plugin, dynamic) in loader.files {
-        if dynamic.interpreter.is_some() || loaded.contains(plugin) {
+        if dynamic.interpreter.is_some() || in_programs.contains(plugin) {
             continue;
         }
         for need in loader.load(plugin) {

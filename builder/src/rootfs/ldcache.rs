@@ -99,7 +99,8 @@ fn is_library_name(name: &str) -> bool {
 
 /// `libx.so` for the link editor, entered under its own name; or the link whose name is the soname.
 fn is_development_link(name: &str, soname: &str) -> bool {
-    name == soname || (name.ends_with(".so") && soname.starts_with(name))
+    let has_version = name.strip_suffix(".so").is_none();
+    name == soname || (!has_version && soname.starts_with(name))
 }
 
 /// glibc's `_dl_cache_libcmp`: digits compare as numbers, and come after all else.

@@ -38,12 +38,14 @@ fn read_configuration(tree: &Tree, path: &str, depth: usize, directories: &mut V
         let mut words = line.split_whitespace();
         match words.next() {
             None | Some("hwcap") => {}
-            Some("include") if depth < DEEPEST_INCLUDE => {
-                for included in words.flat_map(|pattern| matching(tree, &real, pattern)) {
+            Some("include") => {
+                for included in words
+                    .filter(|_| depth < DEEPEST_INCLUDE)
+                    .flat_map(|pattern| matching(tree, &real, pattern))
+                {
                     read_configuration(tree, &included, depth + 1, directories);
                 }
             }
-            Some("include") => {}
             Some(_) => {
                 // `DIR=TYPE` is an old way to name the kind of library.
                 let directory = line.split('=').next().unwrap_or_default().trim_end().trim_end_matches('/');

@@ -2,7 +2,7 @@
 
 use crate::tree::{Entry, Kind, Tree};
 
-/// Links followed before giving up, as in the kernel (path_resolution(7)).
+/// Links followed before giving up, as in the kernel (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
 /// What `path` leads to: the real path below the root and the entry there, which is no link.

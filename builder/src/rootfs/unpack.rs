@@ -63,7 +63,12 @@ pub fn unpack(debs: &mut [Deb], exclusions: &Exclusions) -> Result<(Tree, Vec<Ve
     for (package, deb) in debs.iter_mut().enumerate() {
         let mut paths = Vec::new();
         for (path, entry) in std::mem::take(&mut deb.entries) {
-            let path = follow_alias(&aliases, path, &entry.kind);
+            let path = match follow_alias(&aliases, &path, &entry.kind) {
+                // Exclusions were asked for the path as shipped only.
+                Some(real) if entry.kind != Kind::Directory && exclusions.excludes(&real) => continue,
+                Some(real) => real,
+                None => path,
+            };
             if entry.kind != Kind::Directory {
                 paths.push(path.clone());
             }
@@ -103,16 +108,14 @@ fn aliases(debs: &[Deb]) -> Vec<&'static str> {
     ALIASED.into_iter().filter(is_alias).collect()
 }
 
-/// Where a path really lies once the links are in place; the link itself stays.
-fn follow_alias(aliases: &[&str], path: String, kind: &Kind) -> String {
+/// Where a path really lies once the links are in place, if elsewhere; the link itself stays.
+fn follow_alias(aliases: &[&str], path: &str, kind: &Kind) -> Option<String> {
     let (top, is_below) = match path.split_once('/') {
         Some((top, _)) => (top, true),
-        None => (path.as_str(), false),
+        None => (path, false),
     };
-    if aliases.contains(&top) && (is_below || *kind == Kind::Directory) {
-        return format!("usr/{path}");
-    }
-    path
+    let moves = aliases.contains(&top) && (is_below || *kind == Kind::Directory);
+    moves.then(|| format!("usr/{path}"))
 }
 
 struct Merge<'a> {

@@ -234,7 +234,7 @@ fn refuses_damaged_containers() {
 fn refuses_damaged_compression() {
     let control = tar(&[Item::file("./control", stanza("sample").as_bytes())]);
     let noise: Vec<u8> =
-        (0..40_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        (0..40_000_u32).map(|index| index.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let data = tar(&[Item::file("./noise", &noise)]);
     for suffix in [".gz", ".xz", ".zst"] {
         let name = format!("data.tar{suffix}");

@@ -80,6 +80,23 @@ fn paths_below_an_aliased_directory_follow_the_link() {
 }
 
 #[test]
+fn exclusions_count_for_where_an_aliased_path_really_lies() {
+    let exclusion = Exclusion {
+        paths: vec!["usr/lib/udev/hwdb.d/**".to_owned()],
+        except: Vec::new(),
+        reason: "the hardware database is not built".to_owned(),
+    };
+    let data = [
+        Item::symlink("./lib", "usr/lib"),
+        Item::file("./lib/udev/hwdb.d/x", b""),
+        Item::file("./lib/udev/rules.d/x", b""),
+    ];
+    let (tree, files) = unpack(&mut [read("one", &data)], &Exclusions::new(&[exclusion]).unwrap()).unwrap();
+    assert_eq!(files, [["lib", "usr/lib/udev/rules.d/x"]]);
+    assert!(tree.get("usr/lib/udev/hwdb.d/x").is_none());
+}
+
+#[test]
 fn keeps_excluded_directories_only_for_what_is_in_them() {
     let exclusions = Exclusions::new(&[Exclusion {
         paths: vec!["usr/share/doc/**".to_owned()],
