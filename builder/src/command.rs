@@ -1,10 +1,18 @@
 //! The command line: one file per subcommand, arguments first, then the function.
 
+mod boot;
+mod build;
 mod check;
+mod clean;
 mod environment;
 pub mod failure;
 mod init;
+mod install;
+mod interrupt;
+mod lock;
+mod locking;
 mod record;
+mod size;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,6 +21,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cluster::Cluster;
+pub use failure::Note;
+
 use crate::printer::{Color, Printer, Verbosity};
 
 /// Builds immutable node images that become a Kubernetes edge-cloud cluster by being booted
@@ -67,8 +77,20 @@ pub enum Command {
     Init(init::Arguments),
     /// Show every fault of the cluster file, or what it describes
     Check(check::Arguments),
+    /// Choose packages by exact version and digest
+    Lock(lock::Arguments),
+    /// Build a bootable disk image from a profile
+    Build(build::Arguments),
+    /// Boot a built image in QEMU
+    Boot(boot::Arguments),
+    /// Show what takes the room in a build
+    Size(size::Arguments),
+    /// Remove builds, and the cache if asked to
+    Clean(clean::Arguments),
     /// Print the record that a node is configured by
     Record(record::Arguments),
+    /// Install programs, man pages and completions below a prefix
+    Install(install::Arguments),
 }
 
 /// What every command works with.
@@ -115,7 +137,13 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
         Command::Init(arguments) => init::run(&arguments, context),
         Command::Check(arguments) => check::run(&arguments, context),
+        Command::Lock(arguments) => lock::run(&arguments, context),
+        Command::Build(arguments) => build::run(&arguments, context),
+        Command::Boot(arguments) => boot::run(&arguments, context),
+        Command::Size(arguments) => size::run(&arguments, context),
+        Command::Clean(arguments) => clean::run(&arguments, context),
         Command::Record(arguments) => record::run(&arguments, context),
+        Command::Install(arguments) => install::run(&arguments, context),
     }
 }
 

@@ -59,6 +59,11 @@ impl CacheError {
 }
 
 impl Cache {
+    /// Its folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Uses the folder `root`, which is made if it is missing.
     pub fn open(root: &Path) -> Result<Self, CacheError> {
         let cache = Self { root: root.to_owned() };

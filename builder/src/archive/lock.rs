@@ -125,6 +125,35 @@ pub enum LockError {
 }
 
 impl Lock {
+    /// A lock that holds nothing yet.
+    pub fn empty() -> Self {
+        Self {
+            version: FORMAT,
+            date: Timestamp(0),
+            suites: Vec::new(),
+            selections: Vec::new(),
+            users: BTreeMap::new(),
+            groups: BTreeMap::new(),
+        }
+    }
+
+    /// The packages chosen for a profile.
+    pub fn selection(&self, profile: &str, arch: Arch) -> Option<&Selection> {
+        self.selections.iter().find(|selection| selection.profile == profile && selection.arch == arch)
+    }
+
+    /// Every package locked for an architecture; one that several profiles use comes several times.
+    pub fn packages(&self, arch: Arch) -> impl Iterator<Item = &LockedPackage> {
+        let selections = self.selections.iter().filter(move |selection| selection.arch == arch);
+        selections.flat_map(|selection| selection.packages.iter().chain(&selection.boot_packages))
+    }
+
+    /// Puts a selection in the place of the one for the same profile and architecture.
+    pub fn put(&mut self, selection: Selection) {
+        self.selections.retain(|old| (&old.profile, old.arch) != (&selection.profile, selection.arch));
+        self.selections.push(selection);
+    }
+
     /// Reads the lock at `path`.
     pub fn load(path: &Path) -> Result<Self, LockError> {
         let text = std::fs::read_to_string(path)

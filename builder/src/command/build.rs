@@ -23,7 +23,7 @@ use crate::bundle::programs::ProgramFacts;
 use crate::bundle::root::{self, Ingredients, Root};
 use crate::bundle::seal::{self, Bundle};
 use crate::medium::disk::{self, DiskContents, DiskLayout};
-use crate::rootfs::PackageFile;
+use crate::rootfs::{Exclusions, PackageFile, unpack_all};
 use crate::tree::{Kind, Tree};
 use crate::units::{Arch, Bytes};
 
@@ -75,7 +75,7 @@ fn build(plan: &Plan, is_locked: bool, context: &Context) -> anyhow::Result<()> 
     locking.add_numbers(&root.added)?;
     let lock = locking.lock();
     let bundle = timings.measure("seal", || {
-        let boot = boot_tree(&boot)?;
+        let boot = boot_tree(&boot, context)?;
         let parts = seal::Parts {
             root: &root,
             boot: &boot,
@@ -93,10 +93,9 @@ fn build(plan: &Plan, is_locked: bool, context: &Context) -> anyhow::Result<()> 
 }
 
 /// The unpacked boot packages: systemd-boot and its stub.
-fn boot_tree(packages: &[PackageFile]) -> anyhow::Result<Tree> {
-    let task = crate::printer::Printer::silent();
-    let exclusions = crate::rootfs::Exclusions::default();
-    let unpacked = crate::rootfs::unpack_all(packages, &exclusions, &task.task("unpacking boot files", None));
+fn boot_tree(packages: &[PackageFile], context: &Context) -> anyhow::Result<Tree> {
+    let task = context.printer.task("unpacking boot files", None);
+    let unpacked = unpack_all(packages, &Exclusions::new(&[])?, &task);
     Ok(unpacked.context("unpacking boot packages")?.tree)
 }
 

@@ -124,11 +124,7 @@ pub(super) fn faults(error: &anyhow::Error) -> Option<&Faults> {
 pub fn of_cluster(error: LoadError) -> anyhow::Error {
     let is_missing = matches!(error, LoadError::Missing { .. });
     let error = anyhow::Error::new(error).input();
-    if is_missing {
-        error.hint("`imgbuild init` makes one; `-f FILE` names one elsewhere")
-    } else {
-        error
-    }
+    if is_missing { error.hint("`imgbuild init` makes one; `-f FILE` names one elsewhere") } else { error }
 }
 
 /// Whatever is wrong with a profile or an image is the user's input.
@@ -213,8 +209,13 @@ mod tests {
 
     #[test]
     fn finds_faults_below_context_and_notes() {
-        let faults = crate::cluster::Cluster::parse("x", "cluster.toml", std::path::Path::new("."), &Default::default())
-            .unwrap_err();
+        let faults = crate::cluster::Cluster::parse(
+            "x",
+            "cluster.toml",
+            std::path::Path::new("."),
+            &Default::default(),
+        )
+        .unwrap_err();
         let error = Err::<(), _>(LoadError::from(faults.clone())).context("reading").unwrap_err().hint("h");
         assert_eq!(super::faults(&error), Some(&faults));
         let (text, is_input) = shown(&error);

@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn quotes_folders_for_the_shell() {
-        for (path, quoted) in [("lab", "lab"), ("my lab", "'my lab'"), ("it's", r"'it'\''s'"), ("-x", "'-x'")] {
+        for (path, quoted) in [("lab", "lab"), ("my lab", "'my lab'"), ("it's", r"'it'\''s'"), ("-x", "'-x'")]
+        {
             assert_eq!(shell_quoted(Path::new(path)), quoted);
         }
     }

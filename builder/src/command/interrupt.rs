@@ -13,10 +13,8 @@ const INTERRUPTED: i32 = 130;
 /// Runs `work`; when the user or the system ends it, `staging` is removed with the process.
 pub(super) fn guard<T>(staging: &Path, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let staging = staging.to_owned();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()
-        .context("watching for Ctrl-C")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().build().context("watching for Ctrl-C")?;
     let signals = runtime
         .block_on(async { Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)) })
         .map_err(|error: std::io::Error| anyhow::Error::from(error).context("watching for Ctrl-C"))?;

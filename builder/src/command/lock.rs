@@ -37,7 +37,8 @@ struct Change {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
-    let reviews = ReviewTable::load(&cluster.directory).map_err(|error| anyhow::Error::from(error).input())?;
+    let reviews =
+        ReviewTable::load(&cluster.directory).map_err(|error| anyhow::Error::from(error).input())?;
     let mut locking = Locking::open(&cluster, context, false)?;
     let before = versions(locking.lock());
     if let Some(names) = &arguments.update {
@@ -132,6 +133,7 @@ fn summary(changes: &[Change], lock: &Lock) -> String {
     }
     let packages: usize = lock.selections.iter().map(|selection| selection.packages.len()).sum();
     let selections = lock.selections.len();
-    let _ = writeln!(text, "{} changed; {packages} packages of {selections} profiles are locked", changes.len());
+    let _ =
+        writeln!(text, "{} changed; {packages} packages of {selections} profiles are locked", changes.len());
     text
 }

@@ -10,7 +10,6 @@ use tokio::runtime::Runtime;
 
 use super::{Context, Note as _};
 use crate::archive::cache::Cache;
-use crate::archive::date::Utc;
 use crate::archive::download::Downloader;
 use crate::archive::index::Package;
 use crate::archive::keyring::Keyring;
@@ -78,7 +77,8 @@ impl<'a> Locking<'a> {
 
     /// The lock's date for people and programs.
     pub(super) fn date(&self) -> String {
-        Utc::from(self.lock.date).rfc3339()
+        let time = SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(self.lock.date.0));
+        humantime::format_rfc3339_seconds(time.unwrap_or(SystemTime::UNIX_EPOCH)).to_string()
     }
 
     /// The packages of a profile: those locked, or chosen now where the profile changed since.
@@ -220,7 +220,8 @@ fn refuse_changed(old: &[LockedPackage], new: &Selection) -> anyhow::Result<()> 
             && locked.sha256 != package.sha256
         {
             let (name, version) = (&package.name, &package.version);
-            let _ = write!(changed, "\n  {name} {version}: locked {}, offered {}", locked.sha256, package.sha256);
+            let _ =
+                write!(changed, "\n  {name} {version}: locked {}, offered {}", locked.sha256, package.sha256);
         }
     }
     if changed.is_empty() {

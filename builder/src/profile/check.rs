@@ -34,7 +34,8 @@ pub(super) fn check(raw: &RawProfile, report: &Report) {
 fn check_packages(table: &super::raw::RawPackages, report: &Report) {
     check_once(&table.install, report, |package| &package.0);
     check_once(&table.boot, report, |package| &package.0);
-    let wanted: HashMap<&Package, &Span> = table.install.iter().map(|item| (&item.value, &item.span)).collect();
+    let wanted: HashMap<&Package, &Span> =
+        table.install.iter().map(|item| (&item.value, &item.span)).collect();
     for (what, list) in [("drop", &table.drop), ("exclude", &table.exclude)] {
         for (Located { value, span }, _) in list {
             if let Some(wanted) = wanted.get(value) {

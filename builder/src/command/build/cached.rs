@@ -84,14 +84,19 @@ fn inputs(plan: &Plan, lock: &Lock, selection: &Selection) -> anyhow::Result<Sha
         "users": lock.users,
         "groups": lock.groups,
         "selection": selection,
-        "reviews": plan.reviews.digest(),
+        "reviews": format!("{:?}", plan.reviews),
         "programs": [ProgramFacts::of(&plan.programs.firstboot), ProgramFacts::of(&plan.programs.stage0)],
     });
     Ok(Sha256::of(inputs.to_string().as_bytes()))
 }
 
 impl BuildFacts {
-    pub(super) fn new(plan: &Plan, lock: &Lock, selection: &Selection, timings: Timings) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        plan: &Plan,
+        lock: &Lock,
+        selection: &Selection,
+        timings: Timings,
+    ) -> anyhow::Result<Self> {
         let (stages, seconds) = timings.finish();
         let inputs = inputs(plan, lock, selection)?;
         Ok(Self { inputs, seconds, stages, peak_memory: peak_memory(), files: BTreeMap::new() })

@@ -29,7 +29,9 @@ pub(super) fn check_replaceable(output: &Path) -> anyhow::Result<()> {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => {
-            return Err(anyhow::Error::from(error).context(format!("reading folder `{}`", output.display())).input());
+            return Err(anyhow::Error::from(error)
+                .context(format!("reading folder `{}`", output.display()))
+                .input());
         }
     };
     if output.join(manifest::FILE).is_file() || entries.next().is_none() {
@@ -72,7 +74,8 @@ impl Staging {
         fs::rename(&self.path, &self.output).with_context(placing)?;
         self.is_published = true;
         if old.exists() {
-            fs::remove_dir_all(&old).with_context(|| format!("removing the older build `{}`", old.display()))?;
+            fs::remove_dir_all(&old)
+                .with_context(|| format!("removing the older build `{}`", old.display()))?;
         }
         Ok(facts)
     }

@@ -36,7 +36,8 @@ impl Plan {
         let image = Image::load(&arguments.image, &directory).map_err(failure::of_settings)?;
         let reviews = ReviewTable::load(&directory).map_err(|error| anyhow::Error::from(error).input())?;
         let programs = Programs::find(arch).map_err(|error| {
-            anyhow::Error::from(error).hint("`make build` makes the node programs, `make install` installs them")
+            anyhow::Error::from(error)
+                .hint("`make build` makes the node programs, `make install` installs them")
         })?;
         let output = arguments
             .output

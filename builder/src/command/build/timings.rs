@@ -24,7 +24,11 @@ impl Timings {
     }
 
     /// Runs `work` as the stage `name`.
-    pub(super) fn measure<T>(&mut self, name: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    pub(super) fn measure<T>(
+        &mut self,
+        name: &str,
+        work: impl FnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         let started = Instant::now();
         let done = work();
         self.stages.push(Stage { name: name.to_owned(), seconds: started.elapsed().as_secs_f64() });

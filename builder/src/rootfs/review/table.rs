@@ -1,6 +1,7 @@
 //! The table of reviewed packages, `reviewed.toml`.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -24,6 +25,14 @@ pub enum TableError {
     Twice {
         /// Package name.
         name: String,
+    },
+    /// The file beside the cluster file cannot be read.
+    #[error("reading `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
 }
 
@@ -82,6 +91,18 @@ struct RawTable {
 }
 
 impl ReviewTable {
+    /// The built-in table, and what `reviewed.toml` in `directory` adds to it.
+    pub fn load(directory: &Path) -> Result<Self, TableError> {
+        let mut table = Self::built_in()?;
+        let path = directory.join("reviewed.toml");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => table.extend(Self::parse(&text)?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(TableError::Read { path, source }),
+        }
+        Ok(table)
+    }
+
     /// The table that ships with the program.
     pub fn built_in() -> Result<Self, TableError> {
         Self::parse(BUILT_IN)

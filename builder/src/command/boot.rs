@@ -1,0 +1,211 @@
+//! `imgbuild boot`: a built image in QEMU, on a disk of its own.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use firstboot::screen;
+
+use super::{Context, Note as _, interrupt};
+use crate::bundle::manifest::{self, Manifest};
+use crate::machine::{Firmware, FirmwareError, Machine, MachineError, Settings};
+use crate::units::Bytes;
+
+/// Room that the machine's disk has beyond the image, for the state partition.
+const STATE: Bytes = Bytes(4 << 30);
+/// What systemd prints when a machine is up.
+const IS_UP: &str = "Reached target multi-user.target";
+/// How long an emulated machine may take to get there.
+const DEADLINE: Duration = Duration::from_mins(10);
+
+/// Arguments of `boot`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Folder that `imgbuild build` has made
+    folder: PathBuf,
+    /// Node of the cluster file that the machine becomes
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// Firmware to boot by
+    #[arg(long, value_enum, default_value = "uefi")]
+    firmware: FirmwareKind,
+    /// Keep the machine's disk in this file; without it, it is thrown away
+    #[arg(long, value_name = "FILE")]
+    disk: Option<PathBuf>,
+    /// Memory of the machine in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    memory: u32,
+    /// Port on 127.0.0.1 that reaches the machine's SSH port
+    #[arg(long, value_name = "PORT")]
+    ssh_port: Option<u16>,
+    /// Show only the boot's progress and firstboot's report, then switch off
+    #[arg(long)]
+    report: bool,
+}
+
+/// Firmware of a machine.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FirmwareKind {
+    /// UEFI, by the distribution's OVMF or AAVMF
+    Uefi,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    let FirmwareKind::Uefi = arguments.firmware;
+    let manifest = Manifest::load(&arguments.folder)?;
+    Firmware::find(manifest.arch).map_err(missing_firmware)?;
+    let scratch = tempfile::Builder::new()
+        .prefix("imgbuild-boot-")
+        .tempdir()
+        .context("making a folder for the machine")?;
+    let path = scratch.path().to_owned();
+    interrupt::guard(&path, || boot(arguments, &manifest, scratch.path(), context))
+}
+
+fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Context) -> anyhow::Result<()> {
+    let record = arguments.node.as_deref().map(|node| write_record(node, scratch, context)).transpose()?;
+    let disk = arguments.disk.clone().unwrap_or_else(|| scratch.join("disk.raw"));
+    if !disk.exists() {
+        let task = context.printer.task("copying the disk", None);
+        copy_sparse(&arguments.folder.join("disk.raw"), &disk)?;
+        task.finish(&disk.display().to_string());
+    }
+    let settings = Settings {
+        name: format!("imgbuild-{}", arguments.node.as_deref().unwrap_or("unclaimed")),
+        arch: manifest.arch,
+        disk,
+        memory: arguments.memory,
+        processors: 2,
+        record,
+        ssh_port: arguments.ssh_port,
+        extra: Vec::new(),
+    };
+    let mut machine = Machine::start(&settings).map_err(missing_program)?;
+    context.printer.note(&format!("the machine runs by {}", machine.accelerator()));
+    if arguments.report { report(&mut machine, context) } else { follow(&mut machine) }
+}
+
+/// Passes the console on until the machine switches itself off.
+fn follow(machine: &mut Machine) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    let mut written = Ok(());
+    loop {
+        let is_on = machine.watch(|text| {
+            written = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+        })?;
+        std::mem::replace(&mut written, Ok(())).context("writing the console to standard output")?;
+        if !is_on {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Waits until the machine is up and shows what firstboot reported.
+fn report(machine: &mut Machine, context: &Context) -> anyhow::Result<()> {
+    /// What people see of a boot: a line of the console, and what it means.
+    const MILESTONES: [(&str, &str); 5] = [
+        ("stage0", "the kernel runs stage0"),
+        ("systemd[1]", "systemd runs from the verified root"),
+        (screen::BEGIN, "firstboot reports"),
+        ("Reached target network", "the network is set up"),
+        (IS_UP, "the machine is up"),
+    ];
+    let task = context.printer.task("booting", None);
+    let started = Instant::now();
+    let mut next = 0;
+    while next < MILESTONES.len() {
+        let is_on = machine.watch(|_| {})?;
+        let text = machine.console().text();
+        for (index, (line, meaning)) in MILESTONES.iter().enumerate().skip(next) {
+            if text.contains(line) {
+                context.printer.note(&format!("  {:4} s  {meaning}", started.elapsed().as_secs()));
+                next = index + 1;
+            }
+        }
+        if next < MILESTONES.len() && (!is_on || started.elapsed() > DEADLINE) {
+            bail!("the machine did not come up; its console ends with:\n{}", machine.console().last_lines());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    task.finish(&format!("up after {} s by {}", started.elapsed().as_secs(), machine.accelerator()));
+    let text = machine.console().text();
+    let report = text.split_once(screen::BEGIN).and_then(|(_, rest)| rest.split_once(screen::END));
+    let (report, _) = report.context("firstboot's report is not whole on the console")?;
+    Ok(context.printer.data(&format!("{}{report}{}\n", screen::BEGIN, screen::END))?)
+}
+
+fn write_record(node: &str, scratch: &Path, context: &Context) -> anyhow::Result<PathBuf> {
+    let cluster = context.cluster()?;
+    let node = cluster.node(node).map_err(|error| anyhow::Error::from(error).input())?;
+    let record = serde_json::to_vec_pretty(&cluster.record(node)).context("rendering the node record")?;
+    let path = scratch.join("record.json");
+    fs::write(&path, record).with_context(|| format!("writing `{}`", path.display()))?;
+    Ok(path)
+}
+
+/// Copies what is not zero; the copy is longer by the room for the state partition.
+fn copy_sparse(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let copying = || format!("copying `{}` to `{}`", from.display(), to.display());
+    let mut source = File::open(from).with_context(copying)?;
+    let mut target = File::create_new(to).with_context(copying)?;
+    let length = source.metadata().with_context(copying)?.len();
+    target.set_len(length.saturating_add(STATE.0)).with_context(copying)?;
+    let mut position = 0;
+    // Sections of data as the file system knows them; holes are not even read.
+    while let Ok(start) = rustix::fs::seek(&source, rustix::fs::SeekFrom::Data(position)) {
+        let end = rustix::fs::seek(&source, rustix::fs::SeekFrom::Hole(start)).with_context(copying)?;
+        source.seek(SeekFrom::Start(start)).with_context(copying)?;
+        target.seek(SeekFrom::Start(start)).with_context(copying)?;
+        let section = (&mut source).take(end.saturating_sub(start));
+        std::io::copy(&mut { section }, &mut target).with_context(copying)?;
+        position = end;
+    }
+    Ok(())
+}
+
+fn missing_firmware(error: FirmwareError) -> anyhow::Error {
+    let hint = format!("install UEFI firmware for QEMU; on Debian: `apt install {}`", error.package);
+    anyhow::Error::from(error).hint(hint)
+}
+
+fn missing_program(error: MachineError) -> anyhow::Error {
+    match &error {
+        MachineError::NoQemu { package, .. } => {
+            let hint = format!("install QEMU; on Debian: `apt install {package}`");
+            anyhow::Error::from(error).hint(hint)
+        }
+        _ => error.into(),
+    }
+}
+
+impl Manifest {
+    /// Reads the manifest of a build folder.
+    pub(super) fn load(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join(manifest::FILE);
+        let text = fs::read(&path).map_err(|error| {
+            let reading = format!("reading `{}`", path.display());
+            anyhow::Error::from(error)
+                .context(reading)
+                .input()
+                .hint("give a folder that `imgbuild build` has made")
+        })?;
+        let value: serde_json::Value = serde_json::from_slice(&text).map_err(|error| {
+            anyhow::Error::from(error).context(format!("reading `{}`", path.display())).input()
+        })?;
+        let format = value.get("format").and_then(serde_json::Value::as_u64);
+        if format != Some(u64::from(manifest::FORMAT)) {
+            let found = format.map_or_else(|| "no format".to_owned(), |number| format!("format {number}"));
+            let fault =
+                anyhow::anyhow!("`{}` has {found}, this program reads {}", path.display(), manifest::FORMAT);
+            return Err(fault.input());
+        }
+        serde_json::from_value(value).map_err(|error| {
+            anyhow::Error::from(error).context(format!("reading `{}`", path.display())).input()
+        })
+    }
+}
