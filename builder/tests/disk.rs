@@ -1,5 +1,7 @@
 //! Disk images, read by gdisk, dosfstools and mtools.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 mod oracle;
 
 use std::fs;
@@ -47,7 +49,9 @@ struct Bundle {
 impl Bundle {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let noise: Vec<u8> = (0..40 * MIB / 4).flat_map(|n| u32::try_from(n).unwrap().wrapping_mul(0x9e37_79b1).to_le_bytes()).collect();
+        let noise: Vec<u8> = (0..40 * MIB / 4)
+            .flat_map(|n| u32::try_from(n).unwrap().wrapping_mul(0x9e37_79b1).to_le_bytes())
+            .collect();
         fs::write(folder.path().join("root.erofs"), &noise).unwrap();
         fs::write(folder.path().join("root.verity"), &noise[..100_000]).unwrap();
         let esp = [
@@ -156,11 +160,8 @@ fn makes_an_esp_that_fsck_finds_clean_in_both_sector_sizes() {
             assert!(fs::read(&copy).unwrap() == *content, "{path}");
             fs::remove_file(copy).unwrap();
         }
-        let detail = run(
-            "mdir",
-            &["-i".as_ref(), esp.as_ref(), "::/EFI/BOOT".as_ref()],
-            &[("TZ", "UTC".as_ref())],
-        );
+        let detail =
+            run("mdir", &["-i".as_ref(), esp.as_ref(), "::/EFI/BOOT".as_ref()], &[("TZ", "UTC".as_ref())]);
         assert!(detail.contains("2026-08-29") && detail.contains("4:19"), "{detail}");
         assert!(detail.contains("Volume in drive : is ESP"), "{detail}");
     }

@@ -1,5 +1,7 @@
 //! The module indexes of Debian's cloud kernel, compared with trixie's own depmod.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests may panic and tell times")]
+
 mod debian;
 mod oracle;
 
@@ -26,7 +28,9 @@ impl Kernel {
         find(&directory.join("kernel"), &mut paths);
         let files: Vec<(String, Vec<u8>)> = paths
             .iter()
-            .map(|path| (path.strip_prefix(directory).unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap()))
+            .map(|path| {
+                (path.strip_prefix(directory).unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap())
+            })
             .collect();
         let files = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()));
         let start = std::time::Instant::now();
@@ -109,7 +113,12 @@ fn writes_what_depmod_writes_and_orders_an_initrd_for_the_cloud_kernel() {
     for (name, content) in &ours {
         let expected = fs::read(theirs.join(name)).unwrap();
         let differs = content.iter().zip(&expected).position(|(ours, theirs)| ours != theirs);
-        assert!(*content == expected, "{name}: {} bytes, depmod {}, first difference at {differs:?}", content.len(), expected.len());
+        assert!(
+            *content == expected,
+            "{name}: {} bytes, depmod {}, first difference at {differs:?}",
+            content.len(),
+            expected.len()
+        );
     }
 
     orders_an_initrd(&kernel);

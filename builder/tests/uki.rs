@@ -1,5 +1,7 @@
 //! Unified kernel images on systemd's real stubs, compared with systemd's own ukify.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 mod debian;
 mod oracle;
 
@@ -43,9 +45,11 @@ fn agree(ours: &[u8], theirs: &[u8]) {
     let end = |list: &[Section]| usize::try_from(list[0].offset).unwrap();
     // Between the DOS header and the sections everything is in the headers.
     let headers = [&ours[..end(&lists[0])], &theirs[..end(&lists[1])]];
-    let differing: Vec<usize> = (0..headers[0].len()).filter(|at| headers[0][*at] != headers[1][*at]).collect();
+    let differing: Vec<usize> =
+        (0..headers[0].len()).filter(|at| headers[0][*at] != headers[1][*at]).collect();
     let sbat = headers[0].windows(5).position(|window| window == b".sbat").unwrap();
-    let initialized = usize::try_from(u32::from_le_bytes(ours[0x3c..0x40].try_into().unwrap())).unwrap() + 24 + 8;
+    let initialized =
+        usize::try_from(u32::from_le_bytes(ours[0x3c..0x40].try_into().unwrap())).unwrap() + 24 + 8;
     let allowed = |at: &usize| (sbat..sbat + 40).contains(at) || (initialized..initialized + 4).contains(at);
     assert!(differing.iter().all(allowed), "headers differ at {differing:?}");
 }
@@ -54,7 +58,8 @@ fn agree(ours: &[u8], theirs: &[u8]) {
 fn assembles_what_ukify_assembles_and_binutils_reads() {
     let trixie = Trixie::new("uki");
     let stubs = trixie.unpacked("systemd-boot-efi").join("usr/lib/systemd/boot/efi");
-    let (suffix, kernel_arch) = if cfg!(target_arch = "aarch64") { ("aa64", "arm64") } else { ("x64", "amd64") };
+    let (suffix, kernel_arch) =
+        if cfg!(target_arch = "aarch64") { ("aa64", "arm64") } else { ("x64", "amd64") };
     let package = trixie.dependency(&format!("linux-image-cloud-{kernel_arch}"), "linux-image-");
     let boot = trixie.unpacked(&package).join("boot");
     let release = package.strip_prefix("linux-image-").unwrap();

@@ -42,7 +42,7 @@ pub enum FatError {
     TooSmall {
         /// Size of the partition.
         size: Bytes,
-        /// The smallest size that works.
+        /// The smallest whole number of MiB that works.
         minimum: Bytes,
         /// Sector size of the disk in bytes.
         sector: u32,
@@ -155,21 +155,30 @@ fn cluster_size(format: &Format<'_>) -> Result<u32, FatError> {
         return Err(FatError::TooBig { size, maximum, sector });
     }
     let sizes = [4096, 2048, 1024, 512].into_iter().filter(|cluster| *cluster >= sector);
-    sizes
-        .into_iter()
-        .find(|cluster| least_size(*cluster, sector) <= size)
-        .ok_or_else(|| FatError::TooSmall { size, minimum: least_size(sector, sector), sector })
+    sizes.into_iter().find(|cluster| least_size(*cluster, sector) <= size).ok_or_else(|| FatError::TooSmall {
+        size,
+        minimum: whole_mib(least_size(sector, sector)),
+        sector,
+    })
 }
 
 /// Room for the fewest clusters, two FATs of 32-bit entries (two are reserved), and the boot sectors.
 fn least_size(cluster: u32, sector: u32) -> Bytes {
     let sector = u64::from(sector);
     let table = (LEAST_CLUSTERS + 2) * 4;
-    Bytes(LEAST_CLUSTERS * u64::from(cluster) + 2 * table.next_multiple_of(sector) + RESERVED_SECTORS * sector)
+    Bytes(
+        LEAST_CLUSTERS * u64::from(cluster) + 2 * table.next_multiple_of(sector) + RESERVED_SECTORS * sector,
+    )
+}
+
+/// Partitions are laid out in MiB, so a smaller number would be of no use to anyone.
+fn whole_mib(size: Bytes) -> Bytes {
+    Bytes(size.0.next_multiple_of(Bytes::MIB.0))
 }
 
 fn label(label: &str) -> Result<[u8; 11], FatError> {
-    let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+    let allowed =
+        |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
     if label.is_empty() || label.len() > 11 || !label.bytes().all(allowed) {
         return Err(FatError::Label { label: label.to_owned() });
     }
@@ -190,7 +199,11 @@ impl Layout<'_> {
     fn room(&self, cluster: u64) -> Bytes {
         let directories = self.directories.values().map(|entries| entries.saturating_mul(ENTRY_SIZE));
         let files = self.files.values().map(|content| Bytes::of(content).0);
-        Bytes(directories.chain(files).fold(0, |sum: u64, size| sum.saturating_add(size.next_multiple_of(cluster))))
+        Bytes(
+            directories
+                .chain(files)
+                .fold(0, |sum: u64, size| sum.saturating_add(size.next_multiple_of(cluster))),
+        )
     }
 }
 
@@ -210,7 +223,8 @@ fn layout<C: AsRef<[u8]>>(files: &[(String, C)]) -> Result<Layout<'_>, FatError>
                     let (parent, name) = place.rsplit_once('/').unwrap_or(("", place));
                     let characters = u64::try_from(name.encode_utf16().count()).unwrap_or(u64::MAX);
                     let entries = layout.directories.entry(parent).or_insert(2);
-                    *entries = entries.saturating_add(1).saturating_add(characters.div_ceil(ENTRY_CHARACTERS));
+                    *entries =
+                        entries.saturating_add(1).saturating_add(characters.div_ceil(ENTRY_CHARACTERS));
                 }
                 Some(other) if other == place && is_directory && directories.contains(place) => {}
                 Some(other) => return Err(FatError::Clash { path: path.clone(), other: other.to_owned() }),

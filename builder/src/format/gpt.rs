@@ -97,7 +97,12 @@ pub const TABLE_SIZE: Bytes = Bytes(2 * 4096 + 16384);
 
 /// Writes protective MBR, table and backup to `disk`, whose length is a multiple of the sector size.
 /// Entries are numbered in the order given.
-pub fn write<D>(disk: &mut D, sector_size: SectorSize, disk_guid: Uuid, entries: &[Entry]) -> Result<(), GptError>
+pub fn write<D>(
+    disk: &mut D,
+    sector_size: SectorSize,
+    disk_guid: Uuid,
+    entries: &[Entry],
+) -> Result<(), GptError>
 where
     D: Read + Write + Seek + Debug,
 {

@@ -55,11 +55,8 @@ impl Trixie {
     pub(crate) fn dependency(&self, package: &str, prefix: &str) -> String {
         self.update();
         let folder = self.folder.join("apt.conf");
-        let output = run(
-            "apt-cache",
-            &["depends".as_ref(), package.as_ref()],
-            &[("APT_CONFIG", folder.as_ref())],
-        );
+        let output =
+            run("apt-cache", &["depends".as_ref(), package.as_ref()], &[("APT_CONFIG", folder.as_ref())]);
         let names = output.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
         names.into_iter().find(|name| name.starts_with(prefix)).unwrap().to_owned()
     }
@@ -90,7 +87,10 @@ fn mirror() -> String {
     sources.extend(parts.map(|part| part.path()));
     sources.sort();
     let texts = sources.iter().filter_map(|path| fs::read_to_string(path).ok()).collect::<Vec<_>>();
-    let lines = texts.iter().flat_map(|text| text.lines()).filter(|line| line.starts_with("deb ") || line.starts_with("URIs:"));
+    let lines = texts
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter(|line| line.starts_with("deb ") || line.starts_with("URIs:"));
     let mut words = lines.flat_map(str::split_whitespace);
     let is_mirror = |word: &&str| word.contains("://") && word.trim_end_matches('/').ends_with("/debian");
     words.find(is_mirror).expect("apt has a mirror of Debian").to_owned()

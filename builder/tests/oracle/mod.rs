@@ -18,7 +18,8 @@ pub(crate) fn run_in(
     #[expect(clippy::disallowed_types, reason = "oracles are programs of the host, not of imgbuild")]
     let mut command = std::process::Command::new(program);
     command.args(arguments).envs(environment.iter().copied()).env("LC_ALL", "C").current_dir(folder);
-    let output = command.output().unwrap_or_else(|fault| panic!("the oracle `{program}` does not start: {fault}"));
+    let output =
+        command.output().unwrap_or_else(|fault| panic!("the oracle `{program}` does not start: {fault}"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {}\n{text}\n{errors}", output.status);

@@ -17,8 +17,9 @@ pub fn decompress<'a>(path: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Kmod
         Some("") => return Ok(Cow::Borrowed(bytes)),
         Some(".xz") => read_limited(liblzma::read::XzDecoder::new_multi_decoder(bytes), &mut unpacked),
         Some(".gz") => read_limited(flate2::read::MultiGzDecoder::new(bytes), &mut unpacked),
-        Some(".zst") => zstd::Decoder::with_buffer(bytes)
-            .and_then(|decoder| read_limited(decoder, &mut unpacked)),
+        Some(".zst") => {
+            zstd::Decoder::with_buffer(bytes).and_then(|decoder| read_limited(decoder, &mut unpacked))
+        }
         _ => return Err(KmodError::Name { path: path.to_owned() }),
     };
     read.map_err(failed)?;

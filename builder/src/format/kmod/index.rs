@@ -87,7 +87,8 @@ impl<'a> Node<'a> {
             })
             .collect();
         let mut node = Self { prefix, children, values, total: 0 };
-        node.total = node.children.iter().fold(node.size(), |total, (_, child)| total.saturating_add(child.total));
+        node.total =
+            node.children.iter().fold(node.size(), |total, (_, child)| total.saturating_add(child.total));
         node
     }
 
@@ -119,7 +120,8 @@ impl<'a> Node<'a> {
 
     /// Appends this node and all below it; `out` is the file from its beginning and below [`LIMIT`].
     fn write(&self, out: &mut Vec<u8>) {
-        let offset = |length: u64| u32::try_from(length).expect("the whole index was measured to be below 2^28 bytes");
+        let offset =
+            |length: u64| u32::try_from(length).expect("the whole index was measured to be below 2^28 bytes");
         let mut next = Bytes::of(out).0.saturating_add(self.size());
         if !self.prefix.is_empty() {
             out.extend(self.prefix);

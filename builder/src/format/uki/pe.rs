@@ -47,7 +47,8 @@ impl Section {
     pub(super) fn header(&self) -> [u8; SECTION_HEADER_SIZE] {
         let mut header = [0; SECTION_HEADER_SIZE];
         put(&mut header, 0, self.name.as_bytes());
-        for (at, value) in [(8, self.size), (12, self.address), (16, self.room), (20, self.offset), (36, self.flags)]
+        for (at, value) in
+            [(8, self.size), (12, self.address), (16, self.room), (20, self.offset), (36, self.flags)]
         {
             put(&mut header, at, &value.to_le_bytes());
         }
@@ -71,7 +72,7 @@ pub(super) struct Headers {
     pub(super) section_count: u16,
     pub(super) sections: Vec<Section>,
     /// Where the section headers end.
-    pub(super) headers_end: Bytes,
+    pub(super) table_end: Bytes,
     /// Where headers may end at most.
     pub(super) header_room: Bytes,
     /// Length of the file.
@@ -110,7 +111,8 @@ pub(super) fn parse(what: &'static str, data: &[u8]) -> Result<Headers, UkiError
     if !file_alignment.is_power_of_two() || !section_alignment.is_power_of_two() {
         return unsupported("an alignment that is no power of two");
     }
-    let sections = file.section_table().iter().map(|section| section_of(data, section)).collect::<Result<_, _>>();
+    let sections =
+        file.section_table().iter().map(|section| section_of(data, section)).collect::<Result<_, _>>();
     let sections: Vec<Section> = sections.map_err(corrupt)?;
     let certificates = file.data_directory(IMAGE_DIRECTORY_ENTRY_SECURITY);
     let count = header.number_of_sections.get(LittleEndian);
@@ -129,7 +131,7 @@ pub(super) fn parse(what: &'static str, data: &[u8]) -> Result<Headers, UkiError
         initialized_data: optional.size_of_initialized_data(),
         section_count: count,
         sections,
-        headers_end: Bytes(optional_end.saturating_add(table)),
+        table_end: Bytes(optional_end.saturating_add(table)),
         header_room: Bytes(u64::from(header_room)),
         length: Bytes::of(data),
         is_signed: certificates.is_some_and(|directory| directory.virtual_address.get(LittleEndian) != 0),
@@ -165,7 +167,7 @@ impl Patch {
     /// Changes the beginning of `image`, a copy of the file that `headers` were read from; the caller
     /// has made sure that there is room for the new section headers.
     pub(super) fn apply(&self, headers: &Headers, image: &mut [u8]) {
-        let table = usize::try_from(headers.headers_end.0).unwrap_or(usize::MAX);
+        let table = usize::try_from(headers.table_end.0).unwrap_or(usize::MAX);
         put(image, table, &self.section_headers);
         let signature = headers.signature;
         put(image, signature.saturating_add(NUMBER_OF_SECTIONS), &self.section_count.to_le_bytes());
