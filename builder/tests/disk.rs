@@ -1,5 +1,7 @@
 //! Disk images, read by gdisk, dosfstools and mtools.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 mod oracle;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! Unified kernel images on systemd's real stubs, compared with systemd's own ukify.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 mod debian;
 mod oracle;
 

@@ -42,7 +42,7 @@ pub enum FatError {
     TooSmall {
         /// Size of the partition.
         size: Bytes,
-        /// The smallest size that works.
+        /// The smallest whole number of MiB that works.
         minimum: Bytes,
         /// Sector size of the disk in bytes.
         sector: u32,
@@ -157,7 +157,7 @@ fn cluster_size(format: &Format<'_>) -> Result<u32, FatError> {
     let sizes = [4096, 2048, 1024, 512].into_iter().filter(|cluster| *cluster >= sector);
     sizes.into_iter().find(|cluster| least_size(*cluster, sector) <= size).ok_or_else(|| FatError::TooSmall {
         size,
-        minimum: least_size(sector, sector),
+        minimum: whole_mib(least_size(sector, sector)),
         sector,
     })
 }
@@ -169,6 +169,11 @@ fn least_size(cluster: u32, sector: u32) -> Bytes {
     Bytes(
         LEAST_CLUSTERS * u64::from(cluster) + 2 * table.next_multiple_of(sector) + RESERVED_SECTORS * sector,
     )
+}
+
+/// Partitions are laid out in MiB, so a smaller number would be of no use to anyone.
+fn whole_mib(size: Bytes) -> Bytes {
+    Bytes(size.0.next_multiple_of(Bytes::MIB.0))
 }
 
 fn label(label: &str) -> Result<[u8; 11], FatError> {

@@ -123,7 +123,7 @@ pub fn assemble(uki: &Uki<'_>) -> Result<Vec<u8>, UkiError> {
     for (name, content, flags) in &parts {
         section_headers.extend(layout.add(name, content, *flags)?);
     }
-    let needed = Bytes(stub.headers_end.0.saturating_add(Bytes::of(&section_headers).0));
+    let needed = Bytes(stub.table_end.0.saturating_add(Bytes::of(&section_headers).0));
     if needed > stub.header_room {
         return Err(UkiError::HeaderRoom { needed, available: stub.header_room });
     }

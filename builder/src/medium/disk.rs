@@ -71,7 +71,6 @@ pub struct PlacedPartition {
 }
 
 /// serde's `serialize_with` hands out references.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 fn uuid_text<S: Serializer>(uuid: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(uuid)
 }

@@ -39,8 +39,8 @@ pub(super) fn date_time(time: Timestamp) -> Option<DateTime> {
 /// FAT's two 16-bit numbers: date, then time.
 pub(super) fn encode(time: DateTime) -> (u16, u16) {
     let DateTime { date, time } = time;
-    let date = date.year.saturating_sub(1980) << 9 | date.month << 5 | date.day;
-    (date, time.hour << 11 | time.min << 5 | time.sec / 2)
+    let date = (date.year.saturating_sub(1980) << 9) | (date.month << 5) | date.day;
+    (date, (time.hour << 11) | (time.min << 5) | (time.sec / 2))
 }
 
 /// Year, month and day of a day after 1970-01-01, with years that begin in March so that the leap day

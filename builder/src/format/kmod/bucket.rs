@@ -10,7 +10,7 @@ pub(super) fn position(key: &str, buckets: u32) -> (u32, &str) {
     (superfast(key.as_bytes()) % buckets, key)
 }
 
-/// Paul Hsieh's SuperFastHash as kmod has it, for keys of ASCII characters.
+/// Paul Hsieh's `SuperFastHash` as kmod has it, for keys of ASCII characters.
 fn superfast(key: &[u8]) -> u32 {
     let pair = |bytes: &[u8]| u32::from(u16::from_le_bytes([bytes[0], bytes[1]]));
     let mut hash = u32::try_from(key.len()).unwrap_or(u32::MAX);

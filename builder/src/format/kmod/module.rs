@@ -94,15 +94,16 @@ struct File<'a> {
 impl<'a> File<'a> {
     fn parse(path: &'a str, data: &'a [u8]) -> Result<Self, KmodError> {
         let corrupt = |source| KmodError::Elf { path: path.to_owned(), source };
-        let header = Header::parse(data).map_err(|source| match data.get(..6) {
-            // Class and byte order are bytes 4 and 5 (ELF gABI, e_ident): 2 is 64-bit, 1 is little-endian.
-            Some([0x7f, b'E', b'L', b'F', class, order]) if (*class, *order) != (2, 1) => {
-                KmodError::Unsupported { path: path.to_owned() }
-            }
-            _ => corrupt(source),
-        })?;
+        let unsupported = || KmodError::Unsupported { path: path.to_owned() };
+        // Class and byte order are bytes 4 and 5 (ELF gABI, e_ident): 2 is 64-bit, 1 is little-endian.
+        if let Some([0x7f, b'E', b'L', b'F', class, order]) = data.get(..6)
+            && (*class, *order) != (2, 1)
+        {
+            return Err(unsupported());
+        }
+        let header = Header::parse(data).map_err(corrupt)?;
         if header.e_type.get(LittleEndian) != ET_REL {
-            return Err(KmodError::Unsupported { path: path.to_owned() });
+            return Err(unsupported());
         }
         let sections = header.sections(LittleEndian, data).map_err(corrupt)?;
         let symbols = sections.symbols(LittleEndian, data, object::elf::SHT_SYMTAB).map_err(corrupt)?;
@@ -139,7 +140,7 @@ impl<'a> File<'a> {
             .map(Some)
     }
 
-    /// Exported symbols by their checksums `__crc_<symbol>`; kernels without CONFIG_MODVERSIONS have
+    /// Exported symbols by their checksums `__crc_<symbol>`; kernels without `CONFIG_MODVERSIONS` have
     /// their names in `__ksymtab_strings` only.
     fn exports(&self) -> Result<Vec<String>, KmodError> {
         let mut names = Vec::new();

@@ -72,7 +72,7 @@ pub(super) struct Headers {
     pub(super) section_count: u16,
     pub(super) sections: Vec<Section>,
     /// Where the section headers end.
-    pub(super) headers_end: Bytes,
+    pub(super) table_end: Bytes,
     /// Where headers may end at most.
     pub(super) header_room: Bytes,
     /// Length of the file.
@@ -131,7 +131,7 @@ pub(super) fn parse(what: &'static str, data: &[u8]) -> Result<Headers, UkiError
         initialized_data: optional.size_of_initialized_data(),
         section_count: count,
         sections,
-        headers_end: Bytes(optional_end.saturating_add(table)),
+        table_end: Bytes(optional_end.saturating_add(table)),
         header_room: Bytes(u64::from(header_room)),
         length: Bytes::of(data),
         is_signed: certificates.is_some_and(|directory| directory.virtual_address.get(LittleEndian) != 0),
@@ -167,7 +167,7 @@ impl Patch {
     /// Changes the beginning of `image`, a copy of the file that `headers` were read from; the caller
     /// has made sure that there is room for the new section headers.
     pub(super) fn apply(&self, headers: &Headers, image: &mut [u8]) {
-        let table = usize::try_from(headers.headers_end.0).unwrap_or(usize::MAX);
+        let table = usize::try_from(headers.table_end.0).unwrap_or(usize::MAX);
         put(image, table, &self.section_headers);
         let signature = headers.signature;
         put(image, signature.saturating_add(NUMBER_OF_SECTIONS), &self.section_count.to_le_bytes());
