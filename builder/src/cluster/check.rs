@@ -25,12 +25,7 @@ const TAKEN_PORTS: [(u16, &str); 7] = [
 ];
 
 /// Checks what spans several keys and fills in the defaults; `None` only after a recorded fault.
-pub(super) fn check(
-    raw: RawFile,
-    report: &Report,
-    directory: &Path,
-    available: &Available,
-) -> Option<Cluster> {
+pub(super) fn check(raw: RawFile, report: &Report, file: &Path, available: &Available) -> Option<Cluster> {
     let network = check_network(raw.network.unwrap_or_default(), raw.nodes.len(), report);
     check_names(&raw.nodes, report);
     check_control_planes(&raw.nodes, report);
@@ -43,7 +38,7 @@ pub(super) fn check(
     let RawCluster { name, endpoint, time_zone, ssh_keys, mirror } = raw.cluster?;
     check_unique(ssh_keys.iter(), report, |_, first| format!("the key stands in line {first} already"));
     Some(Cluster {
-        directory: directory.to_owned(),
+        file: file.to_owned(),
         name: name?.value,
         endpoint: endpoint?.value,
         time_zone: value_or(time_zone, "Etc/UTC"),

@@ -180,8 +180,12 @@ fn render(error: &anyhow::Error, facts: &Facts<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
+
     use anyhow::{Context as _, anyhow};
+
+    use super::*;
+    use crate::cluster::{Available, Cluster};
 
     fn shown(error: &anyhow::Error) -> (String, bool) {
         let facts = Facts::of(error);
@@ -209,13 +213,8 @@ mod tests {
 
     #[test]
     fn finds_faults_below_context_and_notes() {
-        let faults = crate::cluster::Cluster::parse(
-            "x",
-            "cluster.toml",
-            std::path::Path::new("."),
-            &Default::default(),
-        )
-        .unwrap_err();
+        let faults = Cluster::parse("x", Path::new("cluster.toml"), &Available::default())
+            .unwrap_err();
         let error = Err::<(), _>(LoadError::from(faults.clone())).context("reading").unwrap_err().hint("h");
         assert_eq!(super::faults(&error), Some(&faults));
         let (text, is_input) = shown(&error);

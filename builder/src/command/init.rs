@@ -138,7 +138,7 @@ mod tests {
             let text = fill(&"lab".parse().unwrap(), &zone, &keys);
             let available =
                 Available { profiles: vec!["cloud".into(), "edge".into()], images: vec!["disk".into()] };
-            let cluster = Cluster::parse(&text, FILE_NAME, Path::new("."), &available).unwrap();
+            let cluster = Cluster::parse(&text, Path::new(FILE_NAME), &available).unwrap();
             assert_eq!(cluster.name.as_str(), "lab");
             assert_eq!(cluster.ssh_keys, keys);
             assert_eq!(cluster.time_zone, zone);

@@ -1,0 +1,11 @@
+//! Runs the real program in temporary folders and compares all that it says.
+
+mod cli {
+    mod check;
+    mod faults;
+    mod init;
+    mod profiles;
+    mod program;
+    mod record;
+    mod usage;
+}
