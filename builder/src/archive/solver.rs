@@ -16,7 +16,7 @@ mod universe;
 #[cfg(test)]
 mod tests;
 
-pub use error::{Chain, Conflict, Gap, Link, SolveError, UniverseError};
+pub use error::{Chain, Conflict, Gap, Link, Match, SolveError, UniverseError};
 pub use universe::Universe;
 
 use super::index::Package;

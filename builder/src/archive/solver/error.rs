@@ -93,7 +93,7 @@ pub enum SolveError {
 
 /// Two packages that are both needed and exclude each other.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{refusing} → {refusal}, but {refused} → {name} {version} is the newest in {suite}")]
+#[error("{refusing} → {refusal}, but {refused}{}", self.match_suffix())]
 pub struct Conflict {
     /// From the request to the package that refuses the other.
     pub refusing: Chain,
@@ -101,12 +101,41 @@ pub struct Conflict {
     pub refusal: Link,
     /// From the request to the refused package.
     pub refused: Chain,
-    /// The refused package.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Suite of that version.
-    pub suite: String,
+    /// Why the refusal means that package.
+    pub reason: Match,
+}
+
+/// Why a refusal means a package.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Match {
+    /// By its name alone.
+    Name,
+    /// By its version.
+    Version {
+        /// Package name.
+        name: String,
+        /// Its newest version.
+        newest: String,
+        /// Suite of that version.
+        suite: String,
+    },
+    /// By what it provides.
+    Provides {
+        /// Package name.
+        name: String,
+        /// The provided name.
+        provided: String,
+    },
+}
+
+impl Conflict {
+    fn match_suffix(&self) -> String {
+        match &self.reason {
+            Match::Name => String::new(),
+            Match::Version { name, newest, suite } => format!(" → {name} {newest} is the newest in {suite}"),
+            Match::Provides { name, provided } => format!(" → {name} provides {provided}"),
+        }
+    }
 }
 
 /// The way from a request to a package: who wants the first one, and each dependency on the way.

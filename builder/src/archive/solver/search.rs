@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::Request;
 use super::closure::{Closure, Need};
-use super::error::{Chain, Conflict, Link, SolveError};
-use super::universe::{Id, Universe};
+use super::error::{Chain, Conflict, Link, Match, SolveError};
+use super::universe::{Id, Refusal, Universe};
 
 /// State of a search. Everything chosen or blocked since a choice can be taken back.
 #[derive(Debug)]
@@ -14,8 +14,8 @@ pub(super) struct Search<'s, 'a> {
     request: &'s Request<'s>,
     closure: &'s Closure<'s, 'a>,
     chosen: HashMap<Id, Chosen>,
-    /// Chosen packages that refuse a candidate, by candidate.
-    refused_by: HashMap<Id, Vec<Id>>,
+    /// Chosen packages that refuse a candidate and the relations by which they do, by candidate.
+    refused_by: HashMap<Id, Vec<(Id, &'s Refusal<'a>)>>,
     trail: Vec<Step>,
     /// What is left to do, the next on top: a chosen package and the position of its next need.
     agenda: Vec<(Id, usize)>,
@@ -58,9 +58,10 @@ struct DeadEnd {
 }
 
 /// A chosen package and a candidate of which one refuses the other.
-struct Clash {
+struct Clash<'s, 'a> {
     chosen: Id,
     refuser: Id,
+    refusal: &'s Refusal<'a>,
     refused: Id,
 }
 
@@ -183,7 +184,7 @@ impl<'s, 'a> Search<'s, 'a> {
         self.trail.push(Step::Chose(id));
         for refusal in &universe.candidate(id).refusals {
             for refused in universe.targets(&refusal.relation) {
-                self.refused_by.entry(refused).or_default().push(id);
+                self.refused_by.entry(refused).or_default().push((id, refusal));
                 self.trail.push(Step::Refused(refused));
             }
         }
@@ -203,16 +204,17 @@ impl<'s, 'a> Search<'s, 'a> {
     }
 
     /// Finds a chosen package that cannot be together with a candidate. Nothing refuses itself.
-    fn find_clash(&self, candidate: Id) -> Option<Clash> {
-        let refusers = self.refused_by.get(&candidate).into_iter().flatten();
-        if let Some(&refuser) = refusers.into_iter().find(|id| **id != candidate) {
-            return Some(Clash { chosen: refuser, refuser, refused: candidate });
+    fn find_clash(&self, candidate: Id) -> Option<Clash<'s, 'a>> {
+        let universe = self.universe;
+        let mut refusers = self.refused_by.get(&candidate).into_iter().flatten();
+        if let Some(&(refuser, refusal)) = refusers.find(|(refuser, _)| *refuser != candidate) {
+            return Some(Clash { chosen: refuser, refuser, refusal, refused: candidate });
         }
-        let refusals = self.universe.candidate(candidate).refusals.iter();
-        refusals
-            .flat_map(|refusal| self.universe.targets(&refusal.relation))
-            .find(|id| *id != candidate && self.chosen.contains_key(id))
-            .map(|refused| Clash { chosen: refused, refuser: candidate, refused })
+        universe.candidate(candidate).refusals.iter().find_map(|refusal| {
+            let mut targets = universe.targets(&refusal.relation).into_iter();
+            let refused = targets.find(|id| *id != candidate && self.chosen.contains_key(id))?;
+            Some(Clash { chosen: refused, refuser: candidate, refusal, refused })
+        })
     }
 
     fn support_of(&self, id: Id) -> BTreeSet<usize> {
@@ -220,23 +222,27 @@ impl<'s, 'a> Search<'s, 'a> {
     }
 
     /// Tells a clash with the ways to both packages.
-    fn describe(&self, clash: &Clash, candidate: Id, needed_by: Option<(Id, usize)>) -> SolveError {
+    fn describe(&self, clash: &Clash<'_, '_>, candidate: Id, needed_by: Option<(Id, usize)>) -> SolveError {
         let chain_to = |id| if id == candidate { self.chain_to(id, needed_by) } else { self.chain_of(id) };
-        let refuser = self.universe.candidate(clash.refuser);
-        let is_meant = |relation| self.universe.targets(relation).contains(&clash.refused);
-        let refusal = refuser.refusals.iter().find(|refusal| is_meant(&refusal.relation));
+        let Clash { refusal, .. } = clash;
         let package = self.universe.candidate(clash.refused).package;
+        let name = package.name.clone();
+        let reason = if package.name != refusal.relation.name {
+            Match::Provides { name, provided: refusal.relation.name.to_owned() }
+        } else if refusal.relation.constraint.is_some() {
+            Match::Version { name, newest: package.version.clone(), suite: package.suite.clone() }
+        } else {
+            Match::Name
+        };
         SolveError::Conflict(Box::new(Conflict {
             refusing: chain_to(clash.refuser),
             refusal: Link {
-                package: refuser.package.name.clone(),
-                verb: refusal.map_or("conflicts with", |refusal| refusal.verb),
-                relation: refusal.map(|refusal| refusal.relation.to_string()).unwrap_or_default(),
+                package: self.universe.candidate(clash.refuser).package.name.clone(),
+                verb: refusal.verb,
+                relation: refusal.relation.to_string(),
             },
             refused: chain_to(clash.refused),
-            name: package.name.clone(),
-            version: package.version.clone(),
-            suite: package.suite.clone(),
+            reason,
         }))
     }
 
