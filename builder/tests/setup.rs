@@ -264,7 +264,6 @@ fn shadow_is_for_its_group_only_and_root_has_no_password() {
 #[test]
 fn faults_of_packages_are_named() {
     let deb = |name: &str| DebInfo { name: name.into(), ..DebInfo::default() };
-    let mut no_masters = Tree::default();
     let bad_line = [("usr/lib/sysusers.d/x.conf", "u\n")];
     let cases = [
         (

@@ -1,6 +1,7 @@
 //! The table of reviewed packages, `reviewed.toml`.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -11,7 +12,7 @@ use crate::rootfs::setup::{NOTIONS, STEPS};
 use crate::units::Sha256;
 
 /// The table that ships with the program.
-const BUILT_IN: &str = include_str!("../../../../profiles/reviewed.toml");
+const BUILT_IN: &str = include_str!("reviewed.toml");
 
 /// Why a table cannot be read.
 #[derive(Debug, Error)]
@@ -66,6 +67,20 @@ impl Review {
             _ => &[],
         }
     }
+
+    fn merge(&mut self, other: Self) {
+        self.preinst.extend(other.preinst);
+        self.postinst.extend(other.postinst);
+        self.config.extend(other.config);
+        self.triggers.extend(other.triggers);
+        self.note = other.note;
+        if !other.steps.is_empty() {
+            self.steps = other.steps;
+        }
+        if other.setup != Declared::default() {
+            self.setup = other.setup;
+        }
+    }
 }
 
 /// Reviews by package name.
@@ -105,9 +120,17 @@ impl ReviewTable {
         Ok(table)
     }
 
-    /// Adds the entries of `other`, which replace those of the same package.
+    /// Adds the entries of `other`.
+    ///
+    /// For a package that has one already, digests are added, so that a reviewed newer script keeps
+    /// the setup declared for it; steps and setup are replaced where `other` states any.
     pub fn extend(&mut self, other: Self) {
-        self.reviews.extend(other.reviews);
+        for (name, review) in other.reviews {
+            match self.reviews.entry(name) {
+                Entry::Vacant(place) => drop(place.insert(review)),
+                Entry::Occupied(mut known) => known.get_mut().merge(review),
+            }
+        }
     }
 
     /// The entry of package `name`.

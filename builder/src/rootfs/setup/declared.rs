@@ -11,7 +11,7 @@ use crate::rootfs::review::Review;
 use crate::tree::{Entry, Kind, Metadata, Tree};
 
 /// What to do in place of a package's scripts, in this order.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Declared {
     /// Lines of sysusers.d.
@@ -40,7 +40,7 @@ pub struct Declared {
     mode: Vec<Permissions>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Directory {
     path: String,
@@ -49,7 +49,7 @@ struct Directory {
     group: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct TextFile {
     path: String,
@@ -59,14 +59,14 @@ struct TextFile {
     mode: Option<u16>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Copy {
     from: String,
     to: String,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Link {
     path: String,
@@ -75,7 +75,7 @@ struct Link {
     unless: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Permissions {
     path: String,
