@@ -28,6 +28,7 @@ use super::review::ReviewTable;
 use crate::profile::Profile;
 use crate::tree::{Kind, Metadata, Tree, TreeError};
 use crate::units::Timestamp;
+use accounts::Accounts;
 pub use sysusers::Numbers;
 
 /// What setup works from, beside the tree.
@@ -188,6 +189,8 @@ pub const NOTIONS: &[(&str, &str)] = &[
 /// What steps share while they run.
 struct Work<'a> {
     context: Context<'a>,
+    /// Users and groups of the image, once step `users` made them.
+    accounts: Accounts,
     /// Numbers handed out that the lock does not have yet.
     added: Numbers,
     /// Units that steps made and want enabled.
@@ -197,7 +200,12 @@ struct Work<'a> {
 /// Sets `tree` up; returns the numbers of users and groups to be added to the lock.
 pub fn apply(tree: &mut Tree, context: &Context<'_>) -> Result<Numbers, SetupError> {
     context.reviews.check_steps()?;
-    let mut work = Work { context: *context, added: Numbers::default(), own_units: Vec::new() };
+    let mut work = Work {
+        context: *context,
+        accounts: Accounts::default(),
+        added: Numbers::default(),
+        own_units: Vec::new(),
+    };
     for step in STEPS {
         (step.run)(tree, &mut work)?;
     }

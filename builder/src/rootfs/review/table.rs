@@ -1,7 +1,7 @@
 //! The table of reviewed packages, `reviewed.toml`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::btree_map::Entry;
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -75,6 +75,20 @@ impl Review {
             _ => &[],
         }
     }
+
+    fn merge(&mut self, other: Self) {
+        self.preinst.extend(other.preinst);
+        self.postinst.extend(other.postinst);
+        self.config.extend(other.config);
+        self.triggers.extend(other.triggers);
+        self.note = other.note;
+        if !other.steps.is_empty() {
+            self.steps = other.steps;
+        }
+        if other.setup != Declared::default() {
+            self.setup = other.setup;
+        }
+    }
 }
 
 /// Reviews by package name.
@@ -126,9 +140,17 @@ impl ReviewTable {
         Ok(table)
     }
 
-    /// Adds the entries of `other`, which replace those of the same package.
+    /// Adds the entries of `other`.
+    ///
+    /// For a package that has one already, digests are added, so that a reviewed newer script keeps
+    /// the setup declared for it; steps and setup are replaced where `other` states any.
     pub fn extend(&mut self, other: Self) {
-        self.reviews.extend(other.reviews);
+        for (name, review) in other.reviews {
+            match self.reviews.entry(name) {
+                Entry::Vacant(place) => drop(place.insert(review)),
+                Entry::Occupied(mut known) => known.get_mut().merge(review),
+            }
+        }
     }
 
     /// The entry of package `name`.

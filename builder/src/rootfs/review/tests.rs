@@ -122,8 +122,17 @@ fn refuses_tables_with_faults() {
 }
 
 #[test]
-fn an_own_entry_replaces_the_shipped_one() {
-    let mut shipped = ReviewTable::built_in().unwrap();
-    shipped.extend(table("[[package]]\nname = \"tzdata\"\nnote = \"own\"\n"));
-    assert_eq!(shipped.get("tzdata").unwrap().note, "own");
+fn an_own_entry_adds_digests_and_keeps_the_declared_setup() {
+    let changed = deb("less", "postinst", "update-alternatives --new-way\n");
+    let mut table_of_both = ReviewTable::built_in().unwrap();
+    let faults = check_scripts(std::slice::from_ref(&changed), &table_of_both).unwrap_err();
+    table_of_both.extend(table(&faults[0].stanza()));
+    assert_eq!(check_scripts(&[changed], &table_of_both), Ok(()));
+    let shipped = ReviewTable::built_in().unwrap();
+    assert_eq!(table_of_both.get("less").unwrap().setup, shipped.get("less").unwrap().setup);
+
+    table_of_both.extend(table(
+        "[[package]]\nname = \"less\"\nnote = \"own\"\n[package.setup]\nenable = [\"less.service\"]\n",
+    ));
+    assert_eq!(table_of_both.get("less").unwrap().setup.enable, ["less.service"]);
 }

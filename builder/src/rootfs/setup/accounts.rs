@@ -4,6 +4,8 @@
 
 use thiserror::Error;
 
+use super::words;
+
 /// One line of passwd(5).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct User {
@@ -141,35 +143,35 @@ impl Accounts {
     pub fn passwd(&self) -> String {
         let line = |user: &User| {
             let User { name, uid, gid, gecos, home, shell, .. } = user;
-            format!("{name}:x:{uid}:{gid}:{gecos}:{home}:{shell}\n")
+            format!("{name}:x:{uid}:{gid}:{gecos}:{home}:{shell}")
         };
-        self.users.iter().map(line).collect()
+        words::lines(self.users.iter().map(line))
     }
 
     /// Text of `/etc/group`.
     pub fn group_file(&self) -> String {
-        let line = |group: &Group| format!("{}:x:{}:{}\n", group.name, group.gid, group.members.join(","));
-        self.groups.iter().map(line).collect()
+        let line = |group: &Group| format!("{}:x:{}:{}", group.name, group.gid, group.members.join(","));
+        words::lines(self.groups.iter().map(line))
     }
 
     /// Text of `/etc/shadow`; `day` is the day of the last change, counted from 1970-01-01.
     /// No account has a password.
     pub fn shadow(&self, day: u64) -> String {
         let line = |user: &User| match user.origin {
-            Origin::Master => format!("{}:*:{day}:0:99999:7:::\n", user.name),
-            Origin::System => format!("{}:!*:{day}::::::\n", user.name),
-            Origin::Locked => format!("{}:!*:{day}:::::1:\n", user.name),
+            Origin::Master => format!("{}:*:{day}:0:99999:7:::", user.name),
+            Origin::System => format!("{}:!*:{day}::::::", user.name),
+            Origin::Locked => format!("{}:!*:{day}:::::1:", user.name),
         };
-        self.users.iter().map(line).collect()
+        words::lines(self.users.iter().map(line))
     }
 
     /// Text of `/etc/gshadow`.
     pub fn gshadow(&self) -> String {
         let line = |group: &Group| {
             let password = if group.is_master { "*" } else { "!*" };
-            format!("{}:{password}::{}\n", group.name, group.members.join(","))
+            format!("{}:{password}::{}", group.name, group.members.join(","))
         };
-        self.groups.iter().map(line).collect()
+        words::lines(self.groups.iter().map(line))
     }
 }
 

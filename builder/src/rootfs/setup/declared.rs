@@ -6,12 +6,12 @@
 use serde::Deserialize;
 
 use super::accounts::Accounts;
-use super::{SetupError, Work, text, users};
+use super::{SetupError, Work, text, words};
 use crate::rootfs::review::Review;
 use crate::tree::{Entry, Kind, Metadata, Tree};
 
 /// What to do in place of a package's scripts, in this order.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Declared {
     /// Lines of sysusers.d.
@@ -37,10 +37,10 @@ pub struct Declared {
     link: Vec<Link>,
     /// Owner and mode of shipped files.
     #[serde(default)]
-    mode: Vec<Mode>,
+    mode: Vec<Permissions>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Directory {
     path: String,
@@ -49,7 +49,7 @@ struct Directory {
     group: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct TextFile {
     path: String,
@@ -59,14 +59,14 @@ struct TextFile {
     mode: Option<u16>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Copy {
     from: String,
     to: String,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Link {
     path: String,
@@ -75,9 +75,9 @@ struct Link {
     unless: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
-struct Mode {
+struct Permissions {
     path: String,
     #[serde(default, deserialize_with = "octal")]
     mode: Option<u16>,
@@ -101,28 +101,19 @@ pub(super) fn reviews<'a>(work: &Work<'a>) -> impl Iterator<Item = &'a Review> +
 }
 
 pub(super) fn place(tree: &mut Tree, work: &mut Work<'_>) -> Result<(), SetupError> {
-    let accounts = users::read(tree)?;
     let reviews: Vec<_> = reviews(work).collect();
     for review in &reviews {
-        place_one(tree, &review.setup, &accounts, work)?;
+        place_one(tree, &review.setup, work)?;
     }
-    let lines: String = reviews
-        .iter()
-        .flat_map(|review| review.setup.tmpfiles.iter())
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let lines = words::lines(reviews.iter().flat_map(|review| &review.setup.tmpfiles));
     if !lines.is_empty() {
         tree.write("usr/lib/tmpfiles.d/imgbuild-packages.conf", Metadata::FILE, lines)?;
     }
     Ok(())
 }
 
-fn place_one(
-    tree: &mut Tree,
-    declared: &Declared,
-    accounts: &Accounts,
-    work: &Work<'_>,
-) -> Result<(), SetupError> {
+fn place_one(tree: &mut Tree, declared: &Declared, work: &Work<'_>) -> Result<(), SetupError> {
+    let accounts = &work.accounts;
     for Directory { path, mode, group } in &declared.directory {
         let gid = group_number(group.as_deref(), path, accounts)?;
         // What a package ships under the path keeps its owner and mode, as with mkdir -p.
@@ -150,7 +141,7 @@ fn place_one(
             tree.symlink(path, target)?;
         }
     }
-    for Mode { path, mode, user, group } in &declared.mode {
+    for Permissions { path, mode, user, group } in &declared.mode {
         let uid = user_number(user.as_deref(), path, accounts)?;
         let gid = group_number(group.as_deref(), path, accounts)?;
         let Some(Entry { metadata, .. }) = tree.get(path) else {

@@ -53,6 +53,8 @@ pub(super) fn merged_usr(tree: &mut Tree, work: &mut Work<'_>) -> Result<(), Set
     Ok(())
 }
 
+const DEFAULT_TARGET: &str = "usr/lib/systemd/system/multi-user.target";
+
 /// Files that describe the host to every program. Stands for systemd-resolved, kmod, locales.
 pub(super) fn host_files(tree: &mut Tree, work: &mut Work<'_>) -> Result<(), SetupError> {
     write_new(tree, "etc/locale.conf", "LANG=C.UTF-8\n")?;
@@ -64,12 +66,10 @@ pub(super) fn host_files(tree: &mut Tree, work: &mut Work<'_>) -> Result<(), Set
     }
     let modules = &work.context.profile.kernel.load_modules;
     if !modules.is_empty() {
-        let list: String = modules.iter().map(|module| format!("{module}\n")).collect();
-        tree.write("etc/modules-load.d/imgbuild.conf", Metadata::FILE, list)?;
+        tree.write("etc/modules-load.d/imgbuild.conf", Metadata::FILE, words::lines(modules))?;
     }
-    const TARGET: &str = "usr/lib/systemd/system/multi-user.target";
-    if tree.get(TARGET).is_some() && tree.get("etc/systemd/system/default.target").is_none() {
-        tree.symlink("etc/systemd/system/default.target", &format!("/{TARGET}"))?;
+    if tree.get(DEFAULT_TARGET).is_some() && tree.get("etc/systemd/system/default.target").is_none() {
+        tree.symlink("etc/systemd/system/default.target", &format!("/{DEFAULT_TARGET}"))?;
     }
     Ok(())
 }
@@ -98,7 +98,7 @@ pub(super) fn writable(tree: &mut Tree, _work: &mut Work<'_>) -> Result<(), Setu
 fn follow_in_tmpfiles(tree: &mut Tree) -> Result<(), SetupError> {
     let mut changed = Vec::new();
     for (path, text) in super::configuration(tree, "tmpfiles.d", ".conf") {
-        let lines: String = text.lines().map(|line| follow_line(line) + "\n").collect();
+        let lines = words::lines(text.lines().map(follow_line));
         if lines != text {
             changed.push((path.to_owned(), lines));
         }

@@ -1,10 +1,10 @@
-//! nsswitch.conf: what packages with NSS modules add to it (dh_installnss).
+//! nsswitch.conf: what packages with NSS modules add to it (`dh_installnss`).
 //!
 //! The generated section of a postinst says in a comment what it is going to insert; that comment is
 //! the declaration read here: `# Installing hosts/resolve[!UNAVAIL=return] from libnss-resolve in
 //! position before=dns`.
 
-use super::{SetupError, Work, text};
+use super::{SetupError, Work, text, words};
 use crate::tree::{Metadata, Tree};
 
 const PATH: &str = "etc/nsswitch.conf";
@@ -64,7 +64,7 @@ impl Insertion {
     }
 
     fn apply(&self, text: &str) -> String {
-        text.lines().map(|line| self.apply_line(line) + "\n").collect()
+        words::lines(text.lines().map(|line| self.apply_line(line)))
     }
 
     fn apply_line(&self, line: &str) -> String {

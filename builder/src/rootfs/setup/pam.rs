@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::{SetupError, Work, text};
+use super::{SetupError, Work, text, words};
 use crate::tree::{Metadata, Tree};
 
 const PROFILES: &str = "usr/share/pam-configs";
@@ -181,12 +181,10 @@ fn block(profiles: &[Profile], field: &str, kind: &str) -> String {
     }
     // A jump over n lines ends behind the block; in the last block there is nothing behind it.
     let last = usize::from(kind == "Additional");
-    let mut block = String::new();
-    for (index, line) in lines.iter().enumerate() {
+    words::lines(lines.iter().enumerate().map(|(index, line)| {
         let jump = lines.len() - index - last.min(lines.len() - index);
-        block += &format!("{management}\t{}\n", module_line(line, jump));
-    }
-    block
+        format!("{management}\t{}", module_line(line, jump))
+    }))
 }
 
 /// Replaces `end` in control and module path by the jump, and sets options apart by single spaces.
@@ -198,7 +196,7 @@ fn module_line(line: &str, jump: usize) -> String {
     };
     let after = &line[control_end..];
     let gap = after.len() - after.trim_start().len();
-    let module = after.trim_start().split_whitespace().next().unwrap_or_default();
+    let module = after.split_whitespace().next().unwrap_or_default();
     let (head, options) = line.split_at(control_end + gap + module.len());
     let options: Vec<&str> = options.split_whitespace().collect();
     format!("{} {}", head.replace("end", &jump.to_string()), options.join(" "))

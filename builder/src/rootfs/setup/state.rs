@@ -8,21 +8,20 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::accounts::Accounts;
-use super::{SetupError, Work, configuration, users, words};
+use super::{SetupError, Work, configuration, words};
 use crate::tree::{Entry, Kind, Metadata, Tree};
 
 /// Where tmpfiles.d(5) `C` lines without argument copy from.
 const FACTORY: &str = "usr/share/factory";
 
-pub(super) fn make(tree: &mut Tree, _work: &mut Work<'_>) -> Result<(), SetupError> {
-    let accounts = users::read(tree)?;
+pub(super) fn make(tree: &mut Tree, work: &mut Work<'_>) -> Result<(), SetupError> {
     let declared = declared_paths(tree);
     let entries: Vec<(String, Entry)> =
         tree.below("var").map(|(path, entry)| (path.to_owned(), entry.clone())).collect();
     let mut lines = String::new();
     for (path, entry) in entries {
         if !declared.contains(&path) {
-            lines += &line(&path, &entry, &accounts);
+            lines += &line(&path, &entry, &work.accounts);
         }
         if let Kind::File(_) = entry.kind {
             tree.remove(&path);

@@ -1,6 +1,6 @@
 //! Which systemd units start: links as `systemctl enable` makes them, decided at build time only.
 //!
-//! A unit is enabled when a package's generated section enables it (dh_installsystemd), a review or a
+//! A unit is enabled when a package's generated section enables it (`dh_installsystemd`), a review or a
 //! setup step says so, unless a preset file of the tree disables it; the profile has the last word.
 
 mod file;
@@ -137,7 +137,7 @@ impl Enabling<'_> {
             if is_refused || !self.done.insert(unit.clone()) {
                 continue;
             }
-            let Some((path, install)) = self.load(&name)? else {
+            let Some((path, install)) = self.load(&name) else {
                 return Err(UnitsError::Unknown { unit, by });
             };
             for also in &install.also {
@@ -152,30 +152,33 @@ impl Enabling<'_> {
         Ok(())
     }
 
-    fn load(&self, name: &UnitName) -> Result<Option<(String, Install)>, UnitsError> {
-        let Some(path) = find(self.tree, name) else { return Ok(None) };
+    fn load(&self, name: &UnitName) -> Option<(String, Install)> {
+        let path = find(self.tree, name)?;
         let mut install = Install::default();
         for file in std::iter::once(path.clone()).chain(self.drop_ins(name)) {
             if let Some(text) = self.tree.file(&file).and_then(|text| std::str::from_utf8(text).ok()) {
                 install.read(text);
             }
         }
-        Ok(Some((path, install)))
+        Some((path, install))
     }
 
     fn drop_ins(&self, name: &UnitName) -> Vec<String> {
         let folders = [SHIPPED, CONFIGURED].map(|base| format!("{base}/{}.d", name.file()));
-        let files = folders.iter().flat_map(|folder| self.tree.below(folder));
-        files.map(|(path, _)| path.to_owned()).filter(|path| path.ends_with(".conf")).collect()
+        let files = folders.iter().flat_map(|folder| self.tree.below(folder)).map(|(path, _)| path);
+        files.filter(|path| path.strip_suffix(".conf").is_some()).map(str::to_owned).collect()
     }
 
     fn link(&mut self, name: &UnitName, path: &str, install: &Install) -> Result<(), UnitsError> {
         let target = format!("/{path}");
         for alias in &install.alias {
-            let alias = name.expand(alias)?;
-            UnitName::parse(&alias)?;
-            if alias != name.full() {
-                place(self.tree, &name.full(), &format!("{CONFIGURED}/{alias}"), &target)?;
+            // An instance's alias is the same instance of the alias's template.
+            let alias = match UnitName::parse(&name.expand(alias)?)? {
+                template if template.is_template() => template.with_instance_of(name),
+                plain => plain,
+            };
+            if alias != *name {
+                place(self.tree, &name.full(), &format!("{CONFIGURED}/{}", alias.full()), &target)?;
             }
         }
         // A template by itself starts nothing: its default instance does.

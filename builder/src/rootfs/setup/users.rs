@@ -1,6 +1,6 @@
 //! `/etc/passwd` and its kin: base-passwd's masters, then every sysusers.d line of the tree.
 
-use super::accounts::{Accounts, Origin};
+use super::accounts::Accounts;
 use super::sysusers::{self, Numbers, SysusersError};
 use super::{SetupError, Work, configuration, declared, text, write_new};
 use crate::tree::{Metadata, Tree};
@@ -22,7 +22,9 @@ pub(super) fn make(tree: &mut Tree, work: &mut Work<'_>) -> Result<(), SetupErro
     }
     let locked = Numbers { users: work.context.users.clone(), groups: work.context.groups.clone() };
     work.added = sysusers::evaluate(&mut accounts, &lines, &locked)?;
-    write(tree, &accounts, work.context.date.0 / SECONDS_PER_DAY)
+    write(tree, &accounts, work.context.date.0 / SECONDS_PER_DAY)?;
+    work.accounts = accounts;
+    Ok(())
 }
 
 fn parse(file: &str, content: &str) -> Result<Vec<sysusers::Line>, SysusersError> {
@@ -43,12 +45,4 @@ fn write(tree: &mut Tree, accounts: &Accounts, day: u64) -> Result<(), SetupErro
     write_new(tree, "etc/subuid", "")?;
     write_new(tree, "etc/subgid", "")?;
     Ok(())
-}
-
-/// Reads back what [`make`] wrote, for steps that turn names into numbers.
-pub(super) fn read(tree: &Tree) -> Result<Accounts, SetupError> {
-    let mut accounts = Accounts::parse(text(tree, "etc/passwd", STEP)?, text(tree, "etc/group", STEP)?)?;
-    // The origin only matters for shadow, which is written already.
-    accounts.users.iter_mut().for_each(|user| user.origin = Origin::System);
-    Ok(accounts)
 }

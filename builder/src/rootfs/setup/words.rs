@@ -1,4 +1,4 @@
-//! Splitting of configuration lines into words as systemd does: quotes and C escapes.
+//! Configuration text: splitting lines into words as systemd does, and stringing lines together.
 
 /// Splits at white space, honouring single and double quotes and backslash escapes; `None` where a
 /// quote is not closed or the line ends in a backslash.
@@ -32,6 +32,16 @@ pub(super) fn split(line: &str) -> Option<Vec<String>> {
     }
     words.extend(word);
     Some(words)
+}
+
+/// Strings together lines, each ended.
+pub(super) fn lines(items: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let mut text = String::new();
+    for item in items {
+        text.push_str(item.as_ref());
+        text.push('\n');
+    }
+    text
 }
 
 #[cfg(test)]

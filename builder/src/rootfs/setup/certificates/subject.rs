@@ -1,7 +1,7 @@
 //! OpenSSL's hash of a certificate's subject, by which it names files in a CA folder.
 //!
-//! The subject name is brought into canonical form (crypto/x509/x_name.c, `x509_name_canon`): every
-//! textual value becomes an UTF8String in lower case with single spaces; the relative names are
+//! The subject name is brought into canonical form (`crypto/x509/x_name.c`, `x509_name_canon`): every
+//! textual value becomes an `UTF8String` in lower case with single spaces; the relative names are
 //! strung together without the outer SEQUENCE. The hash is the first four bytes of its SHA-1, little
 //! endian.
 
@@ -43,7 +43,7 @@ fn subject(der: &[u8]) -> Result<Element<'_>, usize> {
     fields.next(SEQUENCE)
 }
 
-/// Appends one RelativeDistinguishedName: a SET of attributes, sorted by their encoding.
+/// Appends one `RelativeDistinguishedName`: a SET of attributes, sorted by their encoding.
 fn relative_name(set: &Element<'_>, canonical: &mut Vec<u8>) -> Result<(), usize> {
     let mut attributes = Vec::new();
     let mut reader = set.reader();

@@ -60,7 +60,7 @@ fn template(kind: &str) -> String {
 }
 
 fn code(text: &str) -> String {
-    text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
+    words::lines(text.lines().filter(|line| !line.starts_with('#')))
 }
 
 #[test]

@@ -105,7 +105,7 @@ pub fn parse(text: &str) -> Result<Vec<Line>, (usize, Fault)> {
 
 fn parse_line(line: &str) -> Result<Line, Fault> {
     let fields = words::split(line).ok_or(Fault::Quote)?;
-    let fields = fields.into_iter().map(expand).collect::<Result<Vec<_>, _>>()?;
+    let fields = fields.iter().map(|field| expand(field)).collect::<Result<Vec<_>, _>>()?;
     let kind = fields.first().map(String::as_str).unwrap_or_default();
     // A lone `-` means the default, whatever the field.
     let field = |index: usize| match fields.get(index).map(String::as_str) {
@@ -149,9 +149,9 @@ fn parse_line(line: &str) -> Result<Line, Fault> {
 }
 
 /// Replaces `%%`; every other specifier speaks of the machine that runs, which is not this one.
-fn expand(field: String) -> Result<String, Fault> {
+fn expand(field: &str) -> Result<String, Fault> {
     let mut expanded = String::with_capacity(field.len());
-    let mut rest = field.as_str();
+    let mut rest = field;
     while let Some((before, after)) = rest.split_once('%') {
         expanded.push_str(before);
         let Some(tail) = after.strip_prefix('%') else {

@@ -69,6 +69,10 @@ impl UnitName {
         Self { instance: Some(instance.to_owned()), ..self.clone() }
     }
 
+    pub(super) fn with_instance_of(&self, other: &Self) -> Self {
+        Self { instance: other.instance.clone().or_else(|| self.instance.clone()), ..self.clone() }
+    }
+
     /// Replaces the specifiers that follow from the name alone.
     pub(super) fn expand(&self, value: &str) -> Result<String, UnitsError> {
         let mut expanded = String::with_capacity(value.len());
