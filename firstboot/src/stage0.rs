@@ -5,21 +5,21 @@
 //! `proc`, `run`, `sys` and `sysroot`.
 
 mod boot;
-mod chroot;
-mod clock;
-mod cmdline;
-mod disks;
-mod efi;
-mod ext4;
-mod failure;
-mod glob;
-mod journal;
-mod machine_id;
-mod modules;
-mod mounts;
-mod state;
-mod verity;
-mod watchdog;
+pub mod chroot;
+pub mod clock;
+pub mod cmdline;
+pub mod disks;
+pub mod efi;
+pub mod ext4;
+pub mod failure;
+pub mod glob;
+pub mod journal;
+pub mod machine_id;
+pub mod modules;
+pub mod mounts;
+pub mod state;
+pub mod verity;
+pub mod watchdog;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -76,7 +76,7 @@ pub fn read(disk: &impl Disk) -> Result<Copies, Error> {
 /// The outer error is the disk's, the inner one the table's.
 fn read_copy(disk: &impl Disk, at: Lba) -> Result<Result<Table, Fault>, Error> {
     let size = disk.sector_size();
-    let mut sector = vec![0; size.len()];
+    let mut sector = vec![0; size.in_memory()];
     if disk.sectors() < 6 {
         return Ok(Err(Fault::NoSignature));
     }
@@ -93,7 +93,7 @@ fn read_copy(disk: &impl Disk, at: Lba) -> Result<Result<Table, Fault>, Error> {
         return Ok(Err(Fault::ArrayPlace { found: header.array_at.0, expected: expected.0 }));
     }
     let bytes = entries * ENTRY_SIZE;
-    let mut array = vec![0; bytes.next_multiple_of(size.len())];
+    let mut array = vec![0; bytes.next_multiple_of(size.in_memory())];
     read_at(disk, header.array_at, &mut array)?;
     Ok(Table::assemble(&header, &array[..bytes], size, disk.sectors()))
 }

@@ -21,7 +21,7 @@ impl SectorSize {
     }
 
     /// In bytes, for sizes in memory.
-    pub fn len(self) -> usize {
+    pub fn in_memory(self) -> usize {
         usize::from(self.0)
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A GUID; the number is its 32 hexadecimal digits read from left to right.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Guid(u128);
 
 /// What is wrong with a GUID's text.
@@ -65,6 +65,12 @@ impl fmt::Display for Guid {
             &digits[16..20],
             &digits[20..]
         )
+    }
+}
+
+impl fmt::Debug for Guid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -303,7 +303,7 @@ impl Table {
             array_checksum: checksum(&array),
         };
         let backup = Header { at: backup_at, other: Lba(1), array_at: backup_array_at, ..primary.clone() };
-        let sector = self.sector_size.len();
+        let sector = self.sector_size.in_memory();
         let whole_sectors = array.len().next_multiple_of(sector);
         array.resize(whole_sectors, 0);
         Encoded {
@@ -317,7 +317,7 @@ impl Table {
 
 /// Sectors that an array of `count` entries fills.
 pub(super) fn array_sectors(count: usize, sector_size: SectorSize) -> u64 {
-    let sectors = (count * ENTRY_SIZE).div_ceil(sector_size.len());
+    let sectors = (count * ENTRY_SIZE).div_ceil(sector_size.in_memory());
     u64::try_from(sectors).unwrap_or(u64::MAX)
 }
 

@@ -47,7 +47,7 @@ impl MemoryDisk {
 
     pub(crate) fn flip(&mut self, byte: u64) {
         let size = self.sector_size;
-        let sector = self.durable.entry(byte / size.bytes()).or_insert_with(|| vec![0; size.len()]);
+        let sector = self.durable.entry(byte / size.bytes()).or_insert_with(|| vec![0; size.in_memory()]);
         sector[usize::try_from(byte % size.bytes()).unwrap()] ^= 0x40;
     }
 
@@ -99,7 +99,7 @@ impl Disk for MemoryDisk {
     }
 
     fn read(&self, at: Lba, buffer: &mut [u8]) -> io::Result<()> {
-        for (number, part) in (at.0..).zip(buffer.chunks_exact_mut(self.sector_size.len())) {
+        for (number, part) in (at.0..).zip(buffer.chunks_exact_mut(self.sector_size.in_memory())) {
             assert!(number < self.sectors, "sector {number} lies behind the disk");
             let written = self.pending.iter().rev().find(|(at, _)| *at == number).map(|(_, sector)| sector);
             match written.or_else(|| self.durable.get(&number)) {
@@ -111,10 +111,10 @@ impl Disk for MemoryDisk {
     }
 
     fn write(&mut self, at: Lba, data: &[u8]) -> io::Result<()> {
-        assert!(data.len().is_multiple_of(self.sector_size.len()), "whole sectors");
+        assert!(data.len().is_multiple_of(self.sector_size.in_memory()), "whole sectors");
         // A write that power cuts short leaves its sectors pending too: each may be lost, whole or torn.
         let outcome = self.spend();
-        for (number, sector) in (at.0..).zip(data.chunks(self.sector_size.len())) {
+        for (number, sector) in (at.0..).zip(data.chunks(self.sector_size.in_memory())) {
             assert!(number < self.sectors, "sector {number} lies behind the disk");
             self.pending.push((number, sector.to_vec()));
         }

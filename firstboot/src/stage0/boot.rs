@@ -5,6 +5,7 @@ mod storage;
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,11 +28,11 @@ use crate::gpt::Guid;
 const NEEDED_MODULES: [&str; 8] =
     ["efivarfs", "crypto-crc32c", "crypto-sha256", "dm_mod", "dm_verity", "erofs", "overlay", "ext4"];
 /// How long the boot disk may take: a USB stick behind two hubs needs 20 s, a RAID controller a minute.
-const DISK_DEADLINE: Duration = Duration::from_secs(180);
+const DISK_DEADLINE: Duration = Duration::from_mins(3);
 /// Between two looks for the boot disk.
 const POLL: Duration = Duration::from_millis(100);
 /// For every step that does not ask for more.
-const STEP_TIME: Duration = Duration::from_secs(300);
+const STEP_TIME: Duration = Duration::from_mins(5);
 /// What systemd may be called, in the root.
 const INITS: [&str; 2] = ["usr/lib/systemd/systemd", "sbin/init"];
 
@@ -62,6 +63,16 @@ impl BootSource {
     /// The loader knows best; the argument serves where there is none.
     fn choose(variable: Option<Guid>, argument: Option<Guid>) -> Option<Self> {
         variable.map(Self::LoaderVariable).or(argument.map(Self::Argument))
+    }
+}
+
+impl fmt::Display for BootSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let who = match self {
+            Self::LoaderVariable(_) => "the boot loader",
+            Self::Argument(_) => "the kernel command line",
+        };
+        write!(f, "{who} names partition {}", self.esp())
     }
 }
 
@@ -120,15 +131,15 @@ impl Session {
     }
 
     fn boot(&mut self, arguments: impl Iterator<Item = OsString>) -> Result<Infallible, Failure> {
-        self.load_modules();
         self.start_watchdog();
+        self.load_needed_modules();
         let settings = read_settings()?;
         let source = self.find_source(settings.esp)?;
         let disk = self.wait_for_disk(source)?;
         let slot = self.open_root(&disk, &settings.root_hash)?;
         let state = self.open_state(&disk)?;
         self.install_machine_id()?;
-        self.write_report(BootReport {
+        write_report(&BootReport {
             version: 1,
             disk: format!("/dev/{}", disk.device.name),
             esp: self.partition_path(&disk, disk.esp),
@@ -147,13 +158,10 @@ impl Session {
         }
     }
 
-    fn load_modules(&mut self) {
-        let version = env!("CARGO_PKG_VERSION");
-        self.journal.info(&format!("version {version}, {} modules", self.modules.available()));
+    fn load_needed_modules(&mut self) {
         for wish in NEEDED_MODULES {
             self.modules.load(wish, &mut self.journal);
         }
-        self.coldplug();
     }
 
     /// Loads what the devices ask for; returns how many modules that were.
@@ -161,7 +169,11 @@ impl Session {
         self.modules.coldplug(Path::new("/sys/devices"), &mut self.journal)
     }
 
+    /// Only the drivers come first: they may bring the watchdog.
     fn start_watchdog(&mut self) {
+        let version = env!("CARGO_PKG_VERSION");
+        self.journal.info(&format!("version {version}, {} modules", self.modules.available()));
+        self.coldplug();
         self.watchdog = Watchdog::start(STEP_TIME);
         if self.watchdog.is_none() {
             self.modules.load("softdog", &mut self.journal);
@@ -205,7 +217,7 @@ impl Session {
             match found {
                 Some(disk) if loaded == 0 => {
                     self.place = format!("disk /dev/{}", disk.device.name);
-                    self.journal.info(&format!("booted from /dev/{} ({source:?})", disk.device.name));
+                    self.journal.info(&format!("booted from /dev/{} ({source})", disk.device.name));
                     return Ok(disk);
                 }
                 _ => {}
@@ -235,7 +247,7 @@ impl Session {
         match clock::raise_to(floor) {
             Ok(None) => {}
             Ok(Some(behind)) => {
-                self.journal.note(&format!("clock was {behind} s behind {what} and was set to it"))
+                self.journal.note(&format!("clock was {behind} s behind {what} and was set to it"));
             }
             Err(error) => self.journal.warn(&format!("clock is behind {what} and cannot be set: {error}")),
         }
@@ -250,17 +262,6 @@ impl Session {
             self.journal.note(&format!("new machine id {}", id.text));
         }
         machine_id::install(&sysroot.join("etc"), &id).during(doing, HINT_IMAGE)
-    }
-
-    fn write_report(&mut self, report: BootReport) -> Result<(), Failure> {
-        let doing = "writing the boot report";
-        let path = Path::new(boot::PATH);
-        let text = serde_json::to_vec(&report).during(doing, HINT_IMAGE)?;
-        path.parent()
-            .map_or(Ok(()), fs::create_dir_all)
-            .and_then(|()| fs::write(path, text))
-            .map_err(|source| Error::Write { path: path.to_owned(), source })
-            .during(doing, HINT_IMAGE)
     }
 
     /// Becomes systemd.
@@ -285,9 +286,9 @@ impl Session {
 fn connect_console() {
     // Without a console there is nobody to read; the kernel's log still works.
     if let Ok(console) = OpenOptions::new().read(true).write(true).open("/dev/console") {
-        drop(rustix::stdio::dup2_stdin(&console));
-        drop(rustix::stdio::dup2_stdout(&console));
-        drop(rustix::stdio::dup2_stderr(&console));
+        let _unread = rustix::stdio::dup2_stdin(&console)
+            .and_then(|()| rustix::stdio::dup2_stdout(&console))
+            .and_then(|()| rustix::stdio::dup2_stderr(&console));
     }
 }
 
@@ -295,6 +296,17 @@ fn read_settings() -> Result<Arguments, Failure> {
     let doing = "reading the kernel command line";
     let text = fs::read_to_string("/proc/cmdline").during(doing, HINT_IMAGE)?;
     Arguments::parse(&text).during(doing, HINT_IMAGE)
+}
+
+fn write_report(report: &BootReport) -> Result<(), Failure> {
+    let doing = "writing the boot report";
+    let path = Path::new(boot::PATH);
+    let text = serde_json::to_vec(report).during(doing, HINT_IMAGE)?;
+    path.parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| fs::write(path, text))
+        .map_err(|source| Error::Write { path: path.to_owned(), source })
+        .during(doing, HINT_IMAGE)
 }
 
 #[cfg(test)]

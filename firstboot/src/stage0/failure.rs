@@ -4,9 +4,8 @@
 //! disk; elsewhere each wait is the first.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,16 +46,14 @@ impl<T, E: Into<Box<dyn Error + Send + Sync>>> During<T> for Result<T, E> {
 impl Failure {
     /// The screen, without its frame.
     fn to_text(&self, place: &str) -> String {
-        let mut text = format!("what:  {}\nwhy:   {}\n", self.doing, self.cause);
+        let mut lines = vec![format!("what:  {}", self.doing), format!("why:   {}", self.cause)];
         let mut source = self.cause.source();
         while let Some(cause) = source {
-            // Writing to a string cannot go wrong.
-            drop(writeln!(text, "       caused by: {cause}"));
+            lines.push(format!("       caused by: {cause}"));
             source = cause.source();
         }
-        drop(writeln!(text, "where: {place}"));
-        drop(writeln!(text, "do:    {}", self.hint));
-        text
+        lines.extend([format!("where: {place}"), format!("do:    {}", self.hint), String::new()]);
+        lines.join("\n")
     }
 }
 
@@ -100,7 +97,7 @@ fn restart() -> ! {
     rustix::fs::sync();
     loop {
         // The kernel refuses only without the right to; then the watchdog or a person must.
-        drop(rustix::system::reboot(rustix::system::RebootCommand::Restart));
+        let _refused = rustix::system::reboot(rustix::system::RebootCommand::Restart);
         std::thread::sleep(Duration::from_secs(10));
     }
 }

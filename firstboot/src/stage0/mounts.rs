@@ -116,7 +116,7 @@ impl Drop for Bound {
     fn drop(&mut self) {
         // Only on the way to the failure screen; `close` reports on the good one.
         for target in self.targets.drain(..).rev() {
-            drop(mount::unmount(&target, UnmountFlags::DETACH));
+            let _stays = mount::unmount(&target, UnmountFlags::DETACH);
         }
     }
 }

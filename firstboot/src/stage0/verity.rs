@@ -131,7 +131,7 @@ impl Superblock {
         let salt = if self.salt.is_empty() {
             "-".to_owned()
         } else {
-            self.salt.iter().map(|byte| format!("{byte:02x}")).collect()
+            self.salt.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
         };
         let options = match on_corruption {
             OnCorruption::Report => "",

@@ -16,6 +16,9 @@ use crate::stage0::state::{self, Found, FreshIds, filesystem};
 /// Where a new file system is mounted for its mark.
 const MARKING: &str = "/run/imgbuild/state-new";
 
+/// For mkfs, and what it discards.
+const FORMAT_TIME: Duration = Duration::from_hours(1);
+
 /// The state partition of this boot.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct State {
@@ -84,7 +87,7 @@ impl Session {
         let doing = "making the state partition";
         let ids = fresh_ids().during(doing, HINT_DISK)?;
         self.journal.note("making the state partition");
-        self.allow(Duration::from_secs(3600));
+        self.allow(FORMAT_TIME);
         let mut made = None;
         state::create(file, table, disk.esp, ids, |file, unfinished| {
             let partition = self.sysfs.announce(&disk.device, file, unfinished.number, unfinished.extent)?;

@@ -21,9 +21,9 @@ const FORMAT: u32 = 1;
 /// A disk that grew by less than this is not worth a resize: mkfs rounds down by up to one block group.
 const GROWTH: u64 = 128 << 20;
 /// mkfs of a 16 TB disk over a slow bus.
-const FORMAT_DEADLINE: Duration = Duration::from_secs(30 * 60);
+const FORMAT_DEADLINE: Duration = Duration::from_mins(30);
 /// A full check of a large disk.
-pub const CHECK_DEADLINE: Duration = Duration::from_secs(4 * 3600);
+pub const CHECK_DEADLINE: Duration = Duration::from_hours(4);
 
 /// Why state cannot be used. It is never formatted for any of these.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ fn ids(seed: u128) -> FreshIds {
 
 /// Writes both ends, as mkfs does, and then flushes, as the sync before the mark does.
 fn format(disk: &mut MemoryDisk, made: Unfinished) -> Result<(), Error> {
-    let sector = vec![WHOLE; disk.sector_size().len()];
+    let sector = vec![WHOLE; disk.sector_size().in_memory()];
     disk.write(made.extent.first, &sector).map_err(Error::Write)?;
     disk.write(made.extent.last, &sector).map_err(Error::Write)?;
     disk.flush().map_err(Error::Write)
@@ -25,7 +25,7 @@ fn format(disk: &mut MemoryDisk, made: Unfinished) -> Result<(), Error> {
 
 fn is_formatted(disk: &MemoryDisk, extent: Extent) -> bool {
     [extent.first, extent.last].into_iter().all(|at| {
-        let mut sector = vec![0; disk.sector_size().len()];
+        let mut sector = vec![0; disk.sector_size().in_memory()];
         disk.read(at, &mut sector).unwrap();
         sector.iter().all(|byte| *byte == WHOLE)
     })
