@@ -21,7 +21,7 @@ pub struct Arguments {
 
 /// Runs the command: the cluster's `out` folder, and the cache if asked to.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
-    let mut doomed = vec![context.cluster()?.directory.join("out")];
+    let mut doomed = vec![context.cluster()?.directory().join("out")];
     if arguments.all {
         let cache = match &context.global.cache {
             Some(folder) => Cache::open(folder),

@@ -38,14 +38,14 @@ struct Change {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
     let reviews =
-        ReviewTable::load(&cluster.directory).map_err(|error| anyhow::Error::from(error).input())?;
+        ReviewTable::load(cluster.directory()).map_err(|error| anyhow::Error::from(error).input())?;
     let mut locking = Locking::open(&cluster, context, false)?;
     let before = versions(locking.lock());
     if let Some(names) = &arguments.update {
         refuse_unknown(names, locking.lock())?;
     }
     for (name, arch) in profiles(&cluster, locking.lock()) {
-        let profile = Profile::load(&name, arch, &cluster.directory).map_err(failure::of_settings)?;
+        let profile = Profile::load(&name, arch, cluster.directory()).map_err(failure::of_settings)?;
         let selection = match &arguments.update {
             None => locking.selection(&profile)?,
             Some(names) if names.is_empty() => locking.choose(&profile, Keep::None)?,

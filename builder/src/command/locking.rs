@@ -53,7 +53,7 @@ pub(super) enum Keep<'a> {
 impl<'a> Locking<'a> {
     /// Opens the lock, an empty one where there is none yet.
     pub(super) fn open(cluster: &Cluster, context: &'a Context, is_locked: bool) -> anyhow::Result<Self> {
-        let path = cluster.directory.join(FILE);
+        let path = cluster.directory().join(FILE);
         let lock = if path.exists() {
             Lock::load(&path).map_err(|error| anyhow::Error::from(error).input())?
         } else {

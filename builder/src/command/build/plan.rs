@@ -31,7 +31,7 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn load(arguments: &Arguments, context: &Context) -> anyhow::Result<Self> {
         let cluster = context.cluster()?;
-        let (arch, directory) = (arguments.arch, cluster.directory.clone());
+        let (arch, directory) = (arguments.arch, cluster.directory().to_owned());
         let profile = Profile::load(&arguments.profile, arch, &directory).map_err(failure::of_settings)?;
         let image = Image::load(&arguments.image, &directory).map_err(failure::of_settings)?;
         let reviews = ReviewTable::load(&directory).map_err(|error| anyhow::Error::from(error).input())?;
