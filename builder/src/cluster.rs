@@ -39,9 +39,9 @@ use crate::units::Arch;
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Cluster {
-    /// Folder of the cluster file: where `profiles/`, `images/` and `imgbuild.lock` lie beside it.
+    /// The cluster file.
     #[serde(skip)]
-    pub directory: PathBuf,
+    pub file: PathBuf,
     /// Name of the cluster.
     pub name: DnsLabel,
     /// Where the control plane is reached from the Internet.
@@ -179,12 +179,17 @@ impl Role {
 }
 
 impl Cluster {
-    /// Parses and checks the text of a cluster file that is shown as `name` and lies in `directory`.
-    pub fn parse(text: &str, name: &str, directory: &Path, available: &Available) -> Result<Self, Faults> {
-        let report = Report::new(name, text);
+    /// Parses and checks the text of the cluster file `file`, which is not touched.
+    pub fn parse(text: &str, file: &Path, available: &Available) -> Result<Self, Faults> {
+        let report = Report::new(&file.display().to_string(), text);
         let raw = report.read(raw::RawFile::read);
-        let cluster = raw.and_then(|raw| check::check(raw, &report, directory, available));
+        let cluster = raw.and_then(|raw| check::check(raw, &report, file, available));
         report.finish(cluster)
+    }
+
+    /// Folder of the cluster file, where `profiles/`, `images/` and `imgbuild.lock` lie beside it.
+    pub fn directory(&self) -> &Path {
+        find::directory_of(&self.file)
     }
 
     /// The node called `name`.

@@ -3,6 +3,7 @@
 mod check;
 mod environment;
 pub mod failure;
+mod file;
 mod init;
 mod record;
 
@@ -29,6 +30,7 @@ pub struct Cli {
 
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
     /// Cluster file; without it, the next cluster.toml here or above

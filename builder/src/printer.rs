@@ -182,9 +182,9 @@ impl Printer {
         // A redrawn line would run into data that goes to the same terminal.
         self.shared.screen().clear();
         let mut output = io::stdout().lock();
-        let written = output.write_all(text.as_bytes()).and_then(|()| {
-            if text.ends_with('\n') { Ok(()) } else { output.write_all(b"\n") }
-        });
+        let written = output
+            .write_all(text.as_bytes())
+            .and_then(|()| if text.ends_with('\n') { Ok(()) } else { output.write_all(b"\n") });
         written.and_then(|()| output.flush()).map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => OutputError::Closed,
             _ => OutputError::Io(error),

@@ -20,7 +20,8 @@ pub(super) fn assign(nodes: &[RawNode], range: Range, report: &Report) -> Vec<Op
     let mut taken: HashMap<Ipv4Addr, usize> = HashMap::new();
     for Located { value, span } in nodes.iter().filter_map(|node| node.vpn_address.as_ref()) {
         if !range.has_host(*value) {
-            report.fault(span, format!("`vpn-address` {value} is no host address of the `vpn-range` {range}"));
+            report
+                .fault(span, format!("`vpn-address` {value} is no host address of the `vpn-range` {range}"));
         } else if let Some(line) = taken.get(value) {
             report.fault(span, format!("the VPN address {value} is taken by the node in line {line}"));
         } else {
@@ -38,7 +39,8 @@ pub(super) fn assign(nodes: &[RawNode], range: Range, report: &Report) -> Vec<Op
             let next = if is_control_plane { &mut control_plane } else { &mut other };
             let address = next_free(range, next, &taken);
             if address.is_none() {
-                report.fault(&node.span, format!("the `vpn-range` {range} has no address left for this node"));
+                report
+                    .fault(&node.span, format!("the `vpn-range` {range} has no address left for this node"));
             }
             address
         })

@@ -25,7 +25,7 @@ const TAKEN_PORTS: [(u16, &str); 7] = [
 ];
 
 /// Checks what spans several keys and fills in the defaults; `None` only after a recorded fault.
-pub(super) fn check(raw: RawFile, report: &Report, directory: &Path, available: &Available) -> Option<Cluster> {
+pub(super) fn check(raw: RawFile, report: &Report, file: &Path, available: &Available) -> Option<Cluster> {
     let network = check_network(raw.network.unwrap_or_default(), raw.nodes.len(), report);
     check_names(&raw.nodes, report);
     check_control_planes(&raw.nodes, report);
@@ -38,7 +38,7 @@ pub(super) fn check(raw: RawFile, report: &Report, directory: &Path, available: 
     let RawCluster { name, endpoint, time_zone, ssh_keys, mirror } = raw.cluster?;
     check_unique(ssh_keys.iter(), report, |_, first| format!("the key stands in line {first} already"));
     Some(Cluster {
-        directory: directory.to_owned(),
+        file: file.to_owned(),
         name: name?.value,
         endpoint: endpoint?.value,
         time_zone: value_or(time_zone, "Etc/UTC"),
@@ -121,7 +121,7 @@ fn check_network(raw: RawNetwork, nodes: usize, report: &Report) -> Network {
         ("service-range", network.service_range, service),
     ];
     check_overlaps(&ranges, report);
-    check_pod_room(network.pod_range, &ranges[1].2, nodes, report);
+    check_pod_room(network.pod_range, ranges[1].2.as_ref(), nodes, report);
     network
 }
 
@@ -163,7 +163,7 @@ fn check_overlaps(ranges: &[(&str, Range, Option<Span>)], report: &Report) {
 }
 
 /// Kubernetes gives each node a /24 of the pod range.
-fn check_pod_room(range: Range, span: &Option<Span>, nodes: usize, report: &Report) {
+fn check_pod_room(range: Range, span: Option<&Span>, nodes: usize, report: &Report) {
     let room = range.size() / 256;
     if let Some(span) = span
         && range.prefix() <= 24

@@ -29,19 +29,24 @@ pub enum LoadError {
     Faults(#[from] Faults),
 }
 
+/// The folder that a file lies in, never empty.
+pub(super) fn directory_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
 impl Cluster {
     /// Loads and checks the cluster file at `path`.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        let directory = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
+        let directory = directory_of(path);
         let text = settings::read(path)?;
         let available = Available {
             profiles: settings::names(settings::Kind::Profile, directory)?,
             images: settings::names(settings::Kind::Image, directory)?,
         };
-        Ok(Self::parse(&text, &path.display().to_string(), directory, &available)?)
+        Ok(Self::parse(&text, path, &available)?)
     }
 
     /// Looks for the cluster file in `directory` and upwards; the path begins with as many `..` as it

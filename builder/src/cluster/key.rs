@@ -87,7 +87,8 @@ impl FromStr for SshKey {
         let Some(fields) = fields(&blob).filter(|fields| fields.len() >= 2) else {
             return Err(SshKeyError::Length { kind });
         };
-        let inner = fields.first().map(|field| String::from_utf8_lossy(field).into_owned()).unwrap_or_default();
+        let inner =
+            fields.first().map(|field| String::from_utf8_lossy(field).into_owned()).unwrap_or_default();
         if inner != kind {
             return Err(SshKeyError::Mismatch { kind, inner });
         }
@@ -134,7 +135,10 @@ mod tests {
             ("-----BEGIN OPENSSH PRIVATE KEY-----", SshKeyError::Private),
             (&format!("{cut}\n{cut}"), SshKeyError::Lines { lines: 2 }),
             ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5", SshKeyError::Length { kind: "ssh-ed25519".into() }),
-            (&format!("ssh-rsa {blob}"), SshKeyError::Mismatch { kind: "ssh-rsa".into(), inner: "ssh-ed25519".into() }),
+            (
+                &format!("ssh-rsa {blob}"),
+                SshKeyError::Mismatch { kind: "ssh-rsa".into(), inner: "ssh-ed25519".into() },
+            ),
         ] {
             assert_eq!(line.parse::<SshKey>(), Err(error), "{line}");
         }

@@ -47,7 +47,9 @@ pub enum NameError {
         length: usize,
     },
     /// A character that has no place in a label.
-    #[error("`{character}` has no place in `{name}`: a DNS label holds lower-case letters, digits and hyphens")]
+    #[error(
+        "`{character}` has no place in `{name}`: a DNS label holds lower-case letters, digits and hyphens"
+    )]
     Character {
         /// The text.
         name: String,
@@ -123,7 +125,11 @@ impl FromStr for Endpoint {
         text.split('.').try_for_each(check_label)?;
         let is_numeric =
             text.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
-        if is_numeric { Err(NameError::NotAddress { endpoint: text.to_owned() }) } else { Ok(Self(text.to_owned())) }
+        if is_numeric {
+            Err(NameError::NotAddress { endpoint: text.to_owned() })
+        } else {
+            Ok(Self(text.to_owned()))
+        }
     }
 }
 
@@ -165,7 +171,9 @@ mod tests {
 
     #[test]
     fn accepts_zone_names_of_the_tz_database() {
-        for zone in ["UTC", "Etc/GMT+5", "America/Argentina/Buenos_Aires", "America/Port-au-Prince", "EST5EDT"] {
+        for zone in
+            ["UTC", "Etc/GMT+5", "America/Argentina/Buenos_Aires", "America/Port-au-Prince", "EST5EDT"]
+        {
             assert_eq!(zone.parse::<TimeZone>().map(|zone| zone.to_string()), Ok(zone.to_owned()));
         }
         for zone in ["", "/Europe", "Europe/", "../etc/passwd", "a/b/c/d", "Europe Berlin"] {

@@ -250,7 +250,10 @@ mod tests {
     #[test]
     fn names_the_range_that_was_meant() {
         let error = "10.44.1.2/16".parse::<Range>().unwrap_err();
-        assert_eq!(error.to_string(), "`10.44.1.2/16` has bits behind its prefix; the range is `10.44.0.0/16`");
+        assert_eq!(
+            error.to_string(),
+            "`10.44.1.2/16` has bits behind its prefix; the range is `10.44.0.0/16`"
+        );
         for text in ["0.0.0.0/0", "127.0.0.0/24", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/8"] {
             let error = text.parse::<Range>().unwrap_err();
             assert!(matches!(error, NetworkError::Unusable { .. }), "{text}: {error}");
@@ -272,7 +275,10 @@ mod tests {
 
     #[test]
     fn writes_ethernet_addresses_in_lower_case() {
-        assert_eq!("52:54:00:AB:cd:EF".parse::<Mac>().map(|mac| mac.to_string()), Ok("52:54:00:ab:cd:ef".into()));
+        assert_eq!(
+            "52:54:00:AB:cd:EF".parse::<Mac>().map(|mac| mac.to_string()),
+            Ok("52:54:00:ab:cd:ef".into())
+        );
         for text in ["52:54:00:12:34", "52-54-00-12-34-56", "52:54:00:12:34:5g", "5é:54:00:12:34:56"] {
             assert_eq!(text.parse::<Mac>(), Err(NetworkError::Mac { text: text.to_owned() }), "{text}");
         }

@@ -10,7 +10,10 @@ use super::raw::RawFile;
 
 /// The schema, in draft 2020-12.
 pub fn schema() -> Schema {
-    SchemaSettings::draft2020_12().with_transform(WithoutNull).into_generator().into_root_schema_for::<RawFile>()
+    SchemaSettings::draft2020_12()
+        .with_transform(WithoutNull)
+        .into_generator()
+        .into_root_schema_for::<RawFile>()
 }
 
 /// Takes `null` out of optional keys: TOML has none.

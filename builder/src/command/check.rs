@@ -20,6 +20,7 @@ pub struct Arguments {
 /// What `--json` prints of a valid file.
 #[derive(Serialize)]
 struct Valid<'cluster> {
+    #[serde(rename = "valid")]
     is_valid: bool,
     cluster: &'cluster Cluster,
 }
@@ -27,6 +28,7 @@ struct Valid<'cluster> {
 /// What `--json` prints of a faulty file.
 #[derive(Serialize)]
 struct Faulty<'faults> {
+    #[serde(rename = "valid")]
     is_valid: bool,
     faults: Vec<FaultRecord<'faults>>,
 }
@@ -59,8 +61,8 @@ fn checked(context: &Context) -> anyhow::Result<Cluster> {
         None => all = Some(faults),
     };
     for node in &cluster.nodes {
-        let profile = Profile::load(node.profile.as_str(), node.arch, &cluster.directory).map(drop);
-        let image = Image::load(node.image.as_str(), &cluster.directory).map(drop);
+        let profile = Profile::load(node.profile.as_str(), node.arch, cluster.directory()).map(drop);
+        let image = Image::load(node.image.as_str(), cluster.directory()).map(drop);
         for error in [profile.err(), image.err()].into_iter().flatten() {
             keep(error.into_faults().map_err(failure::of_settings)?);
         }
@@ -82,7 +84,8 @@ fn summary(cluster: &Cluster) -> String {
             *width = cell.len().max(*width);
         }
     }
-    let mut text = format!("cluster.toml is valid: cluster `{}`, {count} {nodes}\n\n", cluster.name);
+    let mut text =
+        format!("{} is valid: cluster `{}`, {count} {nodes}\n\n", cluster.file.display(), cluster.name);
     for row in &rows {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         text.push_str(cells.join("  ").trim_end());

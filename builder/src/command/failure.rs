@@ -124,11 +124,7 @@ pub(super) fn faults(error: &anyhow::Error) -> Option<&Faults> {
 pub fn of_cluster(error: LoadError) -> anyhow::Error {
     let is_missing = matches!(error, LoadError::Missing { .. });
     let error = anyhow::Error::new(error).input();
-    if is_missing {
-        error.hint("`imgbuild init` makes one; `-f FILE` names one elsewhere")
-    } else {
-        error
-    }
+    if is_missing { error.hint("`imgbuild init` makes one; `-f FILE` names one elsewhere") } else { error }
 }
 
 /// Whatever is wrong with a profile or an image is the user's input.
@@ -162,15 +158,14 @@ pub(super) fn show(error: &anyhow::Error, printer: &Printer) -> ExitCode {
     ExitCode::from(if facts.is_input { INPUT } else { FAILED })
 }
 
+fn chain(error: &anyhow::Error) -> String {
+    let mut causes = error.chain();
+    let first = causes.next().map(|cause| format!("error: {cause}\n")).unwrap_or_default();
+    causes.fold(first, |lines, cause| format!("{lines}caused by: {cause}\n"))
+}
+
 fn render(error: &anyhow::Error, facts: &Facts<'_>) -> String {
-    let mut lines = match facts.faults {
-        Some(faults) => faults.to_string(),
-        None => {
-            let mut causes = error.chain();
-            let first = causes.next().map(|cause| format!("error: {cause}\n")).unwrap_or_default();
-            causes.fold(first, |lines, cause| format!("{lines}caused by: {cause}\n"))
-        }
-    };
+    let mut lines = facts.faults.map_or_else(|| chain(error), ToString::to_string);
     if !facts.hints.is_empty() {
         lines.push('\n');
     }
@@ -184,8 +179,12 @@ fn render(error: &anyhow::Error, facts: &Facts<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
+
     use anyhow::{Context as _, anyhow};
+
+    use super::*;
+    use crate::cluster::{Available, Cluster};
 
     fn shown(error: &anyhow::Error) -> (String, bool) {
         let facts = Facts::of(error);
@@ -213,8 +212,7 @@ mod tests {
 
     #[test]
     fn finds_faults_below_context_and_notes() {
-        let faults = crate::cluster::Cluster::parse("x", "cluster.toml", std::path::Path::new("."), &Default::default())
-            .unwrap_err();
+        let faults = Cluster::parse("x", Path::new("cluster.toml"), &Available::default()).unwrap_err();
         let error = Err::<(), _>(LoadError::from(faults.clone())).context("reading").unwrap_err().hint("h");
         assert_eq!(super::faults(&error), Some(&faults));
         let (text, is_input) = shown(&error);

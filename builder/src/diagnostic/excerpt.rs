@@ -44,7 +44,11 @@ impl Excerpt {
             line: text[..line_start].matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
             shown: format!("{}{before}{rest}", if is_cut { CUT.to_string() } else { String::new() }),
-            marker: format!("{}{}", " ".repeat(width(&before) + usize::from(is_cut)), "^".repeat(carets.max(1))),
+            marker: format!(
+                "{}{}",
+                " ".repeat(width(&before) + usize::from(is_cut)),
+                "^".repeat(carets.max(1))
+            ),
         }
     }
 }

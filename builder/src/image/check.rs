@@ -102,7 +102,10 @@ fn check_sizes(partitions: &[RawPartition], sector_size: SectorSize, report: &Re
     for partition in partitions {
         let Some(Located { value: size, span }) = &partition.size else { continue };
         if size.0.0 == 0 || size.0.0 % ALIGNMENT != 0 {
-            report.fault(span, format!("a partition is a whole number of MiB, not {size}"));
+            report.fault(
+                span,
+                format!("a partition is a whole number of MiB, not {} KiB", size.0.0 / Bytes::KIB.0),
+            );
             continue;
         }
         let Some(Located { value: role, span: role_span }) = &partition.role else { continue };
@@ -124,8 +127,9 @@ fn check_sizes(partitions: &[RawPartition], sector_size: SectorSize, report: &Re
 
 fn check_slots(partitions: &[RawPartition], report: &Report) {
     let size_of = |wanted: Role| {
-        let partition =
-            partitions.iter().find(|partition| partition.role.as_ref().is_some_and(|role| role.value == wanted))?;
+        let partition = partitions
+            .iter()
+            .find(|partition| partition.role.as_ref().is_some_and(|role| role.value == wanted))?;
         partition.size.as_ref()
     };
     for (root, verity) in [(Role::RootA, Role::RootAVerity), (Role::RootB, Role::RootBVerity)] {
@@ -144,7 +148,13 @@ fn check_slots(partitions: &[RawPartition], report: &Report) {
     for (a, b) in [(Role::RootA, Role::RootB), (Role::RootAVerity, Role::RootBVerity)] {
         let (Some(first), Some(second)) = (size_of(a), size_of(b)) else { continue };
         if first.value != second.value {
-            let reason = format!("`{}` is {}, `{}` {}: slots have one size", role_name(a), first.value, role_name(b), second.value);
+            let reason = format!(
+                "`{}` is {}, `{}` {}: slots have one size",
+                role_name(a),
+                first.value,
+                role_name(b),
+                second.value
+            );
             report.fault(&second.span, reason);
         }
     }

@@ -34,9 +34,13 @@ mod tests {
 
     #[test]
     fn shows_time_in_seconds_then_minutes() {
-        for (milliseconds, shown) in
-            [(0, "0.0 s"), (1_249, "1.2 s"), (99_999, "99.9 s"), (125_000, "2 min 05 s"), (3_600_000, "60 min 00 s")]
-        {
+        for (milliseconds, shown) in [
+            (0, "0.0 s"),
+            (1_249, "1.2 s"),
+            (99_999, "99.9 s"),
+            (125_000, "2 min 05 s"),
+            (3_600_000, "60 min 00 s"),
+        ] {
             assert_eq!(elapsed(Duration::from_millis(milliseconds)), shown);
         }
     }

@@ -80,16 +80,20 @@ fn inherited(
     let Some(file) = settings::find(Kind::Profile, value.as_str(), directory)? else {
         let known = settings::names(Kind::Profile, directory)?;
         let names = || known.iter().map(String::as_str).filter(|known| *known != name);
-        let help = did_you_mean(value.as_str(), names())
-            .map_or_else(|| format!("known are {}", listed(names())), |near| format!("did you mean `{near}`?"));
+        let help = did_you_mean(value.as_str(), names()).map_or_else(
+            || format!("known are {}", listed(names())),
+            |near| format!("did you mean `{near}`?"),
+        );
         report.fault_with_help(span, format!("there is no profile `{value}`"), help);
         return Ok(Ok(None));
     };
     let own = Report::new(&file.shown, &file.text);
     let raw = own.read(RawProfile::read);
     if let Some(grandparent) = raw.as_ref().and_then(|raw| raw.inherits.as_ref()) {
-        let reason =
-            format!("`{value}` inherits from `{}` itself; profiles inherit over one level", grandparent.value);
+        let reason = format!(
+            "`{value}` inherits from `{}` itself; profiles inherit over one level",
+            grandparent.value
+        );
         report.fault(span, reason);
         return Ok(Ok(None));
     }

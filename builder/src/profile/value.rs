@@ -139,7 +139,8 @@ impl FromStr for Pattern {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if !is_root_path(text) {
-            let what = "path pattern below the root such as `usr/share/doc/**`, without leading slash and `..`";
+            let what =
+                "path pattern below the root such as `usr/share/doc/**`, without leading slash and `..`";
             return Err(ValueError::Form { text: text.to_owned(), what });
         }
         GlobBuilder::new(text)
@@ -154,7 +155,8 @@ impl FromStr for Mode {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_octal = (3..=5).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        let is_octal =
+            (3..=5).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
         is_octal
             .then(|| u16::from_str_radix(text, 8).ok())
             .flatten()
@@ -170,21 +172,36 @@ mod tests {
 
     #[test]
     fn checks_the_form_of_each_value() {
-        for (text, is_fine) in [("libc6", true), ("g++-14", true), ("X", false), ("a", false), ("a_b", false)] {
+        for (text, is_fine) in [("libc6", true), ("g++-14", true), ("X", false), ("a", false), ("a_b", false)]
+        {
             assert_eq!(text.parse::<Package>().is_ok(), is_fine, "{text}");
         }
-        for (text, is_fine) in
-            [("getty@.service", true), ("ssh.service", true), ("ssh", false), (".timer", false), ("a/b.service", false)]
-        {
+        for (text, is_fine) in [
+            ("getty@.service", true),
+            ("ssh.service", true),
+            ("ssh", false),
+            (".timer", false),
+            ("a/b.service", false),
+        ] {
             assert_eq!(text.parse::<Unit>().is_ok(), is_fine, "{text}");
         }
-        for (text, is_fine) in [("panic=10", true), ("dyndbg=\"file a +p\"", true), ("a b", false), ("\"a", false)] {
+        for (text, is_fine) in
+            [("panic=10", true), ("dyndbg=\"file a +p\"", true), ("a b", false), ("\"a", false)]
+        {
             assert_eq!(text.parse::<Argument>().is_ok(), is_fine, "{text}");
         }
-        for (text, mode) in [("0644", Some(0o644)), ("755", Some(0o755)), ("4755", Some(0o4755)), ("9", None), ("17777", None)] {
+        for (text, mode) in [
+            ("0644", Some(0o644)),
+            ("755", Some(0o755)),
+            ("4755", Some(0o4755)),
+            ("9", None),
+            ("17777", None),
+        ] {
             assert_eq!(text.parse::<Mode>().ok().map(|mode| mode.0), mode, "{text}");
         }
-        for (text, is_fine) in [("usr/share/doc/**", true), ("/usr", false), ("a/../b", false), ("a/[", false)] {
+        for (text, is_fine) in
+            [("usr/share/doc/**", true), ("/usr", false), ("a/../b", false), ("a/[", false)]
+        {
             assert_eq!(text.parse::<Pattern>().is_ok(), is_fine, "{text}");
         }
     }

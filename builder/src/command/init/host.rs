@@ -25,7 +25,9 @@ fn zone_of_link(target: &Path) -> Option<TimeZone> {
 
 /// The user's public keys in `~/.ssh`, sorted by file name; what is no key is passed over.
 pub(super) fn ssh_keys() -> Vec<SshKey> {
-    std::env::var_os(environment::HOME).map(|home| keys_in(&PathBuf::from(home).join(".ssh"))).unwrap_or_default()
+    std::env::var_os(environment::HOME)
+        .map(|home| keys_in(&PathBuf::from(home).join(".ssh")))
+        .unwrap_or_default()
 }
 
 fn keys_in(folder: &Path) -> Vec<SshKey> {
@@ -63,9 +65,12 @@ mod tests {
     fn takes_each_valid_public_key_once() {
         let folder = tempfile::tempdir().unwrap();
         let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f a";
-        for (name, text) in
-            [("id_ed25519.pub", key), ("copy.pub", key), ("id_ed25519", "secret"), ("broken.pub", "ssh-rsa ?")]
-        {
+        for (name, text) in [
+            ("id_ed25519.pub", key),
+            ("copy.pub", key),
+            ("id_ed25519", "secret"),
+            ("broken.pub", "ssh-rsa ?"),
+        ] {
             fs::write(folder.path().join(name), text).unwrap();
         }
         assert_eq!(keys_in(folder.path()), [key.parse().unwrap()]);

@@ -1,0 +1,12 @@
+//! Runs the real program in temporary folders and compares all that it says.
+
+#[cfg(test)]
+mod cli {
+    mod check;
+    mod faults;
+    mod init;
+    mod profiles;
+    mod program;
+    mod record;
+    mod usage;
+}
