@@ -6,6 +6,7 @@ mod check;
 mod clean;
 mod environment;
 pub mod failure;
+mod file;
 mod init;
 mod install;
 mod interrupt;
@@ -39,6 +40,7 @@ pub struct Cli {
 
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
     /// Cluster file; without it, the next cluster.toml here or above

@@ -178,12 +178,25 @@ mod tests {
 
     #[test]
     fn shows_line_caret_and_help() {
-        insta::assert_snapshot!(rendered("a = 1\nnmae = 2\n", 6..10, Some("did you mean `name`?")), @r"");
+        insta::assert_snapshot!(rendered("a = 1\nnmae = 2\n", 6..10, Some("did you mean `name`?")), @"
+        error: is wrong
+         --> cluster.toml:2:1
+          |
+        2 | nmae = 2
+          | ^^^^
+          = help: did you mean `name`?
+        ");
     }
 
     #[test]
     fn aligns_carets_after_tabs_and_wide_characters() {
-        insta::assert_snapshot!(rendered("\t\"日本\" = 7\n", 12..13, None), @r"");
+        insta::assert_snapshot!(rendered("\t\"日本\" = 7\n", 12..13, None), @r#"
+        error: is wrong
+         --> cluster.toml:1:9
+          |
+        1 |     "日本" = 7
+          |              ^
+        "#);
     }
 
     #[test]
@@ -195,14 +208,32 @@ mod tests {
 
     #[test]
     fn points_behind_the_last_character() {
-        insta::assert_snapshot!(rendered("a = ", 4..4, None), @r"");
-        insta::assert_snapshot!(rendered("", 0..0, None), @r"");
+        insta::assert_snapshot!(rendered("a = ", 4..4, None), @"
+        error: is wrong
+         --> cluster.toml:1:5
+          |
+        1 | a =
+          |     ^
+        ");
+        insta::assert_snapshot!(rendered("", 0..0, None), @"
+        error: is wrong
+         --> cluster.toml:1:1
+          |
+        1 |
+          | ^
+        ");
     }
 
     #[test]
     fn shows_a_window_of_a_long_line() {
         let text = format!("key = \"{}X{}\"", "a".repeat(300), "b".repeat(300));
-        insta::assert_snapshot!(rendered(&text, 307..308, None), @r"");
+        insta::assert_snapshot!(rendered(&text, 307..308, None), @"
+        error: is wrong
+         --> cluster.toml:1:308
+          |
+        1 | …aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaXbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb…
+          |                                          ^
+        ");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Runs the real program in temporary folders and compares all that it says.
 
+#[cfg(test)]
 mod cli {
     mod check;
     mod faults;

@@ -121,7 +121,7 @@ fn check_network(raw: RawNetwork, nodes: usize, report: &Report) -> Network {
         ("service-range", network.service_range, service),
     ];
     check_overlaps(&ranges, report);
-    check_pod_room(network.pod_range, &ranges[1].2, nodes, report);
+    check_pod_room(network.pod_range, ranges[1].2.as_ref(), nodes, report);
     network
 }
 
@@ -163,7 +163,7 @@ fn check_overlaps(ranges: &[(&str, Range, Option<Span>)], report: &Report) {
 }
 
 /// Kubernetes gives each node a /24 of the pod range.
-fn check_pod_room(range: Range, span: &Option<Span>, nodes: usize, report: &Report) {
+fn check_pod_room(range: Range, span: Option<&Span>, nodes: usize, report: &Report) {
     let room = range.size() / 256;
     if let Some(span) = span
         && range.prefix() <= 24

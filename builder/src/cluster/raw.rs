@@ -2,6 +2,7 @@
 //!
 //! The doc comments are what editors show: `schema` turns these types into a JSON Schema.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use schemars::JsonSchema;
@@ -60,7 +61,7 @@ pub(super) struct RawCluster {
     #[schemars(extend("default" = "Etc/UTC"))]
     pub(super) time_zone: Option<Located<TimeZone>>,
     /// OpenSSH public key lines that may log in as root on debug images.
-    #[schemars(extend("default" = []))]
+    #[schemars(with = "Option<Vec<SshKey>>", extend("default" = []))]
     pub(super) ssh_keys: Vec<Located<SshKey>>,
     /// Debian mirror that packages are fetched from.
     pub(super) mirror: Option<Located<MirrorUrl>>,
@@ -127,15 +128,15 @@ pub(super) struct RawNode {
     #[schemars(extend("default" = "disk"))]
     pub(super) image: Option<Located<DnsLabel>>,
     /// Architecture.
-    #[schemars(with = "String", extend("enum" = ["amd64", "arm64"], "default" = "amd64"))]
+    #[schemars(with = "Option<String>", extend("enum" = ["amd64", "arm64"], "default" = "amd64"))]
     pub(super) arch: Option<Located<Arch>>,
     /// Address inside the VPN; assigned in file order unless given.
     pub(super) vpn_address: Option<Located<Ipv4Addr>>,
     /// Kubernetes labels.
-    #[schemars(with = "std::collections::BTreeMap<String, LabelValue>", extend("default" = {}))]
+    #[schemars(with = "Option<BTreeMap<String, LabelValue>>", extend("default" = {}))]
     pub(super) labels: Vec<(Located<LabelKey>, Located<LabelValue>)>,
     /// Interfaces with settings of their own; with none, every Ethernet interface uses DHCP.
-    #[schemars(extend("default" = []))]
+    #[schemars(with = "Option<Vec<RawInterface>>", extend("default" = []))]
     pub(super) interfaces: Vec<RawInterface>,
 }
 
@@ -147,12 +148,12 @@ pub(super) struct RawInterface {
     #[schemars(required)]
     pub(super) mac: Option<Located<Mac>>,
     /// Addresses with prefix length; DHCP when empty.
-    #[schemars(extend("default" = []))]
+    #[schemars(with = "Option<Vec<InterfaceAddress>>", extend("default" = []))]
     pub(super) addresses: Vec<Located<InterfaceAddress>>,
     /// Default gateway, a neighbour of one of the addresses.
     pub(super) gateway: Option<Located<IpAddr>>,
     /// Name servers.
-    #[schemars(extend("default" = []))]
+    #[schemars(with = "Option<Vec<IpAddr>>", extend("default" = []))]
     pub(super) dns: Vec<Located<IpAddr>>,
 }
 

@@ -20,6 +20,7 @@ pub struct Arguments {
 /// What `--json` prints of a valid file.
 #[derive(Serialize)]
 struct Valid<'cluster> {
+    #[serde(rename = "valid")]
     is_valid: bool,
     cluster: &'cluster Cluster,
 }
@@ -27,6 +28,7 @@ struct Valid<'cluster> {
 /// What `--json` prints of a faulty file.
 #[derive(Serialize)]
 struct Faulty<'faults> {
+    #[serde(rename = "valid")]
     is_valid: bool,
     faults: Vec<FaultRecord<'faults>>,
 }
@@ -82,7 +84,8 @@ fn summary(cluster: &Cluster) -> String {
             *width = cell.len().max(*width);
         }
     }
-    let mut text = format!("{} is valid: cluster `{}`, {count} {nodes}\n\n", cluster.file.display(), cluster.name);
+    let mut text =
+        format!("{} is valid: cluster `{}`, {count} {nodes}\n\n", cluster.file.display(), cluster.name);
     for row in &rows {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         text.push_str(cells.join("  ").trim_end());

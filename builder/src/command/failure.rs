@@ -158,15 +158,14 @@ pub(super) fn show(error: &anyhow::Error, printer: &Printer) -> ExitCode {
     ExitCode::from(if facts.is_input { INPUT } else { FAILED })
 }
 
+fn chain(error: &anyhow::Error) -> String {
+    let mut causes = error.chain();
+    let first = causes.next().map(|cause| format!("error: {cause}\n")).unwrap_or_default();
+    causes.fold(first, |lines, cause| format!("{lines}caused by: {cause}\n"))
+}
+
 fn render(error: &anyhow::Error, facts: &Facts<'_>) -> String {
-    let mut lines = match facts.faults {
-        Some(faults) => faults.to_string(),
-        None => {
-            let mut causes = error.chain();
-            let first = causes.next().map(|cause| format!("error: {cause}\n")).unwrap_or_default();
-            causes.fold(first, |lines, cause| format!("{lines}caused by: {cause}\n"))
-        }
-    };
+    let mut lines = facts.faults.map_or_else(|| chain(error), ToString::to_string);
     if !facts.hints.is_empty() {
         lines.push('\n');
     }
@@ -213,8 +212,7 @@ mod tests {
 
     #[test]
     fn finds_faults_below_context_and_notes() {
-        let faults = Cluster::parse("x", Path::new("cluster.toml"), &Available::default())
-            .unwrap_err();
+        let faults = Cluster::parse("x", Path::new("cluster.toml"), &Available::default()).unwrap_err();
         let error = Err::<(), _>(LoadError::from(faults.clone())).context("reading").unwrap_err().hint("h");
         assert_eq!(super::faults(&error), Some(&faults));
         let (text, is_input) = shown(&error);

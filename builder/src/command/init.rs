@@ -2,17 +2,15 @@
 
 mod host;
 
-use std::fs::Permissions;
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
 use thiserror::Error;
 
-use super::Context;
 use super::failure::Note as _;
+use super::{Context, file};
 use crate::cluster::{DnsLabel, FILE_NAME, SshKey, TimeZone};
 
 /// The cluster file; `@…@` is filled in.
@@ -38,17 +36,19 @@ struct Exists {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let directory = &arguments.directory;
-    let cluster_file = directory.join(FILE_NAME);
+    let place = |name: &str| if directory == Path::new(".") { name.into() } else { directory.join(name) };
+    let cluster_file: PathBuf = place(FILE_NAME);
     if cluster_file.symlink_metadata().is_ok() {
         return Err(exists(&cluster_file));
     }
-    std::fs::create_dir_all(directory).with_context(|| format!("making `{}`", directory.display()))?;
+    std::fs::create_dir_all(directory).map_err(|error| no_directory(directory, error))?;
     let text = fill(&cluster_name(directory), &host::time_zone(), &host::ssh_keys());
 
     // The cluster file comes last: while it is missing, `init` can be run again.
     for (name, content) in [(".gitignore", GITIGNORE), (FILE_NAME, &text)] {
-        let path = directory.join(name);
-        let is_new = create(&path, content).with_context(|| format!("writing `{}`", path.display()))?;
+        let path: PathBuf = place(name);
+        let is_new = file::create(&path, content.as_bytes())
+            .with_context(|| format!("writing `{}`", path.display()))?;
         match (is_new, name == FILE_NAME) {
             (true, _) => context.printer.note(&format!("wrote {}", path.display())),
             (false, true) => return Err(exists(&cluster_file)),
@@ -65,17 +65,11 @@ fn exists(path: &Path) -> anyhow::Error {
         .hint("`imgbuild check` shows what it describes; `imgbuild init DIR` begins elsewhere")
 }
 
-/// Creates a file whole or not at all; `false` if there is one.
-fn create(path: &Path, content: &str) -> io::Result<bool> {
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
-    file.write_all(content.as_bytes())?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error.error),
-    }
+/// A file of that name is a slip on the command line; a full disk is not.
+fn no_directory(directory: &Path, error: io::Error) -> anyhow::Error {
+    let is_input = error.kind() == io::ErrorKind::AlreadyExists;
+    let error = anyhow::Error::new(error).context(format!("making `{}`", directory.display()));
+    if is_input { error.input() } else { error }
 }
 
 /// The folder's name where it makes a cluster name.

@@ -83,7 +83,10 @@ impl Report {
             let line = self.line(&span);
             // One slip makes the parser stumble several times in the same line.
             if line != last_line {
-                self.fault(&span, error.message());
+                match (error.message(), self.source.text.get(span.clone())) {
+                    ("duplicate key", Some(key)) => self.fault(&span, format!("`{key}` is given twice")),
+                    (message, _) => self.fault(&span, message),
+                }
             }
             last_line = line;
         }

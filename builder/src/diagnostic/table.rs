@@ -36,7 +36,7 @@ pub(crate) trait Address: FromStr {
     fn read(key: &str, text: &str, span: &Span, report: &Report) -> Option<Located<Self>> {
         let value = text.parse().ok();
         if value.is_none() {
-            report.fault(span, format!("`{key}` is {}, not `{text}`", Self::FORM));
+            report.fault(span, format!("`{key}` must be {}, not `{text}`", Self::FORM));
         }
         Some(Located { value: value?, span: span.clone() })
     }
@@ -145,7 +145,7 @@ impl<'file> Entry<'file> {
 
     fn wrong_type(&self, value: &Spanned<DeValue<'_>>, expected: &str) {
         let found = article(value.get_ref());
-        self.report.fault(&value.span(), format!("`{}` is {expected}, not {found}", self.key));
+        self.report.fault(&value.span(), format!("`{}` must be {expected}, not {found}", self.key));
     }
 
     /// A string in the form that `T` demands.
@@ -184,7 +184,7 @@ impl<'file> Entry<'file> {
             return Vec::new();
         };
         let mut list = Vec::new();
-        for item in items.iter() {
+        for item in items {
             match item.get_ref().as_str() {
                 Some(text) => list.extend(parse(self.report, text, item.span())),
                 None => self.wrong_type(item, "a list of strings"),
@@ -204,7 +204,7 @@ impl<'file> Entry<'file> {
             return Some(Located { value: *choice, span: value.span() });
         }
         let names = || choices.iter().map(|(name, _)| *name);
-        let reason = format!("`{}` is one of {}, not `{text}`", self.key, listed(names()));
+        let reason = format!("`{}` must be one of {}, not `{text}`", self.key, listed(names()));
         match did_you_mean(text, names()) {
             Some(near) => {
                 self.report.fault_with_help(&value.span(), reason, format!("did you mean `{near}`?"));
@@ -222,14 +222,14 @@ impl<'file> Entry<'file> {
             return Some(number);
         }
         let known: Vec<_> = choices.iter().map(ToString::to_string).collect();
-        report.fault(&number.span, format!("`{key}` is {}, not {}", known.join(" or "), number.value));
+        report.fault(&number.span, format!("`{key}` must be {}, not {}", known.join(" or "), number.value));
         None
     }
 
     /// An integer from `least` to `most`.
     pub(crate) fn integer<T>(self, least: T, most: T) -> Option<Located<T>>
     where
-        T: TryFrom<i128> + PartialOrd + fmt::Display,
+        T: TryFrom<i128> + PartialOrd + fmt::Display + Copy,
     {
         let value = self.value?;
         let DeValue::Integer(integer) = value.get_ref() else {
@@ -241,8 +241,9 @@ impl<'file> Entry<'file> {
             .and_then(|number| T::try_from(number).ok())
             .filter(|number| (&least..=&most).contains(&number));
         if number.is_none() {
-            let reason = format!("`{}` is an integer from {least} to {most}, not {integer}", self.key);
-            self.report.fault(&value.span(), reason);
+            let expected =
+                if least == most { least.to_string() } else { format!("an integer from {least} to {most}") };
+            self.report.fault(&value.span(), format!("`{}` must be {expected}, not {integer}", self.key));
         }
         Some(Located { value: number?, span: value.span() })
     }
@@ -275,7 +276,7 @@ impl<'file> Entry<'file> {
             return Vec::new();
         };
         let mut list = Vec::new();
-        for item in items.iter() {
+        for item in items {
             match item.get_ref().as_table() {
                 Some(entries) => list.push(self.below(entries, item.span(), true).read(&mut read)),
                 None => self.wrong_type(item, "a list of tables"),
@@ -296,7 +297,7 @@ impl<'file> Entry<'file> {
             return Vec::new();
         };
         let mut list = Vec::new();
-        for (key, value) in entries.iter() {
+        for (key, value) in entries {
             let name = parse(self.report, key.get_ref(), key.span());
             match value.get_ref().as_str() {
                 Some(text) => list.extend(name.zip(parse(self.report, text, value.span()))),

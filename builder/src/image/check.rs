@@ -102,7 +102,10 @@ fn check_sizes(partitions: &[RawPartition], sector_size: SectorSize, report: &Re
     for partition in partitions {
         let Some(Located { value: size, span }) = &partition.size else { continue };
         if size.0.0 == 0 || size.0.0 % ALIGNMENT != 0 {
-            report.fault(span, format!("a partition is a whole number of MiB, not {size}"));
+            report.fault(
+                span,
+                format!("a partition is a whole number of MiB, not {} KiB", size.0.0 / Bytes::KIB.0),
+            );
             continue;
         }
         let Some(Located { value: role, span: role_span }) = &partition.role else { continue };

@@ -12,11 +12,6 @@ pub(super) fn check(raw: &RawProfile, report: &Report) {
     for table in raw.packages.tables() {
         check_packages(table, report);
     }
-    if raw.inherits.is_none() {
-        for Located { span, .. } in raw.packages.tables().into_iter().flat_map(|table| &table.remove) {
-            report.fault(span, "`remove` needs `inherits`: there is nothing to remove from");
-        }
-    }
     for table in raw.kernel.tables() {
         check_once(&table.initrd_modules, report, |module| &module.0);
         check_once(&table.load_modules, report, |module| &module.0);

@@ -9,12 +9,63 @@ use super::program::{Place, SMALL};
 
 #[test]
 fn describes_a_valid_cluster() {
-    insta::assert_snapshot!(Place::with(SMALL).run(&["check"]), @"");
+    insta::assert_snapshot!(Place::with(SMALL).run(&["check"]), @"
+    exit code 0
+    --- stdout
+    cluster.toml is valid: cluster `lab`, 2 nodes
+
+    NAME   ROLE           PROFILE  IMAGE  ARCH   VPN ADDRESS
+    cp1    control-plane  cloud    disk   amd64  10.44.0.1
+    edge1  edge           edge     disk   amd64  10.44.0.11
+    ");
 }
 
 #[test]
 fn describes_a_valid_cluster_as_json() {
-    insta::assert_snapshot!(Place::with(SMALL).run(&["check", "--json"]), @"");
+    insta::assert_snapshot!(Place::with(SMALL).run(&["check", "--json"]), @r#"
+    exit code 0
+    --- stdout
+    {
+      "valid": true,
+      "cluster": {
+        "name": "lab",
+        "endpoint": "lab.example.org",
+        "time-zone": "Etc/UTC",
+        "ssh-keys": [],
+        "network": {
+          "vpn-range": "10.44.0.0/16",
+          "vpn-port": 51820,
+          "pod-range": "10.42.0.0/16",
+          "service-range": "10.43.0.0/16"
+        },
+        "k3s": {
+          "version": "v1.36.4+k3s1"
+        },
+        "nodes": [
+          {
+            "name": "cp1",
+            "role": "control-plane",
+            "profile": "cloud",
+            "image": "disk",
+            "arch": "amd64",
+            "vpn-address": "10.44.0.1",
+            "labels": {},
+            "interfaces": []
+          },
+          {
+            "name": "edge1",
+            "role": "edge",
+            "profile": "edge",
+            "image": "disk",
+            "arch": "amd64",
+            "vpn-address": "10.44.0.11",
+            "labels": {},
+            "interfaces": []
+          }
+        ]
+      }
+    }
+    "#);
 }
 
 #[test]
@@ -23,7 +74,26 @@ fn lists_faults_as_json() {
     let (code, stdout, stderr) = place.output(&["check", "--json"], &place.path());
     assert_eq!(code, 2);
     let faults: Value = serde_json::from_str(&stdout).unwrap();
-    insta::assert_json_snapshot!(faults, @"");
+    insta::assert_json_snapshot!(faults, @r#"
+    {
+      "faults": [
+        {
+          "column": 1,
+          "line": 3,
+          "path": "cluster.toml",
+          "reason": "`[cluster]` lacks the key `name`"
+        },
+        {
+          "column": 1,
+          "help": "did you mean `name`?",
+          "line": 4,
+          "path": "cluster.toml",
+          "reason": "unknown key `nmae` in `[cluster]`"
+        }
+      ],
+      "valid": false
+    }
+    "#);
     assert!(stderr.contains("did you mean `name`?"), "{stderr}");
 }
 
@@ -31,7 +101,16 @@ fn lists_faults_as_json() {
 fn shows_what_stands_in_for_defaults() {
     let place = Place::with(EVERY_KEY);
     place.write("profiles/mine.toml", "version = 1\ndescription = \"mine\"\ninherits = \"cloud\"\n");
-    insta::assert_snapshot!(place.run(&["check"]), @"");
+    insta::assert_snapshot!(place.run(&["check"]), @"
+    exit code 0
+    --- stdout
+    cluster.toml is valid: cluster `lab`, 3 nodes
+
+    NAME     ROLE           PROFILE  IMAGE  ARCH   VPN ADDRESS
+    cp1      control-plane  mine     disk   arm64  10.90.0.7
+    worker1  worker         cloud    disk   amd64  10.90.0.11
+    edge1    edge           edge     disk   amd64  10.90.0.12
+    ");
 }
 
 #[test]
@@ -58,21 +137,43 @@ fn says_where_it_looked() {
     let place = Place::new();
     let (code, stdout, stderr) = place.output(&["check"], std::path::Path::new("/proc"));
     assert_eq!((code, stdout.as_str()), (2, ""));
-    insta::assert_snapshot!(stderr, @"");
+    insta::assert_snapshot!(stderr, @"
+    error: there is no `cluster.toml` in `/proc` or above
+
+    hint: `imgbuild init` makes one; `-f FILE` names one elsewhere
+    ");
 }
 
 #[test]
 fn names_a_file_that_cannot_be_read() {
     let place = Place::new();
-    insta::assert_snapshot!(place.run(&["check", "-f", "missing.toml"]), @"");
-    insta::assert_snapshot!(place.run(&["check", "-f", "."]), @"");
+    insta::assert_snapshot!(place.run(&["check", "-f", "missing.toml"]), @"
+    exit code 2
+    --- stderr
+    error: reading `missing.toml`
+    caused by: No such file or directory (os error 2)
+    ");
+    insta::assert_snapshot!(place.run(&["check", "-f", "."]), @"
+    exit code 2
+    --- stderr
+    error: reading `.`
+    caused by: Is a directory (os error 21)
+    ");
 }
 
 #[test]
 fn points_into_files_that_are_no_text() {
     let place = Place::new();
     place.write("cluster.toml", b"version = 1\nname = \"\xff\"\n");
-    insta::assert_snapshot!(place.run(&["check"]), @"");
+    insta::assert_snapshot!(place.run(&["check"]), @r#"
+    exit code 2
+    --- stderr
+    error: the file is no UTF-8 text
+     --> cluster.toml:2:9
+      |
+    2 | name = "�"
+      |         ^
+    "#);
 }
 
 #[test]
@@ -141,7 +242,8 @@ role = "edge"
 
 /// Keys that a fault lists as known in each table, found by asking for one that is in none.
 fn keys_of_parser(header: &str) -> BTreeSet<String> {
-    let place = Place::with(&EVERY_KEY.replacen(header, &format!("{header}\nqqqqqqqqqqqqqqqqqqqqqqqq = 1"), 1));
+    let place =
+        Place::with(&EVERY_KEY.replacen(header, &format!("{header}\nqqqqqqqqqqqqqqqqqqqqqqqq = 1"), 1));
     let (_, _, stderr) = place.output(&["check"], &place.path());
     let help = stderr.split("known keys are ").nth(1).unwrap_or_else(|| panic!("{header}: {stderr}"));
     help.lines().next().unwrap().split(", ").map(|key| key.trim_matches('`').to_owned()).collect()
@@ -155,9 +257,9 @@ fn schema_and_parser_know_the_same_keys() {
     let schema: Value = serde_json::from_str(&stdout).unwrap();
     for (header, pointer) in [
         ("version = 1", ""),
-        ("[cluster]", "/$defs/cluster"),
+        ("[cluster]", "/properties/cluster"),
         ("[network]", "/$defs/network"),
-        ("[k3s]", "/$defs/k3s"),
+        ("[k3s]", "/properties/k3s"),
         ("[gitops]", "/$defs/gitops"),
         ("[[node]]", "/$defs/node"),
         ("[[node.interfaces]]", "/$defs/interface"),
@@ -173,29 +275,21 @@ fn schema_and_parser_know_the_same_keys() {
     assert!(!stdout.contains("\"null\""), "TOML has no null: {stdout}");
 }
 
-/// Keys whose absence is a fault, found by leaving each line out.
+/// Keys whose absence is a fault, found by leaving each out.
 fn required_by_parser<'keys>(header: &str, keys: &'keys BTreeSet<String>) -> BTreeSet<&'keys str> {
-    let is_required = |key: &str| {
-        let start = EVERY_KEY.find(header).unwrap();
-        let table = if header.starts_with('[') { format!("[{}]", key) } else { String::new() };
-        let line = format!("{key} = ");
-        let without: Vec<&str> = {
-            let (before, after) = EVERY_KEY.split_at(start);
-            let at = after.find(&line).filter(|at| {
-                *at == 0 || after[..*at].ends_with('\n') && !after[header.len()..*at].contains("\n[")
-            });
-            match at {
-                Some(at) => {
-                    let end = at + after[at..].find('\n').unwrap() + 1;
-                    vec![before, &after[..at], &after[end..]]
-                }
-                // A table: its key is a header of its own.
-                None => return table.is_empty() && ["cluster", "k3s"].contains(&key),
-            }
-        };
-        let place = Place::with(&without.concat());
+    let is_required = |key: &&str| {
+        let mut file: toml::Table = EVERY_KEY.parse().unwrap();
+        let path = header.trim_matches(['[', ']']).split('.').filter(|_| header.starts_with('['));
+        let table = path.fold(&mut file, |table, name| match table.get_mut(name).unwrap() {
+            toml::Value::Array(list) => list[0].as_table_mut().unwrap(),
+            value => value.as_table_mut().unwrap(),
+        });
+        assert!(table.remove(*key).is_some(), "{header} has no {key}");
+        let place = Place::with(&file.to_string());
         let (_, _, stderr) = place.output(&["check"], &place.path());
         stderr.contains(&format!("lacks the key `{key}`"))
+            || stderr.contains(&format!("lacks the table `[{key}]`"))
+            || *key == "node" && stderr.contains("the cluster has no control plane")
     };
-    keys.iter().map(String::as_str).filter(|key| is_required(key)).collect()
+    keys.iter().map(String::as_str).filter(is_required).collect()
 }

@@ -4,15 +4,33 @@ use std::fs;
 
 use super::program::{Place, SMALL};
 
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f ada@example.org";
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f ada@example.org";
 
 #[test]
 fn makes_a_folder_that_is_valid_as_it_stands() {
     let place = Place::new();
-    insta::assert_snapshot!(place.run(&["init", "lab"]), @"");
+    insta::assert_snapshot!(place.run(&["init", "lab"]), @"
+    exit code 0
+    --- stderr
+    wrote lab/.gitignore
+    wrote lab/cluster.toml
+
+    edit lab/cluster.toml, then:
+      cd lab
+      imgbuild check        # every fault, or what the file describes
+      imgbuild lock         # choose package versions
+      imgbuild build cloud  # make the image of the control plane
+    ");
     let (code, stdout, stderr) = place.output(&["check"], &place.path().join("lab"));
     assert_eq!((code, stderr.as_str()), (0, ""));
-    insta::assert_snapshot!(stdout, @"");
+    insta::assert_snapshot!(stdout, @"
+    cluster.toml is valid: cluster `lab`, 2 nodes
+
+    NAME   ROLE           PROFILE  IMAGE  ARCH   VPN ADDRESS
+    cp1    control-plane  cloud    disk   amd64  10.44.0.1
+    edge1  edge           edge     disk   amd64  10.44.0.11
+    ");
 }
 
 #[test]
@@ -31,7 +49,13 @@ fn fills_in_keys_and_time_zone() {
 #[test]
 fn overwrites_nothing() {
     let place = Place::with(SMALL);
-    insta::assert_snapshot!(place.run(&["init"]), @"");
+    insta::assert_snapshot!(place.run(&["init"]), @"
+    exit code 2
+    --- stderr
+    error: `cluster.toml` is there already; nothing was changed
+
+    hint: `imgbuild check` shows what it describes; `imgbuild init DIR` begins elsewhere
+    ");
     assert_eq!(place.read("cluster.toml"), SMALL);
     assert_eq!(place.names(), ["cluster.toml"]);
 }
@@ -40,7 +64,17 @@ fn overwrites_nothing() {
 fn keeps_other_files_that_are_there() {
     let place = Place::new();
     place.write(".gitignore", "mine\n");
-    insta::assert_snapshot!(place.run(&["init"]), @"");
+    insta::assert_snapshot!(place.run(&["init"]), @"
+    exit code 0
+    --- stderr
+    kept .gitignore
+    wrote cluster.toml
+
+    edit cluster.toml, then:
+      imgbuild check        # every fault, or what the file describes
+      imgbuild lock         # choose package versions
+      imgbuild build cloud  # make the image of the control plane
+    ");
     assert_eq!(place.read(".gitignore"), "mine\n");
     assert_eq!(place.names(), [".gitignore", "cluster.toml"]);
 }
@@ -57,6 +91,11 @@ fn keeps_a_dangling_link() {
 fn names_the_folder_that_cannot_be_made() {
     let place = Place::new();
     place.write("lab", "a file");
-    insta::assert_snapshot!(place.run(&["init", "lab"]), @"");
+    insta::assert_snapshot!(place.run(&["init", "lab"]), @"
+    exit code 2
+    --- stderr
+    error: making `lab`
+    caused by: File exists (os error 17)
+    ");
     assert_eq!(place.names(), ["lab"]);
 }

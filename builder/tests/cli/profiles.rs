@@ -46,7 +46,10 @@ fn says_of_each_shipped_dropped_package_why() {
 #[test]
 fn takes_the_file_beside_the_cluster_file_first() {
     let place = Place::with(SMALL);
-    place.write("profiles/cloud.toml", "version = 1\ndescription = \"mine\"\n[kernel]\npackage = \"linux-mine\"\n");
+    place.write(
+        "profiles/cloud.toml",
+        "version = 1\ndescription = \"mine\"\n[kernel]\npackage = \"linux-mine\"\n",
+    );
     let cloud = Profile::load("cloud", Arch::Amd64, &place.path()).unwrap();
     assert_eq!((cloud.description.as_str(), cloud.kernel.package.as_str()), ("mine", "linux-mine"));
     let edge = Profile::load("edge", Arch::Amd64, &place.path()).unwrap();
@@ -96,6 +99,26 @@ mask = ["remote-fs.target"]
 fn shows_faults_of_both_files_of_an_overlay() {
     let place = Place::with(&format!("{SMALL}profile = \"mine\"\n"));
     place.write("profiles/base.toml", "version = 1\ndescription = \"\"\n[kernel]\npackage = \"linux\"\n");
-    place.write("profiles/mine.toml", "version = 1\ndescription = \"mine\"\ninherits = \"base\"\ndebgu = true\n");
-    insta::assert_snapshot!(place.run(&["check"]), @"");
+    place.write(
+        "profiles/mine.toml",
+        "version = 1\ndescription = \"mine\"\ninherits = \"base\"\ndebgu = true\n",
+    );
+    insta::assert_snapshot!(place.run(&["check"]), @r#"
+    exit code 2
+    --- stderr
+    error: unknown key `debgu`
+     --> profiles/mine.toml:4:1
+      |
+    4 | debgu = true
+      | ^^^^^
+      = help: did you mean `debug`?
+
+    error: the reason is empty
+     --> profiles/base.toml:2:15
+      |
+    2 | description = ""
+      |               ^^
+
+    2 faults in `profiles/mine.toml`, `profiles/base.toml`
+    "#);
 }

@@ -3,7 +3,9 @@
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+#[expect(clippy::disallowed_types, reason = "runs the program under test")]
+use std::process::Command;
+use std::process::Stdio;
 
 use tempfile::TempDir;
 
@@ -67,8 +69,10 @@ impl Place {
 
     /// Names in the working directory, sorted.
     pub(super) fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> =
-            fs::read_dir(self.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(self.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -79,7 +83,7 @@ impl Place {
         let mut shown = format!("exit code {code}\n");
         for (name, text) in [("stdout", stdout), ("stderr", stderr)] {
             if !text.is_empty() {
-                shown.push_str(&format!("--- {name}\n{text}"));
+                shown = format!("{shown}--- {name}\n{text}");
             }
         }
         shown
@@ -88,7 +92,9 @@ impl Place {
     /// Exit code, standard output, standard error.
     pub(super) fn output(&self, arguments: &[&str], directory: &Path) -> (i32, String, String) {
         let output = self.command(arguments, directory).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(self.folder.path().to_str().unwrap(), "[place]");
+        let text = |bytes: Vec<u8>| {
+            String::from_utf8(bytes).unwrap().replace(self.folder.path().to_str().unwrap(), "[place]")
+        };
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
 

@@ -13,7 +13,51 @@ fn prints_what_a_node_is_told() {
             "gateway = \"192.168.1.1\", dns = [\"192.168.1.1\"] }]"
         ),
     );
-    insta::assert_snapshot!(Place::with(&text).run(&["record", "edge1"]), @"");
+    insta::assert_snapshot!(Place::with(&text).run(&["record", "edge1"]), @r#"
+    exit code 0
+    --- stdout
+    {
+      "version": 1,
+      "cluster": {
+        "name": "lab",
+        "endpoint": "lab.example.org"
+      },
+      "node": {
+        "name": "edge1",
+        "role": "edge",
+        "labels": {
+          "site": "harbour"
+        }
+      },
+      "timeZone": "Etc/UTC",
+      "interfaces": [
+        {
+          "mac": "52:54:00:ab:cd:ef",
+          "addresses": [
+            "192.168.1.20/24"
+          ],
+          "gateway": "192.168.1.1",
+          "dns": [
+            "192.168.1.1"
+          ]
+        }
+      ],
+      "vpn": {
+        "kind": "wireguard",
+        "address": "10.44.0.11",
+        "range": "10.44.0.0/16",
+        "port": 51820
+      },
+      "k3s": {
+        "version": "v1.36.4+k3s1",
+        "servers": [
+          "10.44.0.1"
+        ],
+        "podRange": "10.42.0.0/16",
+        "serviceRange": "10.43.0.0/16"
+      }
+    }
+    "#);
 }
 
 #[test]
@@ -39,22 +83,46 @@ fn writes_the_same_to_a_file() {
 fn leaves_nothing_behind_where_it_cannot_write() {
     let place = Place::with(SMALL);
     place.write("taken/x", "");
-    insta::assert_snapshot!(place.run(&["record", "cp1", "-o", "taken"]), @"");
+    insta::assert_snapshot!(place.run(&["record", "cp1", "-o", "taken"]), @"
+    exit code 1
+    --- stderr
+    error: writing `taken`
+    caused by: Is a directory (os error 21)
+    ");
     assert_eq!(place.names(), ["cluster.toml", "taken"]);
-    insta::assert_snapshot!(place.run(&["record", "cp1", "-o", "missing/cp1.json"]), @"");
+    insta::assert_snapshot!(place.run(&["record", "cp1", "-o", "missing/cp1.json"]), @"
+    exit code 1
+    --- stderr
+    error: writing `missing/cp1.json`
+    caused by: No such file or directory (os error 2)
+    ");
 }
 
 #[test]
 fn suggests_the_node_that_was_meant() {
     let place = Place::with(SMALL);
-    insta::assert_snapshot!(place.run(&["record", "egde1"]), @"");
-    insta::assert_snapshot!(place.run(&["record", "unlike-any"]), @"");
+    insta::assert_snapshot!(place.run(&["record", "egde1"]), @"
+    exit code 2
+    --- stderr
+    error: the cluster `lab` has no node `egde1`
+
+    hint: did you mean `edge1`?
+    ");
+    insta::assert_snapshot!(place.run(&["record", "unlike-any"]), @"
+    exit code 2
+    --- stderr
+    error: the cluster `lab` has no node `unlike-any`
+
+    hint: its nodes are `cp1`, `edge1`
+    ");
 }
 
 /// Numbers go up in file order, given ones are left out, growing the control plane moves nobody.
 #[test]
 fn assigns_addresses_in_file_order() {
-    let node = |name: &str, role: &str, rest: &str| format!("[[node]]\nname = \"{name}\"\nrole = \"{role}\"\n{rest}\n");
+    let node = |name: &str, role: &str, rest: &str| {
+        format!("[[node]]\nname = \"{name}\"\nrole = \"{role}\"\n{rest}\n")
+    };
     let head = SMALL.split("[[node]]").next().unwrap();
     let nodes = [
         node("a", "edge", ""),

@@ -4,7 +4,66 @@ use super::program::Place;
 
 #[test]
 fn shows_help() {
-    insta::assert_snapshot!(Place::new().run(&["--help"]), @"");
+    insta::assert_snapshot!(Place::new().run(&["--help"]), @"
+    exit code 0
+    --- stdout
+    Builds immutable node images that become a Kubernetes edge-cloud cluster by
+    being booted
+
+    Usage: imgbuild [OPTIONS] <COMMAND>
+
+    Commands:
+      init    Make a folder with a cluster file that is valid as it stands
+      check   Show every fault of the cluster file, or what it describes
+      record  Print the record that a node is configured by
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Everywhere:
+      -f, --file <FILE>
+              Cluster file; without it, the next cluster.toml here or above
+
+          --json
+              Write one JSON document to standard output
+
+      -q, --quiet
+              Say only what needs attention
+
+      -v, --verbose
+              Say more
+
+          --color <WHEN>
+              When to use colour
+
+              Possible values:
+              - auto:   On a terminal, unless `NO_COLOR` is set or the terminal is
+                `dumb`
+              - always: Always
+              - never:  Never
+              
+              [default: auto]
+
+          --mirror <URL>
+              Debian mirror to fetch packages from
+              
+              [env: IMGBUILD_MIRROR=]
+
+          --offline
+              Fetch nothing: use what the cache holds
+
+          --cache <DIR>
+              Folder of the cache; without it, imgbuild in the user's cache folder
+              
+              [env: IMGBUILD_CACHE=]
+
+      -y, --yes
+              Don't ask before changing things
+    ");
 }
 
 #[test]

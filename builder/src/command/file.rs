@@ -1,0 +1,39 @@
+//! Files that commands leave behind: whole or not at all.
+
+use std::fs::Permissions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// Readable by all, as far as the umask lets: nothing written here is secret.
+const MODE: u32 = 0o666;
+
+/// Puts a file in its place, over one that is there.
+pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    temporary(path, content)?.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// Creates a file; `false` if there is one, which stays as it is.
+pub(super) fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
+    match temporary(path, content)?.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error.error),
+    }
+}
+
+/// The content on disk, beside the place it is for, under a name that vanishes with the value.
+fn temporary(path: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    // Asked first for a plain answer: the temporary name means nothing to people.
+    folder.metadata()?;
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(MODE))
+        .tempfile_in(folder)
+        .map_err(|error| io::Error::from(error.kind()))?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
