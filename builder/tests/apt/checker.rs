@@ -16,7 +16,7 @@ pub(crate) struct Checker<'a> {
 /// What a selection makes use of.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Traits {
-    /// A dependency with alternatives of which one exists and is not selected.
+    /// A dependency that a package which is not selected would satisfy too.
     pub(crate) alternative: bool,
     /// A versioned dependency that only a versioned Provides satisfies.
     pub(crate) versioned_provides: bool,
@@ -71,11 +71,10 @@ impl<'a> Checker<'a> {
                 traits.versioned_provides |= group.contains('(')
                     && !ways.is_empty()
                     && ways.iter().all(|(_, way)| *way == Way::VersionedProvides);
-                traits.alternative |= group.contains('|')
-                    && group
-                        .split('|')
-                        .flat_map(|relation| self.all.ways(relation))
-                        .any(|(other, _)| !selection.contains_key(&other.name));
+                traits.alternative |= group
+                    .split('|')
+                    .flat_map(|relation| self.all.ways(relation))
+                    .any(|(other, _)| !selection.contains_key(&other.name));
             }
             traits.conflict |= refusals(package)
                 .flat_map(|relation| self.all.ways(relation))
@@ -102,7 +101,10 @@ enum Way {
 }
 
 /// Names that packages have or provide, with the version in which they do.
-struct Offers<'a>(HashMap<&'a str, Vec<(&'a Package, Option<&'a str>, Way)>>);
+struct Offers<'a>(HashMap<&'a str, Vec<Offer<'a>>>);
+
+/// A package, the version in which it has the name, and how it has it.
+type Offer<'a> = (&'a Package, Option<&'a str>, Way);
 
 impl<'a> Offers<'a> {
     fn of(packages: impl Iterator<Item = &'a Package>) -> Self {
@@ -166,7 +168,8 @@ fn split(relation: &str) -> (&str, Option<(&str, &str)>) {
 }
 
 fn admits(operator: &str, wanted: &str, version: &str) -> bool {
-    let order = Version::parse(version).unwrap().cmp(&Version::parse(wanted).unwrap());
+    let parse = |text| Version::parse(text).expect("indices have Debian versions");
+    let order = parse(version).cmp(&parse(wanted));
     match operator {
         "<<" => order.is_lt(),
         "<=" | "<" => order.is_le(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use imgbuild::archive::index::Package;
@@ -16,7 +16,7 @@ const CACHE_VARIABLE: &str = "IMGBUILD_APT_CACHE";
 /// The mirror to use, e.g. `http://mirror.example/debian`; default: the host's apt sources.
 const MIRROR_VARIABLE: &str = "IMGBUILD_MIRROR";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-const LISTS_STAY_FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+const LISTS_STAY_FRESH: Duration = Duration::from_hours(24);
 /// Suites in the order of sources.list, which apt's preference among providers depends on.
 const SUITES: [(&str, &str); 3] =
     [("trixie", "debian"), ("trixie-updates", "debian"), ("trixie-security", "debian-security")];
@@ -27,8 +27,8 @@ pub(crate) type Selection = BTreeMap<String, String>;
 /// An apt for trixie, main, amd64.
 pub(crate) struct Apt {
     directory: PathBuf,
-    /// apt's caches, and the files that one call of it needs, serve one call at a time.
-    turn: Mutex<()>,
+    /// Numbers the files of each call, as tests call apt at the same time.
+    calls: AtomicUsize,
 }
 
 impl Apt {
@@ -39,17 +39,18 @@ impl Apt {
         for part in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(directory.join(part)).expect("the cache directory is writable");
         }
-        let apt = Self { directory, turn: Mutex::new(()) };
+        let apt = Self { directory, calls: AtomicUsize::new(0) };
         let mirrors = find_mirrors();
         let sources = SUITES.iter().fold(String::new(), |mut text, (suite, archive)| {
             let mirror = &mirrors[*archive];
-            writeln!(text, "deb [arch=amd64 signed-by={KEYRING}] {mirror} {suite} main").unwrap();
+            writeln!(text, "deb [arch=amd64 signed-by={KEYRING}] {mirror} {suite} main")
+                .expect("a String takes all");
             text
         });
         let is_current = fs::read_to_string(apt.path("sources.list")).is_ok_and(|known| known == sources)
             && SUITES.iter().all(|(suite, _)| apt.list_of(suite).is_some_and(|path| is_fresh(&path)));
         if !is_current {
-            fs::write(apt.path("sources.list"), sources).unwrap();
+            fs::write(apt.path("sources.list"), sources).expect("the cache directory is writable");
             let (code, output) =
                 apt.run(&["update".to_owned()], Path::new("/dev/null"), Path::new("/dev/null"));
             assert_eq!(code, Some(0), "apt-get update: {output}");
@@ -61,7 +62,7 @@ impl Apt {
     pub(crate) fn packages(&self) -> Vec<Package> {
         let read = |(suite, archive): &(&str, &str)| {
             let path = self.list_of(suite).unwrap_or_else(|| panic!("apt downloaded a list of {suite}"));
-            packages::parse(&fs::read_to_string(path).unwrap(), suite, archive)
+            packages::parse(&fs::read_to_string(path).expect("the list is text"), suite, archive)
         };
         SUITES.iter().flat_map(read).collect()
     }
@@ -76,18 +77,20 @@ impl Apt {
         installed: &[&Package],
         forbidden: &[String],
     ) -> Result<Selection, String> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = self.path(&format!("status-{}", std::process::id()));
-        let preferences = self.path(&format!("preferences-{}", std::process::id()));
-        fs::write(&status, installed.iter().map(|package| status_of(package)).collect::<String>()).unwrap();
+        let call = format!("{}-{}", std::process::id(), self.calls.fetch_add(1, Ordering::Relaxed));
+        let status = self.path(&format!("status-{call}"));
+        let preferences = self.path(&format!("preferences-{call}"));
+        fs::write(&status, installed.iter().map(|package| status_of(package)).collect::<String>())
+            .expect("the cache directory is writable");
         let forbid = |name: &String| format!("Package: {name}\nPin: release *\nPin-Priority: -1\n\n");
-        fs::write(&preferences, forbidden.iter().map(forbid).collect::<String>()).unwrap();
+        fs::write(&preferences, forbidden.iter().map(forbid).collect::<String>())
+            .expect("the cache directory is writable");
         let mut arguments: Vec<_> =
             ["-s", "--no-install-recommends", "install"].map(ToOwned::to_owned).to_vec();
         arguments.extend_from_slice(names);
         let (code, output) = self.run(&arguments, &status, &preferences);
-        fs::remove_file(status).unwrap();
-        fs::remove_file(preferences).unwrap();
+        fs::remove_file(status).expect("the status file is there");
+        fs::remove_file(preferences).expect("the preferences are there");
         match code {
             Some(0) => Ok(output.lines().filter_map(parse_inst).collect()),
             Some(100) if output.contains("unmet dependencies") => Err(output),
@@ -107,8 +110,9 @@ impl Apt {
             format!("Dir::State::status={}", status.display()),
             format!("Dir::State::extended_states={state}/extended_states"),
             format!("Dir::Cache={state}/cache"),
-            // Container images switch these off; without them apt reads all lists at each call.
-            "Dir::Cache::pkgcache=pkgcache.bin".to_owned(),
+            // Lists without status file: kept, else apt reads all of them at each call. Together with the
+            // status file: not kept, as each call has its own.
+            "Dir::Cache::pkgcache=".to_owned(),
             "Dir::Cache::srcpkgcache=srcpkgcache.bin".to_owned(),
             format!("Dir::Etc::sourcelist={state}/sources.list"),
             "Dir::Etc::sourceparts=/dev/null".to_owned(),
@@ -149,7 +153,7 @@ fn is_fresh(path: &Path) -> bool {
     // apt gives lists the mirror's time; the change time is when they arrived.
     use std::os::unix::fs::MetadataExt as _;
     let arrived = fs::metadata(path).ok().and_then(|metadata| u64::try_from(metadata.ctime()).ok());
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970");
     arrived.is_some_and(|arrived| now.saturating_sub(Duration::from_secs(arrived)) < LISTS_STAY_FRESH)
 }
 

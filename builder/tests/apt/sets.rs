@@ -94,32 +94,31 @@ pub(crate) const NAMED: &[(&str, Claim)] = &[
     ("mailutils", Claim::Alternative),
     ("msmtp-mta mailutils", Claim::Alternative),
     ("mailutils msmtp-mta", Claim::Conflict),
-    ("nginx", Claim::Conflict),
-    ("apache2", Claim::VersionedProvides),
+    ("nginx", Claim::Alternative),
+    ("apache2", Claim::Alternative),
     ("php", Claim::Alternative),
-    ("libapache2-mod-php", Claim::Conflict),
+    ("libapache2-mod-php", Claim::Alternative),
     ("default-jre-headless", Claim::Alternative),
-    ("git", Claim::VersionedProvides),
     ("python3-pip", Claim::Alternative),
     ("python3-numpy", Claim::Alternative),
     ("python3-numpy libopenblas0-openmp", Claim::Alternative),
-    ("r-base-core", Claim::VersionedProvides),
-    ("samba", Claim::Conflict),
-    ("mariadb-server", Claim::Conflict),
+    ("r-base-core", Claim::Alternative),
+    ("samba", Claim::VersionedProvides),
+    ("mariadb-server", Claim::Alternative),
     ("postgresql", Claim::Alternative),
     ("docker.io", Claim::Alternative),
     ("podman", Claim::Alternative),
     ("libvirt-daemon-system", Claim::Alternative),
     ("qemu-system-x86", Claim::Alternative),
     ("network-manager", Claim::Alternative),
-    ("bind9", Claim::VersionedProvides),
+    ("bind9", Claim::Alternative),
     ("chrony", Claim::Conflict),
-    ("build-essential", Claim::Alternative),
-    ("debhelper", Claim::VersionedProvides),
+    ("build-essential", Claim::Conflict),
+    ("debhelper", Claim::Conflict),
     ("devscripts", Claim::VersionedProvides),
-    ("ruby", Claim::VersionedProvides),
+    ("ruby", Claim::Alternative),
     ("npm", Claim::VersionedProvides),
-    ("emacs-nox", Claim::Alternative),
+    ("emacs-nox", Claim::Conflict),
     ("mutt", Claim::Alternative),
     ("xserver-xorg", Claim::Alternative),
     ("lightdm", Claim::Alternative),
@@ -130,7 +129,8 @@ pub(crate) const NAMED: &[(&str, Claim)] = &[
     ("gawk base-files", Claim::Alternative),
     ("original-awk base-files", Claim::Alternative),
     ("busybox-syslogd cron", Claim::Conflict),
-    ("ghc libghc-aeson-dev", Claim::Alternative),
+    ("librust-clap-dev", Claim::VersionedProvides),
+    ("librust-tokio-dev", Claim::VersionedProvides),
     ("librust-serde-dev", Claim::VersionedProvides),
     ("openmpi-bin libhdf5-dev", Claim::Alternative),
     ("initramfs-tools linux-image-amd64", Claim::Alternative),
@@ -150,4 +150,10 @@ pub(crate) const REFUSED: &[&str] = &[
 pub(crate) fn draw(state: &mut u64, bound: u64) -> u64 {
     *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     (*state >> 33) % bound
+}
+
+/// One of the items.
+pub(crate) fn pick<'a, T>(state: &mut u64, items: &[&'a T]) -> &'a T {
+    let bound = u64::try_from(items.len()).expect("a length fits 64 bits");
+    items[usize::try_from(draw(state, bound)).expect("an index below a length")]
 }

@@ -182,11 +182,12 @@ fn goes_back_to_the_choice_that_a_conflict_blames() {
 #[test]
 fn solves_many_independent_choices_before_a_conflict_at_once() {
     // Each of 40 choices has nothing to do with the conflict: trying their combinations would take 2^40 steps.
-    let choices: String =
+    let choices: Vec<_> =
         (0..40).map(|index| format!("Package: l{index}\n\nPackage: r{index}\n\n")).collect();
     let wanted: Vec<_> = (0..40).map(|index| format!("l{index} | r{index}")).collect();
     let universe = format!(
-        "{choices}Package: a\nDepends: x | y, {}, z\n\nPackage: x\n\nPackage: y\n\nPackage: z\nBreaks: x",
+        "{}Package: a\nDepends: x | y, {}, z\n\nPackage: x\n\nPackage: y\n\nPackage: z\nBreaks: x",
+        choices.concat(),
         wanted.join(", ")
     );
     let answer = answer(&universe, "a");
