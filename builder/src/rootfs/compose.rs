@@ -180,7 +180,7 @@ mod tests {
         let mut packages: Vec<_> =
             ["aa", "bb", "cc", "dd"].into_iter().map(|name| package(folder.path(), name, &[])).collect();
         // The biggest is taken up first.
-        fs::write(&packages[2].path, [b'x'; 100_000]).unwrap();
+        fs::write(&packages[2].path, vec![b'x'; 100_000]).unwrap();
         packages[1].version = "2.0".to_owned();
         let expected = format!("reading package `{}`", packages[1].path.display());
         for threads in [1, 4] {
