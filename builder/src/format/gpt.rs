@@ -13,7 +13,7 @@ use gpt::partition_types::{OperatingSystem, Type};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::units::{Bytes, Lba, SectorSize};
+use crate::units::{Lba, SectorSize};
 
 /// One entry of the table.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -89,11 +89,10 @@ pub enum GptError {
 
 /// Entries of a table, the least that UEFI allows.
 const ENTRIES: usize = 128;
+/// Bytes of all entries.
+const ENTRIES_SIZE: u64 = 128 * 128;
 /// Sectors before the first usable one besides the entries: MBR and header.
 const MBR_AND_HEADER: u64 = 2;
-
-/// Bytes that a table takes at either end of a disk, at most: protective MBR, header and entries.
-pub const TABLE_SIZE: Bytes = Bytes(2 * 4096 + 16384);
 
 /// Writes protective MBR, table and backup to `disk`, whose length is a multiple of the sector size.
 /// Entries are numbered in the order given.
@@ -147,7 +146,7 @@ fn check(entries: &[Entry], sectors: u64, sector_size: SectorSize) -> Result<(),
     if entries.len() > ENTRIES {
         return Err(GptError::Count { count: entries.len() });
     }
-    let table = 16_384 / u64::from(sector_size.bytes());
+    let table = ENTRIES_SIZE / u64::from(sector_size.bytes());
     let usable = (
         Lba(MBR_AND_HEADER.saturating_add(table)),
         Lba(sectors.saturating_sub(table).saturating_sub(MBR_AND_HEADER)),

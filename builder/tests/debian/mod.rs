@@ -27,7 +27,7 @@ impl Trixie {
         let settings = format!(
             r#"Dir::State "{at}"; Dir::State::lists "{at}/lists"; Dir::State::status "{at}/status";
             Dir::Cache "{at}/cache"; Dir::Etc::sourcelist "{at}/sources.list"; Dir::Etc::sourceparts "/dev/null";
-            Dir::Etc::preferencesparts "/dev/null"; Dir::Etc::parts "/dev/null"; Acquire::Languages "none";
+            Dir::Etc::preferencesparts "/dev/null"; Acquire::Languages "none";
             Acquire::Retries "3"; APT::Sandbox::User "";"#
         );
         fs::write(folder.join("apt.conf"), settings).unwrap();

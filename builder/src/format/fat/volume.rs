@@ -22,11 +22,6 @@ impl Volume {
         Self { size: size.0, position: 0, blocks: BTreeMap::new() }
     }
 
-    /// Size of the partition.
-    pub fn size(&self) -> Bytes {
-        Bytes(self.size)
-    }
-
     /// What was written, by byte offset in ascending order; all else is zero. The last block may
     /// reach beyond the end by zeros.
     pub fn blocks(&self) -> impl Iterator<Item = (u64, &[u8])> {

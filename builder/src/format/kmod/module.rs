@@ -173,7 +173,7 @@ impl<'a> File<'a> {
         }
         let versions = self.section("__versions")?.unwrap_or_default();
         for entry in versions.chunks(VERSION_SIZE) {
-            let name = entry.get(VERSION_NAME..).and_then(|name| name.split_once_nul());
+            let name = entry.get(VERSION_NAME..).and_then(before_nul);
             let malformed = || KmodError::Text { path: self.path.to_owned(), section: "__versions" };
             let name = name.ok_or_else(malformed)?;
             if !seen.contains(name) {
@@ -185,12 +185,6 @@ impl<'a> File<'a> {
 }
 
 /// What stands before the first NUL, of which there must be one.
-trait SplitOnceNul {
-    fn split_once_nul(&self) -> Option<&[u8]>;
-}
-
-impl SplitOnceNul for [u8] {
-    fn split_once_nul(&self) -> Option<&[u8]> {
-        self.iter().position(|byte| *byte == 0).map(|end| &self[..end])
-    }
+fn before_nul(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.iter().position(|byte| *byte == 0).map(|end| &bytes[..end])
 }
