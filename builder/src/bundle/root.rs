@@ -52,7 +52,7 @@ pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Resu
     let unpacked = rootfs::unpack_all(packages, &exclusions, &task)?;
     task.finish(&format!("{} packages", unpacked.debs.len()));
     for pattern in exclusions.unused() {
-        printer.warn(&format!("profile `{}` excludes `{pattern}`, which no package has", profile.name));
+        printer.detail(&format!("profile `{}` excludes `{pattern}`, which no package has", profile.name));
     }
     let (mut tree, debs) = (unpacked.tree, unpacked.debs);
     review::check_scripts(&debs, reviews).map_err(unreviewed)?;

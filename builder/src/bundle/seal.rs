@@ -17,7 +17,7 @@ use crate::image::Image;
 use crate::printer::Printer;
 use crate::profile::Profile;
 use crate::tree::Tree;
-use crate::units::{Arch, Bytes, RootHash, Sha256, Timestamp};
+use crate::units::{Bytes, RootHash, Sha256, Timestamp};
 
 /// File names in a build folder.
 pub const ROOT: &str = "root.erofs";
@@ -71,7 +71,7 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
     );
     let (initrd, (tree, root_facts)) = (initrd?, sealed?);
     let verity = write(folder, VERITY, &tree.bytes)?;
-    let command_line = full_command_line(profile, &image.command_line, tree.root_hash);
+    let command_line = full_command_line(profile, image, tree.root_hash);
     let uki = uki::assemble(&Uki {
         stub: boot_file(boot, &format!("linux{}.efi.stub", profile.arch.efi()))?,
         kernel: Some(&root.kernel.image),
@@ -92,15 +92,9 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
     })
 }
 
-fn full_command_line(profile: &Profile, image: &[String], root_hash: RootHash) -> String {
-    let serial = match profile.arch {
-        Arch::Amd64 => "console=ttyS0,115200",
-        Arch::Arm64 => "console=ttyAMA0",
-    };
-    // The last console is the one that user space writes to.
-    let fixed = [format!("roothash={root_hash}"), "console=tty0".to_owned(), serial.to_owned()];
-    let words: Vec<String> =
-        fixed.into_iter().chain(profile.kernel.command_line.iter().chain(image).cloned()).collect();
+fn full_command_line(profile: &Profile, image: &Image, root_hash: RootHash) -> String {
+    let mut words = vec![format!("roothash={root_hash}")];
+    words.extend(profile.kernel.command_line.iter().chain(&image.command_line).cloned());
     words.join(" ")
 }
 
