@@ -1,10 +1,11 @@
 //! The build folder: made under another name, then put in place whole.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use rustix::fs::SeekFrom;
 use sha2::Digest as _;
 
 use super::super::Note as _;
@@ -14,6 +15,8 @@ use crate::units::{Bytes, Sha256};
 
 /// The disk image's file name.
 pub(super) const DISK: &str = "disk.raw";
+/// Bytes read or hashed at a time.
+const BUFFER: usize = 256 << 10;
 
 /// A build under way.
 #[derive(Debug)]
@@ -97,24 +100,39 @@ impl Drop for Staging {
     }
 }
 
-/// Size and digest of a file.
+/// Size and digest of a file. Holes are not read, though their zeros are hashed like any other.
 pub(super) fn facts(path: &Path) -> anyhow::Result<FileFacts> {
     let reading = || format!("reading `{}` back", path.display());
     let mut file = File::open(path).with_context(reading)?;
     let size = file.metadata().with_context(reading)?.len();
     let mut hasher = sha2::Sha256::new();
-    let mut buffer = vec![0_u8; 1 << 20];
-    let mut read: u64 = 0;
-    loop {
-        let count = file.read(&mut buffer).with_context(reading)?;
-        if count == 0 {
-            break;
-        }
-        hasher.update(&buffer[..count]);
-        read = read.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-    }
-    if read != size {
-        bail!("`{}` changed while it was read: {read} bytes of {size}", path.display());
+    let mut position = 0;
+    while position < size {
+        let data = next(&file, SeekFrom::Data(position)).with_context(reading)?.unwrap_or(size);
+        hash_zeros(&mut hasher, data.saturating_sub(position));
+        let hole = next(&file, SeekFrom::Hole(data)).with_context(reading)?.unwrap_or(size);
+        file.seek(io::SeekFrom::Start(data)).with_context(reading)?;
+        let mut section = io::BufReader::with_capacity(BUFFER, (&mut file).take(hole.saturating_sub(data)));
+        io::copy(&mut section, &mut hasher).with_context(reading)?;
+        position = hole;
     }
     Ok(FileFacts { size: Bytes(size), sha256: Sha256(hasher.finalize().into()) })
+}
+
+/// Where the next data or hole begins; `None` behind the last one.
+fn next(file: &File, seek: SeekFrom) -> io::Result<Option<u64>> {
+    match rustix::fs::seek(file, seek) {
+        Ok(position) => Ok(Some(position)),
+        Err(rustix::io::Errno::NXIO) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn hash_zeros(hasher: &mut sha2::Sha256, mut count: u64) {
+    let zeros = [0_u8; BUFFER];
+    while count > 0 {
+        let length = usize::try_from(count).unwrap_or(BUFFER).min(BUFFER);
+        hasher.update(&zeros[..length]);
+        count = count.saturating_sub(u64::try_from(length).unwrap_or(count));
+    }
 }
