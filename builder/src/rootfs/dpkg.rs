@@ -59,8 +59,6 @@ fn checksums(deb: &DebInfo) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::rootfs::deb::Control;
     use crate::rootfs::resolve::resolve;
@@ -69,11 +67,11 @@ mod tests {
     fn info() -> DebInfo {
         let stanza = "Package: bash\nVersion: 5.2\nArchitecture: amd64\nDescription: a shell\n Package: no\n";
         DebInfo {
-            control: Control::parse(stanza).unwrap(),
-            scripts: BTreeMap::new(),
-            conffiles: vec![],
+            name: Control::parse(stanza).unwrap().package,
+            control: Control::parse(stanza).unwrap().stanza,
             md5sums: "aa  usr/bin/bash\nbb  usr/share/doc/bash/copyright\n".to_owned(),
             files: vec!["usr/bin/bash".to_owned(), "usr/bin/rbash".to_owned()],
+            ..DebInfo::default()
         }
     }
 
