@@ -9,7 +9,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::programs::ProgramFacts;
-use crate::units::{Arch, Bytes, Lba, RootHash, Sha256};
+use crate::units::{Arch, Bytes, Lba, RootHash, Sha256, Timestamp};
 
 /// The format this program writes.
 pub const FORMAT: u32 = 1;
@@ -77,8 +77,8 @@ pub struct Manifest {
     pub arch: Arch,
     /// Whether people can log in.
     pub debug: bool,
-    /// Time of everything inside, RFC 3339.
-    pub date: String,
+    /// Time of everything inside.
+    pub date: Timestamp,
     /// Root hash of the root file system.
     pub root_hash: RootHash,
     /// Release of the kernel.

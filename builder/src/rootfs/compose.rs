@@ -165,9 +165,8 @@ mod tests {
         packages.reverse();
         let second = unpack_with(&packages, 4).unwrap();
         assert_eq!(first.tree, second.tree);
-        let names = |unpacked: &Unpacked| -> Vec<_> {
-            unpacked.debs.iter().map(|deb| deb.name.clone()).collect()
-        };
+        let names =
+            |unpacked: &Unpacked| -> Vec<_> { unpacked.debs.iter().map(|deb| deb.name.clone()).collect() };
         assert_eq!(names(&first), (0..12).map(name).collect::<Vec<_>>());
         assert_eq!(names(&second), names(&first));
         assert_eq!(first.debs[3].files, ["usr/package03"]);
