@@ -62,14 +62,16 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::rootfs::deb::Control;
     use crate::rootfs::resolve::resolve;
     use crate::tree::Kind;
 
     fn info() -> DebInfo {
         let stanza = "Package: bash\nVersion: 5.2\nArchitecture: amd64\nDescription: a shell\n Package: no\n";
         DebInfo {
-            control: Control::parse(stanza).unwrap(),
+            name: "bash".to_owned(),
+            version: "5.2".to_owned(),
+            arch: "amd64".to_owned(),
+            control: stanza.to_owned(),
             scripts: BTreeMap::new(),
             conffiles: vec![],
             md5sums: "aa  usr/bin/bash\nbb  usr/share/doc/bash/copyright\n".to_owned(),
