@@ -5,6 +5,7 @@ mod folder;
 mod plan;
 mod timings;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -214,8 +215,8 @@ fn show(plan: &Plan, manifest: &Manifest, facts: &BuildFacts, context: &Context)
     }
     let mut text = format!("{}\n", plan.output.display());
     for (name, file) in &manifest.files {
-        text.push_str(&format!("  {name:<12} {:>10}  {}\n", file.size.to_string(), file.sha256));
+        let _ = writeln!(text, "  {name:<12} {:>10}  {}", file.size.to_string(), file.sha256);
     }
-    text.push_str(&format!("  root hash    {:>10}  {}\n", "", manifest.root_hash));
+    let _ = writeln!(text, "  root hash    {:>10}  {}", "", manifest.root_hash);
     Ok(context.printer.data(&text)?)
 }

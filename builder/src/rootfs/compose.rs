@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
 use thiserror::Error;
 
-use super::deb::{Control, Deb, DebError, Fault, ScriptKind};
+use super::deb::{Control, Deb, DebError, Fault};
 use super::exclusion::Exclusions;
 use super::unpack::{UnpackError, unpack};
 use crate::printer::Task;
