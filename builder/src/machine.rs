@@ -4,10 +4,13 @@
 
 mod accelerator;
 mod console;
+pub mod disk;
 mod firmware;
+mod monitor;
 mod qemu;
 
 pub use accelerator::Accelerator;
 pub use console::{Console, ConsoleError};
 pub use firmware::{Firmware, FirmwareError};
+pub use monitor::MonitorError;
 pub use qemu::{Machine, MachineError, Settings};

@@ -7,7 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ pub struct Program {
     purpose: &'static str,
     name: OsString,
     arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    folder: Option<PathBuf>,
 }
 
 /// Why a program did not do its work.
@@ -37,7 +39,7 @@ pub enum ProcessError {
         command: String,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It ended otherwise than well.
     #[error("{purpose}: `{command}` ended with {status}\n{words}")]
@@ -66,7 +68,13 @@ pub enum ProcessError {
 impl Program {
     /// A program by name or path; `purpose` is a gerund and its object (`probing KVM`).
     pub fn new(purpose: &'static str, name: impl Into<OsString>) -> Self {
-        Self { purpose, name: name.into(), arguments: Vec::new() }
+        Self {
+            purpose,
+            name: name.into(),
+            arguments: Vec::new(),
+            environment: vec![("LC_ALL".into(), "C".into())],
+            folder: None,
+        }
     }
 
     /// Adds one argument.
@@ -83,6 +91,20 @@ impl Program {
         self
     }
 
+    /// Sets a variable of its environment, beside those of this process.
+    #[must_use]
+    pub fn environment(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// The folder it runs in.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
     /// The command line as a shell would take it.
     pub fn command_line(&self) -> String {
         let words = std::iter::once(&self.name).chain(&self.arguments);
@@ -91,38 +113,52 @@ impl Program {
 
     /// Starts it; its words are kept in an unnamed file, so that it can never block on them.
     pub fn start(self) -> Result<Running, ProcessError> {
-        let command = self.command_line();
-        let refused =
-            |source| ProcessError::Start { purpose: self.purpose, command: command.clone(), source };
-        let words = tempfile::tempfile().map_err(refused)?;
-        let child = Command::new(&self.name)
+        let (words, refused) = (tempfile::tempfile(), self.refused());
+        let words = words.map_err(&refused)?;
+        let output = words.try_clone().map_err(&refused)?;
+        self.spawn(output, words)
+    }
+
+    fn refused(&self) -> impl Fn(io::Error) -> ProcessError + use<> {
+        let (purpose, command) = (self.purpose, self.command_line());
+        move |source| ProcessError::Start { purpose, command: command.clone(), source }
+    }
+
+    fn spawn(self, output: File, words: File) -> Result<Running, ProcessError> {
+        let refused = self.refused();
+        let mut command = Command::new(&self.name);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        let child = command
             .args(&self.arguments)
-            .env("LC_ALL", "C")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(words.try_clone().map_err(refused)?)
-            .stderr(words.try_clone().map_err(refused)?)
+            .stdout(output)
+            .stderr(words.try_clone().map_err(&refused)?)
             .spawn()
-            .map_err(refused)?;
-        Ok(Running { child, words, purpose: self.purpose, command, ended: None })
+            .map_err(&refused)?;
+        Ok(Running { child, words, purpose: self.purpose, command: self.command_line(), ended: None })
     }
 
     /// Runs it to its end, which must come before the deadline; returns its exit status.
     pub fn status(self, deadline: Duration) -> Result<ExitStatus, ProcessError> {
-        let mut running = self.start()?;
-        let started = Instant::now();
-        loop {
-            if let Some(status) = running.try_wait()? {
-                return Ok(status);
-            }
-            if started.elapsed() > deadline {
-                return Err(ProcessError::Deadline {
-                    purpose: running.purpose,
-                    command: running.command.clone(),
-                    deadline,
-                });
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        self.start()?.wait(deadline)
+    }
+
+    /// Runs it to its end and returns its standard output; it must end well and before the deadline.
+    pub fn output(self, deadline: Duration) -> Result<String, ProcessError> {
+        let refused = self.refused();
+        let words = tempfile::tempfile().map_err(&refused)?;
+        let mut output = tempfile::tempfile().map_err(&refused)?;
+        let mut running = self.spawn(output.try_clone().map_err(&refused)?, words)?;
+        let status = running.wait(deadline)?;
+        if !status.success() {
+            return Err(running.ended_badly(status));
         }
+        let mut bytes = Vec::new();
+        output.seek(SeekFrom::Start(0)).and_then(|_| output.read_to_end(&mut bytes)).map_err(&refused)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
@@ -149,6 +185,24 @@ impl Running {
         Ok(self.ended)
     }
 
+    /// Waits for its end, which must come before the deadline.
+    pub fn wait(&mut self, deadline: Duration) -> Result<ExitStatus, ProcessError> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.try_wait()? {
+                return Ok(status);
+            }
+            if started.elapsed() > deadline {
+                return Err(ProcessError::Deadline {
+                    purpose: self.purpose,
+                    command: self.command.clone(),
+                    deadline,
+                });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// The error to report when it ended with `status` and should not have.
     pub fn ended_badly(&mut self, status: ExitStatus) -> ProcessError {
         let words = self.words().unwrap_or_default();
@@ -162,7 +216,7 @@ impl Running {
         let _ = self.child.wait();
     }
 
-    fn words(&mut self) -> std::io::Result<String> {
+    fn words(&mut self) -> io::Result<String> {
         let length = self.words.seek(SeekFrom::End(0))?;
         let back = WORDS.min(i64::try_from(length).unwrap_or(WORDS));
         self.words.seek(SeekFrom::End(-back))?;
@@ -207,6 +261,18 @@ mod tests {
         };
         let message = running.ended_badly(status).to_string();
         assert_eq!(message, "testing: `sh -c 'echo because >&2; exit 3'` ended with exit status: 3\nbecause");
+    }
+
+    #[test]
+    fn returns_standard_output_alone() {
+        let program = Program::new("testing", "sh")
+            .arguments(["-c", "pwd; echo $LC_ALL$WORD; echo aside >&2"])
+            .environment("WORD", "x")
+            .folder("/");
+        assert_eq!(program.output(Duration::from_secs(10)).unwrap(), "/\nCx\n");
+        let fault = Program::new("testing", "sh").arguments(["-c", "echo because >&2; exit 3"]);
+        let fault = fault.output(Duration::from_secs(10)).unwrap_err().to_string();
+        assert_eq!(fault, "testing: `sh -c 'echo because >&2; exit 3'` ended with exit status: 3\nbecause");
     }
 
     #[test]

@@ -1,1 +1,26 @@
-//! QEMU machines for tests.
+//! What the machine tests stand on: a cluster with its builds, disks, running machines.
+//!
+//! - [`Scene`]: a cluster folder made by `imgbuild init`, and builds of its profiles
+//! - [`Disk`]: a machine's own disk, looked at and tampered with from outside
+//! - [`Vm`]: a machine from power-on to its end
+//! - [`Recording`], [`FirstBoot`]: a first boot and the power cuts in it, by a [`WriteLog`]
+//! - [`expect_refusal`]: machines that must not start
+//! - [`oracle`]: programs of the host that judge what we wrote
+//! - [`Random`]: repeatable choices by SEED
+
+mod disk;
+mod fault;
+mod first_boot;
+pub mod oracle;
+mod random;
+mod scene;
+mod vm;
+mod write_log;
+
+pub use disk::{Disk, SeenPartition, check_table, partitions};
+pub use fault::expect_refusal;
+pub use first_boot::{FirstBoot, Recording};
+pub use random::{Random, number};
+pub use scene::{Bundle, Scene};
+pub use vm::{Power, Vm};
+pub use write_log::{PowerCut, WriteLog};

@@ -1,7 +1,7 @@
 //! `imgbuild boot`: a built image in QEMU, on a disk of its own.
 
-use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use firstboot::screen;
 
 use super::{Context, Note as _, failure, interrupt};
 use crate::bundle::manifest::Manifest;
-use crate::machine::{Firmware, FirmwareError, Machine, MachineError, Settings};
+use crate::machine::{Firmware, FirmwareError, Machine, MachineError, Settings, disk};
 use crate::units::Bytes;
 
 /// Room that the machine's disk has beyond the image, for the state partition.
@@ -71,7 +71,7 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
     let disk = arguments.disk.clone().unwrap_or_else(|| scratch.join("disk.raw"));
     if !disk.exists() {
         let task = context.printer.task("copying the disk", None);
-        copy_sparse(&arguments.folder.join("disk.raw"), &disk)?;
+        disk::copy(&arguments.folder.join("disk.raw"), &disk, STATE)?;
         task.finish(&disk.display().to_string());
     }
     let settings = Settings {
@@ -82,6 +82,7 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
         processors: 2,
         record,
         ssh_port: arguments.ssh_port,
+        write_log: None,
         extra: Vec::new(),
     };
     let mut machine = Machine::start(&settings).map_err(missing_program)?;
@@ -146,26 +147,6 @@ fn write_record(node: &str, scratch: &Path, context: &Context) -> anyhow::Result
     let path = scratch.join("record.json");
     fs::write(&path, record).with_context(|| format!("writing `{}`", path.display()))?;
     Ok(path)
-}
-
-/// Copies what is not zero; the copy is longer by the room for the state partition.
-fn copy_sparse(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let copying = || format!("copying `{}` to `{}`", from.display(), to.display());
-    let mut source = File::open(from).with_context(copying)?;
-    let mut target = File::create_new(to).with_context(copying)?;
-    let length = source.metadata().with_context(copying)?.len();
-    target.set_len(length.saturating_add(STATE.0)).with_context(copying)?;
-    let mut position = 0;
-    // Sections of data as the file system knows them; holes are not even read.
-    while let Ok(start) = rustix::fs::seek(&source, rustix::fs::SeekFrom::Data(position)) {
-        let end = rustix::fs::seek(&source, rustix::fs::SeekFrom::Hole(start)).with_context(copying)?;
-        source.seek(SeekFrom::Start(start)).with_context(copying)?;
-        target.seek(SeekFrom::Start(start)).with_context(copying)?;
-        let section = (&mut source).take(end.saturating_sub(start));
-        std::io::copy(&mut { section }, &mut target).with_context(copying)?;
-        position = end;
-    }
-    Ok(())
 }
 
 fn missing_firmware(error: FirmwareError) -> anyhow::Error {

@@ -2,18 +2,22 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use thiserror::Error;
 
+use super::monitor::{self, MonitorError};
 use super::{Accelerator, Console, ConsoleError, Firmware, FirmwareError};
 use crate::process::{ProcessError, Program, Running, find};
 use crate::units::Arch;
 
 /// How often a console is looked at.
 const POLL: Duration = Duration::from_millis(100);
+/// The monitor's socket in the machine's folder.
+const MONITOR: &str = "qmp";
 
 /// What a machine is made of.
 #[derive(Clone, Debug)]
@@ -32,6 +36,8 @@ pub struct Settings {
     pub record: Option<PathBuf>,
     /// Port on the host's loopback that reaches the machine's SSH port.
     pub ssh_port: Option<u16>,
+    /// File that every write and flush of the disk is logged to, as the kernel's dm-log-writes does.
+    pub write_log: Option<PathBuf>,
     /// Further QEMU arguments.
     pub extra: Vec<String>,
 }
@@ -56,6 +62,9 @@ pub enum MachineError {
     /// The console did not show what was waited for.
     #[error(transparent)]
     Console(#[from] ConsoleError),
+    /// The monitor did not do what it was told.
+    #[error(transparent)]
+    Monitor(#[from] MonitorError),
     /// The machine's own files could not be written.
     #[error("preparing machine `{name}`")]
     Prepare {
@@ -74,7 +83,7 @@ pub struct Machine {
     console: Console,
     accelerator: Accelerator,
     // Removed last, when QEMU is gone.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Machine {
@@ -95,7 +104,13 @@ impl Machine {
         let variables = folder.path().join("variables.fd");
         fs::copy(&firmware.variables, &variables).map_err(refused)?;
         let console = folder.path().join("console");
+        if let Some(log) = &settings.write_log {
+            fs::File::create_new(log).map_err(refused)?;
+        }
+        let monitor = folder.path().join(MONITOR);
         let mut command = arguments(qemu.as_os_str(), settings, accelerator)
+            .argument("-qmp")
+            .argument(format!("unix:{},server=on,wait=off", monitor.display()))
             .argument("-drive")
             .argument(format!("if=pflash,format=raw,readonly=on,file={}", firmware.code.display()))
             .argument("-drive")
@@ -107,7 +122,7 @@ impl Machine {
             command = command.argument("-fw_cfg").argument(item);
         }
         let qemu = command.arguments(&settings.extra).start()?;
-        Ok(Self { qemu, console: Console::follow(console), accelerator, _folder: folder })
+        Ok(Self { qemu, console: Console::follow(console), accelerator, folder })
     }
 
     /// How its instructions are carried out.
@@ -163,6 +178,11 @@ impl Machine {
         Ok(())
     }
 
+    /// Presses the power button, which a running system takes as the wish to be shut down.
+    pub fn press_power_button(&self) -> Result<(), MachineError> {
+        Ok(monitor::tell(&self.folder.path().join(MONITOR), "system_powerdown")?)
+    }
+
     /// Cuts the power.
     pub fn cut_power(mut self) {
         self.qemu.kill();
@@ -191,8 +211,22 @@ fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Pro
         .arguments(["-device", "virtio-rng-pci", "-device", "virtio-net-pci,netdev=net0"])
         .argument("-netdev")
         .argument(format!("user,id=net0{forward}"))
-        .argument("-drive")
-        // The host's page cache outlives a killed QEMU, so a power cut loses nothing that was written.
-        .argument(format!("id=disk0,if=none,format=raw,cache=unsafe,file={}", settings.disk.display()))
+        .argument("-blockdev")
+        .argument(disk(settings).to_string())
         .arguments(["-device", "virtio-blk-pci,drive=disk0"])
+}
+
+/// The disk as QEMU's block layer takes it, node `disk0`.
+fn disk(settings: &Settings) -> Value {
+    // The host's page cache outlives a killed QEMU, so a power cut loses nothing that was written.
+    let file = |path: &Path| json!({ "driver": "file", "filename": path, "cache": { "no-flush": true } });
+    match &settings.write_log {
+        None => json!({ "node-name": "disk0", "driver": "raw", "file": file(&settings.disk) }),
+        Some(log) => json!({
+            "node-name": "disk0",
+            "driver": "blklogwrites",
+            "file": file(&settings.disk),
+            "log": file(log),
+        }),
+    }
 }

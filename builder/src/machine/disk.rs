@@ -1,0 +1,67 @@
+//! A machine's own disk: a copy of a built image, with room for state.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::units::Bytes;
+
+/// A disk that could not be copied.
+#[derive(Debug, Error)]
+#[error("copying `{}` to `{}`", from.display(), to.display())]
+pub struct CopyError {
+    /// The image.
+    pub from: PathBuf,
+    /// The machine's disk.
+    pub to: PathBuf,
+    /// Why.
+    #[source]
+    pub source: std::io::Error,
+}
+
+/// Copies what is not a hole of `from` to the new file `to`, which is longer by `room`.
+pub fn copy(from: &Path, to: &Path, room: Bytes) -> Result<(), CopyError> {
+    copy_sections(from, to, room).map_err(|source| CopyError { from: from.into(), to: to.into(), source })
+}
+
+fn copy_sections(from: &Path, to: &Path, room: Bytes) -> std::io::Result<()> {
+    let mut source = File::open(from)?;
+    let mut target = File::create_new(to)?;
+    target.set_len(source.metadata()?.len().saturating_add(room.0))?;
+    let mut position = 0;
+    // Sections of data as the file system knows them; holes are not even read.
+    while let Ok(start) = rustix::fs::seek(&source, rustix::fs::SeekFrom::Data(position)) {
+        let end = rustix::fs::seek(&source, rustix::fs::SeekFrom::Hole(start))?;
+        source.seek(SeekFrom::Start(start))?;
+        target.seek(SeekFrom::Start(start))?;
+        let mut section = (&mut source).take(end.saturating_sub(start));
+        std::io::copy(&mut section, &mut target)?;
+        position = end;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn the_copy_is_the_image_and_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("image"), folder.path().join("disk"));
+        let mut image = File::create(&from).unwrap();
+        image.set_len(3 << 20).unwrap();
+        image.seek(SeekFrom::Start(1 << 20)).unwrap();
+        image.write_all(b"data").unwrap();
+        copy(&from, &to, Bytes(1 << 20)).unwrap();
+        let (mut image, copied) = (std::fs::read(&from).unwrap(), std::fs::read(&to).unwrap());
+        image.resize(4 << 20, 0);
+        assert!(image == copied);
+        let fault = copy(&from, &to, Bytes(0)).unwrap_err();
+        assert_eq!(fault.source.kind(), std::io::ErrorKind::AlreadyExists);
+    }
+}

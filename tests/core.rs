@@ -1,0 +1,10 @@
+//! What fits into `make test`: few machines, each looked at thoroughly.
+
+#[cfg(test)]
+mod core {
+    mod faults;
+    mod image;
+    mod life;
+    mod power;
+    mod reproducible;
+}

@@ -1,0 +1,148 @@
+//! A machine's own disk, looked at and tampered with from outside.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use imgbuild::machine::disk;
+use imgbuild::units::Bytes;
+use tempfile::TempDir;
+
+use crate::{Bundle, Scene, oracle};
+
+/// Room for the state partition.
+const STATE: Bytes = Bytes(2 << 30);
+/// All our disks have these.
+const SECTOR: u64 = 512;
+
+/// A disk; the file goes when it is dropped.
+#[derive(Debug)]
+pub struct Disk {
+    path: PathBuf,
+    folder: TempDir,
+}
+
+/// A partition as `sgdisk` sees it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SeenPartition {
+    /// Number in the table.
+    pub number: u32,
+    /// Label.
+    pub label: String,
+    /// Partition type GUID, lower case.
+    pub kind: String,
+    /// PARTUUID, lower case.
+    pub partuuid: String,
+    /// First sector.
+    pub first: u64,
+    /// Sectors.
+    pub sectors: u64,
+}
+
+impl Disk {
+    /// A copy of the build's disk with room for state, as it is written to a real disk.
+    pub fn of(bundle: &Bundle, scene: &Scene) -> anyhow::Result<Self> {
+        let folder = TempDir::with_prefix_in("disk-", scene.folder()).context("making a folder for a disk")?;
+        let path = folder.path().join("disk.raw");
+        disk::copy(&bundle.file("disk.raw"), &path, STATE)?;
+        Ok(Self { path, folder })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where what belongs to the disk can lie, such as the host keys known of it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Lets `sgdisk` check both copies of the table.
+    pub fn check_table(&self) -> anyhow::Result<()> {
+        check_table(&self.path)
+    }
+
+    /// The partition called `label`.
+    pub fn partition(&self, label: &str) -> anyhow::Result<SeenPartition> {
+        let seen = partitions(&self.path)?;
+        let labels: Vec<_> = seen.iter().map(|partition| partition.label.clone()).collect();
+        let found = seen.into_iter().find(|partition| partition.label == label);
+        found.with_context(|| format!("no partition is called `{label}`, but: {}", labels.join(", ")))
+    }
+
+    /// Changes one bit, `offset` bytes into the partition.
+    pub fn flip_bit(&self, label: &str, offset: u64) -> anyhow::Result<()> {
+        let at = self.partition(label)?.first * SECTOR + offset;
+        let file = OpenOptions::new().read(true).write(true).open(&self.path).context("opening the disk")?;
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).context("reading the disk")?;
+        file.write_all_at(&[byte[0] ^ 1], at).context("writing the disk")
+    }
+
+    /// Removes a partition from the table.
+    pub fn remove_partition(&self, label: &str) -> anyhow::Result<()> {
+        let number = self.partition(label)?.number;
+        oracle::run("sgdisk", ["-d".into(), number.to_string().into(), self.path.clone().into_os_string()])?;
+        Ok(())
+    }
+
+    /// Puts a file on the ESP, as a person with a stick does.
+    pub fn put_on_esp(&self, from: &Path, to: &str) -> anyhow::Result<()> {
+        let image = format!("{}@@{}", self.path.display(), self.partition("esp")?.first * SECTOR);
+        let (folder, _) = to.rsplit_once('/').with_context(|| format!("`{to}` is in no folder"))?;
+        oracle::run("mmd", ["-i", &image, &format!("::{folder}")])?;
+        oracle::run("mcopy", ["-i", &image, &from.display().to_string(), &format!("::{to}")])?;
+        Ok(())
+    }
+
+    /// A file of the state partition, by its path there; `debugfs` reads it.
+    pub fn state_file(&self, path: &str) -> anyhow::Result<String> {
+        oracle::run("debugfs", ["-R", &format!("cat {path}"), &self.state_device()?])
+    }
+
+    /// Lets `e2fsck` check the state partition, which must have been unmounted.
+    pub fn check_state(&self) -> anyhow::Result<()> {
+        oracle::run("e2fsck", ["-fn", &self.state_device()?])?;
+        Ok(())
+    }
+
+    /// The state partition as e2fsprogs take it.
+    fn state_device(&self) -> anyhow::Result<String> {
+        Ok(format!("{}?offset={}", self.path.display(), self.partition("state")?.first * SECTOR))
+    }
+}
+
+/// Lets `sgdisk` check the table in `path`, which ends well even where it complains.
+pub fn check_table(path: &Path) -> anyhow::Result<()> {
+    let words = oracle::run("sgdisk", [Path::new("-v"), path])?;
+    ensure!(words.contains("No problems found"), "sgdisk -v `{}`:\n{words}", path.display());
+    Ok(())
+}
+
+/// The table in `path` as `sgdisk` reads it.
+pub fn partitions(path: &Path) -> anyhow::Result<Vec<SeenPartition>> {
+    let list = oracle::run("sgdisk", [Path::new("-p"), path])?;
+    let rows = list.lines().skip_while(|line| !line.starts_with("Number"));
+    let numbers = rows.filter_map(|line| line.split_whitespace().next()?.parse().ok());
+    numbers.map(|number| partition(path, number)).collect()
+}
+
+/// `sgdisk -i` prints `Label: value` lines.
+fn partition(path: &Path, number: u32) -> anyhow::Result<SeenPartition> {
+    let words = oracle::run("sgdisk", ["-i".into(), number.to_string().into(), path.as_os_str().to_owned()])?;
+    let line = |label: &str| {
+        let value = words.lines().find_map(|line| line.strip_prefix(label)?.strip_prefix(": "));
+        value.with_context(|| format!("sgdisk -i {number} has no `{label}`:\n{words}"))
+    };
+    let first_word = |label| -> anyhow::Result<&str> { Ok(line(label)?.split(' ').next().unwrap_or_default()) };
+    Ok(SeenPartition {
+        number,
+        label: line("Partition name")?.trim_matches('\'').to_owned(),
+        kind: first_word("Partition GUID code")?.to_lowercase(),
+        partuuid: first_word("Partition unique GUID")?.to_lowercase(),
+        first: first_word("First sector")?.parse().context("reading a first sector")?,
+        sectors: first_word("Partition size")?.parse().context("reading a partition's size")?,
+    })
+}

@@ -1,0 +1,28 @@
+//! Programs of the host that judge what we wrote.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use imgbuild::process::{Program, find};
+
+/// The longest that one takes: reading a whole disk image.
+const DEADLINE: Duration = Duration::from_mins(3);
+/// Where Debian keeps programs that are not on every user's PATH.
+const ADMINISTRATION: [&str; 2] = ["/usr/sbin", "/sbin"];
+
+/// Runs an oracle; it must end well. Returns its standard output.
+pub fn run<A: Into<OsString>>(name: &str, arguments: impl IntoIterator<Item = A>) -> anyhow::Result<String> {
+    Ok(program(name)?.arguments(arguments).output(DEADLINE)?)
+}
+
+/// A program of the host, also where it is not on PATH.
+pub fn program(name: &str) -> anyhow::Result<Program> {
+    let elsewhere = || {
+        let mut places = ADMINISTRATION.iter().map(|folder| std::path::Path::new(folder).join(name));
+        places.find(|path| path.is_file())
+    };
+    let path = find(name).or_else(elsewhere);
+    let path = path.with_context(|| format!("`{name}` is not installed; `tests/setup/install.sh test` does"))?;
+    Ok(Program::new("asking an oracle", path))
+}

@@ -1,0 +1,148 @@
+//! A cluster folder made by `imgbuild init`, and builds of its profiles.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use imgbuild::bundle::manifest::{self, Manifest, Partition};
+use imgbuild::process::Program;
+
+use crate::oracle;
+
+/// The programs under test, beside the test programs' folder.
+const PROGRAMS: [&str; 3] = ["imgbuild", "firstboot", "stage0"];
+/// A build with its downloads.
+const BUILD_DEADLINE: Duration = Duration::from_mins(15);
+
+/// A cluster with the nodes of `imgbuild init`. Builds outlive a run, so the next one begins sooner;
+/// one process uses the folder at a time.
+#[derive(Debug)]
+pub struct Scene {
+    folder: PathBuf,
+    program: PathBuf,
+    // Holds others off.
+    _lock: File,
+}
+
+impl Scene {
+    /// Finds the programs and makes the cluster folder.
+    pub fn open() -> anyhow::Result<Self> {
+        let test = std::env::current_exe().context("asking where the test program lies")?;
+        let programs = test.parent().and_then(Path::parent).context("the test program lies in no target folder")?;
+        for name in PROGRAMS {
+            let path = programs.join(name);
+            ensure!(path.is_file(), "`{}` is missing; `cargo build --release` makes it", path.display());
+        }
+        let folder = programs.join("machines");
+        fs::create_dir_all(folder.join("home/.ssh")).context("making the scene's folder")?;
+        let lock = File::create(folder.join("lock")).context("opening the scene's lock")?;
+        lock.lock().context("waiting for the scene's lock")?;
+        let scene = Self { program: programs.join("imgbuild"), folder, _lock: lock };
+        scene.make_key()?;
+        scene.make_cluster()?;
+        Ok(scene)
+    }
+
+    /// `imgbuild`, about this cluster.
+    pub fn imgbuild(&self) -> Program {
+        Program::new("testing imgbuild", &self.program)
+            .argument("--file")
+            .argument(self.cluster_file())
+            .argument("--cache")
+            .argument(self.cache())
+    }
+
+    /// The programs under test, by path.
+    pub fn programs(&self) -> Vec<PathBuf> {
+        PROGRAMS.iter().map(|name| self.program.with_file_name(name)).collect()
+    }
+
+    /// The cache: the user's own is left alone.
+    pub fn cache(&self) -> PathBuf {
+        self.folder.join("cache")
+    }
+
+    /// The cluster file.
+    pub fn cluster_file(&self) -> PathBuf {
+        self.folder.join("cluster/cluster.toml")
+    }
+
+    /// The private SSH key whose public half is in the cluster file.
+    pub fn key(&self) -> PathBuf {
+        self.folder.join("home/.ssh/id_ed25519")
+    }
+
+    /// Where disks are put: on the same file system as the builds.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Builds `profile`, or finds it built.
+    pub fn build(&self, profile: &str) -> anyhow::Result<Bundle> {
+        let folder = self.folder.join("cluster/out").join(format!("{profile}-amd64"));
+        self.imgbuild().arguments(["build", profile]).argument("--output").argument(&folder).output(BUILD_DEADLINE)?;
+        Bundle::load(folder)
+    }
+
+    /// The record of `node`, as a file.
+    pub fn record(&self, node: &str) -> anyhow::Result<PathBuf> {
+        let path = self.folder.join(format!("{node}.json"));
+        let program = self.imgbuild().arguments(["record", node, "--output"]).argument(&path);
+        program.output(Duration::from_secs(30))?;
+        Ok(path)
+    }
+
+    fn make_key(&self) -> anyhow::Result<()> {
+        if !self.key().exists() {
+            let key = self.key().into_os_string();
+            let arguments = ["-q", "-t", "ed25519", "-N", "", "-C", "tester", "-f"].map(Into::into);
+            oracle::run("ssh-keygen", arguments.into_iter().chain([key]))?;
+        }
+        Ok(())
+    }
+
+    /// As a new user does: `init` takes key and time zone from where it finds them.
+    fn make_cluster(&self) -> anyhow::Result<()> {
+        if self.cluster_file().exists() {
+            fs::remove_file(self.cluster_file()).context("removing the last run's cluster file")?;
+        }
+        let program = Program::new("testing imgbuild", &self.program)
+            .argument("init")
+            .argument(self.folder.join("cluster"))
+            .environment("HOME", self.folder.join("home"))
+            .environment("TZ", "Europe/Berlin");
+        program.output(Duration::from_secs(30))?;
+        Ok(())
+    }
+}
+
+/// A finished build.
+#[derive(Debug)]
+pub struct Bundle {
+    /// Where it lies.
+    pub folder: PathBuf,
+    /// What is in it.
+    pub manifest: Manifest,
+}
+
+impl Bundle {
+    /// Reads the manifest of `folder`.
+    pub fn load(folder: PathBuf) -> anyhow::Result<Self> {
+        let path = folder.join(manifest::FILE);
+        let text = fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
+        let manifest = serde_json::from_slice(&text).with_context(|| format!("reading `{}`", path.display()))?;
+        Ok(Self { folder, manifest })
+    }
+
+    /// One of its files.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// A partition of its disk by label.
+    pub fn partition(&self, label: &str) -> anyhow::Result<&Partition> {
+        let found = self.manifest.partitions.iter().find(|partition| partition.label == label);
+        found.with_context(|| format!("the manifest has no partition `{label}`"))
+    }
+}

@@ -1,0 +1,130 @@
+//! A machine from power-on to its end.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use imgbuild::machine::{Machine, Settings};
+use imgbuild::units::Arch;
+
+use crate::{Disk, Scene, oracle};
+
+/// For everything a machine does, by emulation on a busy host.
+const DEADLINE: Duration = Duration::from_mins(8);
+/// For one command inside it.
+const COMMAND_DEADLINE: Duration = Duration::from_mins(2);
+/// What systemd prints when a machine is up.
+const IS_UP: &str = "Reached target multi-user.target";
+
+/// What a machine is switched on with.
+#[derive(Clone, Debug, Default)]
+pub struct Power {
+    /// Node record by `fw_cfg`.
+    pub record: Option<PathBuf>,
+    /// Log of every write to the disk.
+    pub write_log: Option<PathBuf>,
+}
+
+/// A running machine; dropping it cuts its power.
+#[derive(Debug)]
+pub struct Vm {
+    machine: Machine,
+    name: String,
+    port: u16,
+    key: PathBuf,
+    known_hosts: PathBuf,
+    started: Instant,
+}
+
+impl Vm {
+    /// Switches a machine on; `name` is for messages.
+    pub fn start(name: &str, disk: &Disk, power: Power, scene: &Scene) -> anyhow::Result<Self> {
+        let port = free_port()?;
+        let settings = Settings {
+            name: format!("imgbuild-test-{name}-{port}"),
+            arch: Arch::Amd64,
+            disk: disk.path().to_owned(),
+            memory: 1536,
+            processors: 2,
+            record: power.record,
+            ssh_port: Some(port),
+            write_log: power.write_log,
+            extra: Vec::new(),
+        };
+        let machine = Machine::start(&settings)?;
+        println!("{name}: switched on, by {}", machine.accelerator());
+        let known_hosts = disk.folder().join("known_hosts");
+        Ok(Self { machine, name: name.to_owned(), port, key: scene.key(), known_hosts, started: Instant::now() })
+    }
+
+    /// Waits until `text` stands on the console.
+    pub fn wait_for(&mut self, text: &str) -> anyhow::Result<()> {
+        let left = DEADLINE.saturating_sub(self.started.elapsed());
+        self.machine.wait_for(text, left).with_context(|| format!("machine `{}`", self.name))?;
+        println!("{}: `{text}` after {} s", self.name, self.started.elapsed().as_secs());
+        Ok(())
+    }
+
+    /// Waits until systemd has reached its target.
+    pub fn wait_until_up(&mut self) -> anyhow::Result<()> {
+        self.wait_for(IS_UP)
+    }
+
+    /// Waits until the machine has ended, be it that it switched itself off or that it restarts.
+    pub fn wait_for_end(&mut self) -> anyhow::Result<()> {
+        let left = DEADLINE.saturating_sub(self.started.elapsed());
+        self.machine.wait_for_end(left).with_context(|| format!("machine `{}`", self.name))?;
+        println!("{}: ended after {} s", self.name, self.started.elapsed().as_secs());
+        Ok(())
+    }
+
+    /// Presses the power button and waits for the end.
+    pub fn shut_down(mut self) -> anyhow::Result<String> {
+        self.machine.press_power_button()?;
+        self.wait_for_end()?;
+        Ok(self.console().to_owned())
+    }
+
+    /// The console so far.
+    pub fn console(&self) -> &str {
+        self.machine.console().text()
+    }
+
+    /// Runs a shell command as root, by SSH with the key of the cluster file; it must end well.
+    /// The machine's host key must be that of its disk's earlier boots.
+    pub fn run(&self, command: &str) -> anyhow::Result<String> {
+        let port = self.port.to_string();
+        let hosts = format!("UserKnownHostsFile={}", self.known_hosts.display());
+        let options =
+            ["BatchMode=yes", "StrictHostKeyChecking=accept-new", "HostKeyAlias=node", "LogLevel=ERROR", &hosts];
+        let program = oracle::program("ssh")?
+            .arguments(["-F", "none", "-p", &port, "-i"])
+            .argument(&self.key)
+            .arguments(options.iter().flat_map(|option| ["-o", option]))
+            .arguments(["root@127.0.0.1", command]);
+        program
+            .output(COMMAND_DEADLINE)
+            .with_context(|| format!("machine `{}`, its console:\n{}", self.name, self.machine.console().last_lines()))
+    }
+
+    /// What the SSH port says to who connects; empty where nobody listens.
+    pub fn ssh_greeting(&self) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).context("connecting to QEMU")?;
+        stream.set_read_timeout(Some(Duration::from_secs(20))).context("setting a deadline")?;
+        let mut greeting = [0; 64];
+        match stream.read(&mut greeting) {
+            Ok(length) => Ok(String::from_utf8_lossy(greeting.get(..length).unwrap_or_default()).into_owned()),
+            // QEMU accepts for the guest, and resets when the guest refuses.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(String::new()),
+            Err(error) => bail!("waiting for the SSH port's greeting: {error}"),
+        }
+    }
+}
+
+/// A port that nobody uses at this moment.
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
+    Ok(listener.local_addr().context("looking for a free port")?.port())
+}

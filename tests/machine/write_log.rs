@@ -1,0 +1,164 @@
+//! Disks as a power cut leaves them, made from a log of every write.
+//!
+//! ```text
+//! sector 0   magic, version, number of entries, sector size
+//! sector 1…  entry: sector, sectors, flags, data length, each a little-endian u64; then the data
+//! ```
+//! Format: the kernel's `admin-guide/device-mapper/log-writes.rst`, as QEMU's `blklogwrites` writes it.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+
+use crate::{Disk, Random};
+
+const MAGIC: u64 = 0x006a_7366_7773_6872;
+const VERSION: u64 = 1;
+const FLUSH: u64 = 1;
+const DISCARD: u64 = 4;
+/// Bytes of an entry before it is filled up to a sector.
+const ENTRY: usize = 32;
+
+/// What a machine asked of its disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Request {
+    /// Data for the disk at byte `to`, found in the log at `from`.
+    Write { to: u64, from: u64, length: u64 },
+    /// What was written is to survive a power cut.
+    Flush,
+    /// Nobody needs these bytes any more; the disk may do as it likes, ours does nothing.
+    Discard,
+}
+
+/// The writes of one machine, in their order.
+#[derive(Debug)]
+pub struct WriteLog {
+    file: File,
+    sector: u64,
+    requests: Vec<Request>,
+    /// Where in the log each request ends.
+    ends: Vec<u64>,
+}
+
+/// What became of the writes of one power cut.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PowerCut {
+    /// Writes up to the last flush, all of which are on the disk.
+    pub flushed: usize,
+    /// Writes after it that are on the disk whole.
+    pub kept: usize,
+    /// Writes after it of which the disk has only the first sectors.
+    pub torn: usize,
+    /// Writes after it that are lost.
+    pub lost: usize,
+}
+
+impl WriteLog {
+    /// Reads a log that QEMU has closed.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let reading = || format!("reading write log `{}`", path.display());
+        let file = File::open(path).with_context(reading)?;
+        let mut header = [0; ENTRY];
+        file.read_exact_at(&mut header, 0).with_context(reading)?;
+        let [magic, version, count, sector] = words(&header);
+        let sector = sector & u64::from(u32::MAX);
+        ensure!(magic == MAGIC && version == VERSION, "`{}` is no write log of version 1", path.display());
+        ensure!(sector.is_power_of_two() && sector >= 512, "`{}` has sectors of {sector} bytes", path.display());
+        let mut log = Self { file, sector, requests: Vec::new(), ends: Vec::new() };
+        let mut at = sector;
+        for _ in 0..count {
+            at = log.read_entry(at).with_context(reading)?;
+        }
+        Ok(log)
+    }
+
+    /// Reads the entry at `at` and returns where the next one begins.
+    fn read_entry(&mut self, at: u64) -> anyhow::Result<u64> {
+        let mut bytes = [0; ENTRY];
+        self.file.read_exact_at(&mut bytes, at)?;
+        let [first, sectors, flags, _] = words(&bytes);
+        let (from, length) = (at + self.sector, sectors * self.sector);
+        let mut end = from;
+        if flags & DISCARD != 0 {
+            self.push(Request::Discard, end);
+        } else if length > 0 {
+            end += length;
+            self.push(Request::Write { to: first * self.sector, from, length }, end);
+        }
+        if flags & FLUSH != 0 {
+            self.push(Request::Flush, end);
+        }
+        Ok(end)
+    }
+
+    fn push(&mut self, request: Request, end: u64) {
+        self.requests.push(request);
+        self.ends.push(end);
+    }
+
+    /// How many requests were logged when the log was `length` bytes long.
+    pub fn requests_within(&self, length: u64) -> usize {
+        self.ends.partition_point(|end| *end <= length)
+    }
+
+    /// Makes `disk`, which is as it was before the first request, what a power cut after `count` requests leaves.
+    /// A disk orders nothing between two flushes: each write after the last one is kept, torn or lost by chance.
+    pub fn cut(&self, count: usize, disk: &Disk, random: &mut Random) -> anyhow::Result<PowerCut> {
+        let requests = self.requests.get(..count).context("the power cut is later than the log")?;
+        let flushed = requests.iter().rposition(|request| *request == Request::Flush).unwrap_or(0);
+        let target = OpenOptions::new().write(true).open(disk.path()).context("opening the disk")?;
+        let mut cut = PowerCut::default();
+        for (index, request) in requests.iter().enumerate() {
+            let Request::Write { to, from, length } = *request else { continue };
+            let kept = if index < flushed {
+                cut.flushed += 1;
+                length
+            } else {
+                self.survivors(length, &mut cut, random)
+            };
+            self.copy(from, &target, to, kept).context("writing the disk")?;
+        }
+        Ok(cut)
+    }
+
+    /// How much of an unflushed write is on the disk.
+    fn survivors(&self, length: u64, cut: &mut PowerCut, random: &mut Random) -> u64 {
+        let sectors = length / self.sector;
+        match random.below(4) {
+            0 | 1 => cut.lost += 1,
+            2 if sectors > 1 => {
+                cut.torn += 1;
+                return (1 + random.below(sectors - 1)) * self.sector;
+            }
+            _ => {
+                cut.kept += 1;
+                return length;
+            }
+        }
+        0
+    }
+
+    fn copy(&self, mut from: u64, target: &File, mut to: u64, mut length: u64) -> anyhow::Result<()> {
+        let mut buffer = vec![0; 1 << 20];
+        while length > 0 {
+            let chunk = usize::try_from(length)?.min(buffer.len());
+            let part = buffer.get_mut(..chunk).context("a chunk is no longer than the buffer")?;
+            self.file.read_exact_at(part, from)?;
+            target.write_all_at(part, to)?;
+            let chunk = u64::try_from(chunk)?;
+            (from, to, length) = (from + chunk, to + chunk, length - chunk);
+        }
+        Ok(())
+    }
+}
+
+/// The four numbers of a header or an entry.
+fn words(bytes: &[u8; ENTRY]) -> [u64; 4] {
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
+}
