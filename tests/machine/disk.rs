@@ -43,7 +43,8 @@ pub struct SeenPartition {
 impl Disk {
     /// A copy of the build's disk with room for state, as it is written to a real disk.
     pub fn of(bundle: &Bundle, scene: &Scene) -> anyhow::Result<Self> {
-        let folder = TempDir::with_prefix_in("disk-", scene.folder()).context("making a folder for a disk")?;
+        let folder =
+            TempDir::with_prefix_in("disk-", scene.folder()).context("making a folder for a disk")?;
         let path = folder.path().join("disk.raw");
         disk::copy(&bundle.file("disk.raw"), &path, STATE)?;
         Ok(Self { path, folder })
@@ -136,7 +137,8 @@ fn partition(path: &Path, number: u32) -> anyhow::Result<SeenPartition> {
         let value = words.lines().find_map(|line| line.strip_prefix(label)?.strip_prefix(": "));
         value.with_context(|| format!("sgdisk -i {number} has no `{label}`:\n{words}"))
     };
-    let first_word = |label| -> anyhow::Result<&str> { Ok(line(label)?.split(' ').next().unwrap_or_default()) };
+    let first_word =
+        |label| -> anyhow::Result<&str> { Ok(line(label)?.split(' ').next().unwrap_or_default()) };
     Ok(SeenPartition {
         number,
         label: line("Partition name")?.trim_matches('\'').to_owned(),

@@ -65,7 +65,11 @@ impl WriteLog {
         let [magic, version, count, sector] = words(&header);
         let sector = sector & u64::from(u32::MAX);
         ensure!(magic == MAGIC && version == VERSION, "`{}` is no write log of version 1", path.display());
-        ensure!(sector.is_power_of_two() && sector >= 512, "`{}` has sectors of {sector} bytes", path.display());
+        ensure!(
+            sector.is_power_of_two() && sector >= 512,
+            "`{}` has sectors of {sector} bytes",
+            path.display()
+        );
         let mut log = Self { file, sector, requests: Vec::new(), ends: Vec::new() };
         let mut at = sector;
         for _ in 0..count {
