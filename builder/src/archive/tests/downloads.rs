@@ -80,7 +80,7 @@ async fn gives_up_a_server_whose_file_is_shorter_than_the_lock_says() {
     let file = wanted(&server, &data);
     server.put("/file", &data[..1_000_000]);
     let error = place.fetch(&[file]).await.unwrap_err();
-    assert_eq!(error, format!("`{}` has 1000000 bytes, expected 1200000", server.url("/file")));
+    assert_eq!(error, format!("`{}` ends after 1000000 bytes, expected 1200000", server.url("/file")));
     assert!(server.requests().len() <= 8);
 }
 
