@@ -63,7 +63,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         .tempdir()
         .context("making a folder for the machine")?;
     let path = scratch.path().to_owned();
-    interrupt::guard(&path, || boot(arguments, &manifest, scratch.path(), context))
+    interrupt::guard(|cleanup| {
+        cleanup.set(&path);
+        boot(arguments, &manifest, scratch.path(), context)
+    })
 }
 
 fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Context) -> anyhow::Result<()> {

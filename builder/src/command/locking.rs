@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
@@ -13,7 +13,7 @@ use crate::archive::cache::Cache;
 use crate::archive::download::Downloader;
 use crate::archive::index::Package;
 use crate::archive::keyring::Keyring;
-use crate::archive::lock::{Lock, LockedPackage, Selection};
+use crate::archive::lock::{Lock, LockError, LockedPackage, Selection};
 use crate::archive::mirror::Mirrors;
 use crate::archive::select;
 use crate::archive::suite::{self, Archive, Suites};
@@ -55,7 +55,7 @@ impl<'a> Locking<'a> {
     pub(super) fn open(cluster: &Cluster, context: &'a Context, is_locked: bool) -> anyhow::Result<Self> {
         let path = cluster.directory().join(FILE);
         let lock = if path.exists() {
-            Lock::load(&path).map_err(|error| anyhow::Error::from(error).input())?
+            Lock::load(&path).map_err(|error| unreadable(error, &path))?
         } else {
             Lock::empty()
         };
@@ -179,6 +179,17 @@ impl<'a> Locking<'a> {
         self.lock = lock;
         Ok(())
     }
+}
+
+/// The lock is the user's input: it lies in their Git folder.
+fn unreadable(error: LockError, path: &Path) -> anyhow::Error {
+    match error {
+        LockError::Malformed(_) => anyhow::Error::from(error)
+            .context(format!("reading `{}`", path.display()))
+            .hint("take it from Git again, or remove it to have versions chosen anew"),
+        other => other.into(),
+    }
+    .input()
 }
 
 /// What may be chosen: of a package whose locked version stays, that version only, as long as a

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-
 use super::super::{Context, Note as _, failure};
 use super::Arguments;
 use crate::bundle::programs::Programs;
@@ -43,7 +41,10 @@ impl Plan {
             .output
             .clone()
             .unwrap_or_else(|| directory.join("out").join(format!("{}-{arch}", profile.name)));
-        let name = output.file_name().context("the output folder has no name")?;
+        let name = output.file_name().ok_or_else(|| {
+            let fault = anyhow::anyhow!("output folder `{}` has no name of its own", output.display());
+            fault.input().hint("give a folder that is made anew with `--output`")
+        })?;
         let mut staging = name.to_owned();
         staging.push(".partial");
         let staging = output.with_file_name(staging);
