@@ -25,7 +25,7 @@ help:
 #:   make build    compile the programs
 #:   make test     all tests that fit into 40 minutes
 #:   make soak     the long ones      [SUITE= N= SEED=]
-#:   make bench    speed and size as ratios against peers
+#:   make bench    speed and size as ratios against peers  [ARGS=--json]
 #:   make check    what CI lints
 #:   make fuzz     parsers under cargo-fuzz  [SECONDS_EACH=60]
 #:   make install  program, node programs, man pages, completions  [PREFIX=/usr/local]
@@ -49,7 +49,7 @@ soak:
 bench:
 	@tests/setup/install.sh bench
 	$(CARGO_BUILD)
-	cargo test --release --locked --target $(TRIPLE) -p imgbuild-tests --test bench -- --nocapture --test-threads=1 $(SUITE)
+	cargo run --release --locked --target $(TRIPLE) -p imgbuild-tests --bin bench -- $(ARGS)
 
 check:
 	@tests/setup/install.sh check

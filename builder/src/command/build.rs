@@ -87,7 +87,7 @@ fn build(plan: &Plan, is_locked: bool, context: &Context) -> anyhow::Result<()> 
         seal::seal(&parts, staging.path(), printer)
     })?;
     let (layout, disk) = timings.measure("lay", || lay(plan, &bundle, &root, &staging, context))?;
-    let manifest = describe(plan, &selection, locking.date(), &root, &bundle, &layout, disk);
+    let manifest = describe(plan, &selection, &root, &bundle, &layout, disk);
     let facts = BuildFacts::new(plan, lock, &selection, timings)?;
     let facts = staging.publish(&manifest, facts)?;
     show(plan, &manifest, &facts, context)
@@ -134,7 +134,6 @@ fn lay(
 fn describe(
     plan: &Plan,
     selection: &Selection,
-    date: String,
     root: &Root,
     bundle: &Bundle,
     layout: &DiskLayout,
@@ -158,7 +157,7 @@ fn describe(
         image: plan.image.name.clone(),
         arch: plan.arch,
         debug: plan.profile.debug,
-        date,
+        date: root.date,
         root_hash: bundle.root_hash,
         kernel: root.kernel.release.clone(),
         command_line: bundle.command_line.clone(),

@@ -59,8 +59,6 @@ fn checksums(deb: &DebInfo) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::rootfs::resolve::resolve;
     use crate::tree::Kind;
@@ -69,13 +67,10 @@ mod tests {
         let stanza = "Package: bash\nVersion: 5.2\nArchitecture: amd64\nDescription: a shell\n Package: no\n";
         DebInfo {
             name: "bash".to_owned(),
-            version: "5.2".to_owned(),
-            arch: "amd64".to_owned(),
             control: stanza.to_owned(),
-            scripts: BTreeMap::new(),
-            conffiles: vec![],
             md5sums: "aa  usr/bin/bash\nbb  usr/share/doc/bash/copyright\n".to_owned(),
             files: vec!["usr/bin/bash".to_owned(), "usr/bin/rbash".to_owned()],
+            ..DebInfo::default()
         }
     }
 
