@@ -80,7 +80,7 @@ pub enum DownloadError {
         found: Sha256,
     },
     /// Nothing may be downloaded, but something is missing.
-    #[error("offline, and the cache lacks {}", .missing.join(", "))]
+    #[error("offline, and the cache lacks {}", first(.missing))]
     Offline {
         /// Names of what is missing.
         missing: Vec<String>,
@@ -96,5 +96,31 @@ pub enum DownloadError {
 impl DownloadError {
     pub(super) fn absent(file: &Wanted, urls: Vec<String>, source: Option<Self>) -> Self {
         Self::Absent { name: file.name.clone(), urls, source: source.map(Box::new) }
+    }
+}
+
+/// How many missing files a message names.
+const NAMED: usize = 5;
+
+/// The first names, and how many more there are.
+fn first(names: &[String]) -> String {
+    let shown = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => shown,
+        rest => format!("{shown} and {rest} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_a_few_of_many_missing_files() {
+        let missing = |count: usize| DownloadError::Offline {
+            missing: (0..count).map(|number| format!("p{number}")).collect(),
+        };
+        assert_eq!(missing(2).to_string(), "offline, and the cache lacks p0, p1");
+        assert_eq!(missing(140).to_string(), "offline, and the cache lacks p0, p1, p2, p3, p4 and 135 more");
     }
 }
