@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256 as Hasher};
@@ -212,10 +213,42 @@ impl fmt::Display for RootHash {
     }
 }
 
-/// Seconds since 1970-01-01T00:00:00Z; every time in an image is the lock's date.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-#[serde(transparent)]
+/// Seconds since 1970-01-01T00:00:00Z; every time in an image is the lock's date. Written as RFC 3339
+/// in UTC, `2026-11-21T02:10:46Z`.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp(pub u64);
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.0)) {
+            Some(time) => humantime::format_rfc3339_seconds(time).fmt(formatter),
+            None => write!(formatter, "{} s after 1970", self.0),
+        }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || format!("a time is `2026-11-21T02:10:46Z`, not `{text}`");
+        let time = humantime::parse_rfc3339(text).map_err(|_| wrong())?;
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| wrong())?;
+        Ok(Self(since.as_secs()))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -235,6 +268,15 @@ mod tests {
         let hash = RootHash(Sha256(std::array::from_fn(|index| u8::try_from(index).unwrap())));
         assert_eq!(hash.root_partuuid().to_string(), "00010203-0405-0607-0809-0a0b0c0d0e0f");
         assert_eq!(hash.verity_partuuid().to_string(), "10111213-1415-1617-1819-1a1b1c1d1e1f");
+    }
+
+    #[test]
+    fn reads_back_the_time_it_writes() {
+        let time = Timestamp(1_795_227_046);
+        assert_eq!(time.to_string(), "2026-11-21T02:10:46Z");
+        assert_eq!(time.to_string().parse::<Timestamp>(), Ok(time));
+        let fault = "1795227046".parse::<Timestamp>().unwrap_err();
+        assert_eq!(fault, "a time is `2026-11-21T02:10:46Z`, not `1795227046`");
     }
 
     #[test]

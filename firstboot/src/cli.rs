@@ -32,7 +32,7 @@ pub struct Arguments {
     /// Print the report as JSON
     #[arg(long, global = true)]
     json: bool,
-    /// Show the report on the first virtual terminal as well
+    /// Show the report on the machine's consoles as well
     #[arg(long)]
     console: bool,
     #[command(subcommand)]
@@ -86,7 +86,7 @@ fn first_boot(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     print(arguments, &status)?;
     if arguments.console {
-        show_on_terminal(&screen::render(&status, false));
+        show_on_consoles(&status);
     }
     Ok(code)
 }
@@ -122,9 +122,13 @@ fn print(arguments: &Arguments, status: &Status) -> anyhow::Result<()> {
     }
 }
 
-/// A machine without a screen has no terminal; the report is on the serial console then.
-fn show_on_terminal(text: &str) {
-    if let Ok(mut terminal) = OpenOptions::new().write(true).open("/dev/tty1") {
-        let _ = terminal.write_all(text.as_bytes());
+/// Shows the report on the screen, and whole on the console that the kernel was given last (a serial
+/// one on servers). Not by way of the journal, which would put its own prefix before every line.
+fn show_on_consoles(status: &Status) {
+    for (device, with_files) in [("/dev/console", true), ("/dev/tty1", false)] {
+        // A machine without a screen has no terminal; the other one shows the report then.
+        if let Ok(mut terminal) = OpenOptions::new().write(true).open(device) {
+            let _ = terminal.write_all(format!("\n{}", screen::render(status, with_files)).as_bytes());
+        }
     }
 }

@@ -89,11 +89,11 @@ fn files(step: &Step) -> impl Iterator<Item = &PlannedFile> {
         Effect::Converge(changes) => (changes.as_slice(), [].as_slice()),
         Effect::Later(files) => ([].as_slice(), files.as_slice()),
     };
-    let changed = changes.iter().filter_map(|change| match change {
+    let converged = changes.iter().filter_map(|change| match change {
         Change::File(file) => Some(file),
         _ => None,
     });
-    changed.chain(later)
+    converged.chain(later)
 }
 
 fn file_status(file: &PlannedFile) -> FileStatus {

@@ -25,7 +25,8 @@ fn independent_tools_accept_the_image() -> anyhow::Result<()> {
     let uki = manifest.files.get("os.efi").context("the manifest has no UKI")?.size;
     ensure!(uki < LARGEST_UKI, "the UKI has {uki}");
 
-    let [esp, root, verity] = ["esp", "root-a", "root-a-verity"].map(|label| extract(&bundle, label, scratch.path()));
+    let [esp, root, verity] =
+        ["esp", "root-a", "root-a-verity"].map(|label| extract(&bundle, label, scratch.path()));
     let (esp, root, verity) = (esp?, root?, verity?);
     oracle::run("fsck.vfat", [Path::new("-n"), &esp])?;
     let hash = manifest.root_hash.to_string();
@@ -46,7 +47,11 @@ fn check_digests(bundle: &Bundle) -> anyhow::Result<()> {
         ensure!(facts.size.0 == size, "`{name}` has {size} bytes, the manifest says {}", facts.size);
         let words = oracle::run("sha256sum", [&path])?;
         let digest = words.split(' ').next().unwrap_or_default();
-        ensure!(facts.sha256.to_string() == digest, "`{name}` is {digest}, the manifest says {}", facts.sha256);
+        ensure!(
+            facts.sha256.to_string() == digest,
+            "`{name}` is {digest}, the manifest says {}",
+            facts.sha256
+        );
     }
     Ok(())
 }
@@ -63,7 +68,9 @@ fn check_partitions(bundle: &Bundle) -> anyhow::Result<()> {
         .manifest
         .partitions
         .iter()
-        .map(|said| (said.label.clone(), said.kind.to_string(), said.partuuid.to_string(), said.first.0, said.size.0))
+        .map(|said| {
+            (said.label.clone(), said.kind.to_string(), said.partuuid.to_string(), said.first.0, said.size.0)
+        })
         .collect();
     ensure!(seen == said, "sgdisk: {seen:#?}\nmanifest: {said:#?}");
     Ok(())
@@ -91,9 +98,11 @@ fn extract(bundle: &Bundle, label: &str, folder: &Path) -> anyhow::Result<PathBu
 /// A production image has no way in: nobody has a password, nothing that lets people in is started.
 fn check_no_login(tree: &Path) -> anyhow::Result<()> {
     let shadow = fs::read_to_string(tree.join("etc/shadow")).context("reading the image's shadow file")?;
-    let open: Vec<_> = shadow.lines().filter(|line| !matches!(line.split(':').nth(1), Some("*" | "!*" | "!"))).collect();
+    let open: Vec<_> =
+        shadow.lines().filter(|line| !matches!(line.split(':').nth(1), Some("*" | "!*" | "!"))).collect();
     ensure!(open.is_empty(), "accounts that can have a password: {open:?}");
-    let enabled = oracle::run("find", [tree.join("etc/systemd/system").as_os_str(), "-type".as_ref(), "l".as_ref()])?;
+    let enabled =
+        oracle::run("find", [tree.join("etc/systemd/system").as_os_str(), "-type".as_ref(), "l".as_ref()])?;
     for way in ["wants/ssh.service", "wants/ssh.socket", "getty@", "debug-shell"] {
         ensure!(!enabled.contains(way), "the image starts `{way}`:\n{enabled}");
     }

@@ -16,18 +16,36 @@ const FACTS: &[Fact] = &[
     ("mounts our EROFS", "findmnt -no SOURCE,FSTYPE,OPTIONS /", &["/dev/dm-0 erofs ro,"]),
     ("reads the root through verity", "dmsetup status root", &[" verity V"]),
     ("has a read-only root", "! touch /usr/probe 2>&1", &["Read-only file system"]),
-    ("keeps /etc in memory", "findmnt -no FSTYPE,OPTIONS /etc; findmnt -no FSTYPE -T /run/imgbuild/etc",
-        &["overlay", "upperdir=/run/imgbuild/etc", "tmpfs"]),
-    ("keeps /var on state", "findmnt -no SOURCE,FSTYPE,OPTIONS /var; lsblk -no PARTLABEL /dev/vda7",
-        &["/dev/vda7 ext4 rw,", "state"]),
+    (
+        "keeps /etc in memory",
+        "findmnt -no FSTYPE,OPTIONS /etc; findmnt -no FSTYPE -T /run/imgbuild/etc",
+        &["overlay", "upperdir=/run/imgbuild/etc", "tmpfs"],
+    ),
+    (
+        "keeps /var on state",
+        "findmnt -no SOURCE,FSTYPE,OPTIONS /var; lsblk -no PARTLABEL /dev/vda7",
+        &["/dev/vda7 ext4 rw,", "state"],
+    ),
     ("has a DHCP lease", "ip -4 -o address show scope global", &["10.0.2.15/24", "dynamic"]),
-    ("has WireGuard", "ip link add probe type wireguard && wg genkey | wg set probe private-key /dev/stdin && \
-        wg show probe && ip link delete probe", &["interface: probe", "public key: "]),
+    (
+        "has WireGuard",
+        "ip link add probe type wireguard && wg genkey | wg set probe private-key /dev/stdin && \
+        wg show probe && ip link delete probe",
+        &["interface: probe", "public key: "],
+    ),
     ("has nftables and an iptables that uses it", "nft list ruleset && iptables -V", &["(nf_tables)"]),
-    ("loads what a cluster needs", "modprobe -a wireguard br_netfilter overlay vxlan && \
-        sysctl -n net.bridge.bridge-nf-call-iptables net.ipv4.ip_forward | xargs", &["1 1"]),
-    ("runs no unit of first boots and updates", "cd /usr/lib/systemd/system && systemctl show -p ConditionResult \
-        --value $(grep -lsE 'Condition(FirstBoot|NeedsUpdate)' *.service *.target) | sort -u | xargs", &["no"]),
+    (
+        "loads what a cluster needs",
+        "modprobe -a wireguard br_netfilter overlay vxlan && \
+        sysctl -n net.bridge.bridge-nf-call-iptables net.ipv4.ip_forward | xargs",
+        &["1 1"],
+    ),
+    (
+        "runs no unit of first boots and updates",
+        "cd /usr/lib/systemd/system && systemctl show -p ConditionResult \
+        --value $(grep -lsE 'Condition(FirstBoot|NeedsUpdate)' *.service *.target) | sort -u | xargs",
+        &["no"],
+    ),
     ("has a shell on tty9", "systemctl is-active debug-shell.service", &["active"]),
     ("marks itself as a debug image", "cat /etc/issue", &["DEBUG IMAGE"]),
     ("has nobody with a password", "cut -d: -f2 /etc/shadow | sort -u | tr -d '\\n'", &["*"]),
@@ -75,7 +93,9 @@ fn first_boot(disk: &Disk, scene: &Scene) -> anyhow::Result<String> {
     let mut vm = Vm::start("first-boot", disk, power, scene)?;
     vm.wait_until_up()?;
     check_console(vm.console(), "cp1")?;
-    for parts in ["DEBUG IMAGE", "/etc/rancher/k3s/config.yaml (0600)", "| node-name: \"cp1\"", "| ListenPort = 51820"] {
+    for parts in
+        ["DEBUG IMAGE", "/etc/rancher/k3s/config.yaml (0600)", "| node-name: \"cp1\"", "| ListenPort = 51820"]
+    {
         ensure!(vm.console().contains(parts), "`{parts}` is not on the console:\n{}", vm.console());
     }
     for (claim, command, expected) in FACTS {
@@ -111,8 +131,11 @@ fn second_boot(disk: &Disk, machine_id: &str, scene: &Scene) -> anyhow::Result<(
 }
 
 fn check_console(console: &str, node: &str) -> anyhow::Result<()> {
-    let frame = console.split_once(firstboot::screen::BEGIN).and_then(|(_, rest)| rest.split_once(firstboot::screen::END));
-    let (report, _) = frame.with_context(|| format!("firstboot's report is not on the console:\n{console}"))?;
+    let frame = console
+        .split_once(firstboot::screen::BEGIN)
+        .and_then(|(_, rest)| rest.split_once(firstboot::screen::END));
+    let (report, _) =
+        frame.with_context(|| format!("firstboot's report is not on the console:\n{console}"))?;
     for part in [&format!("node {node}, "), "fingerprint ", "phase       configured", "plan"] {
         ensure!(report.contains(part), "`{part}` is not in firstboot's report:\n{report}");
     }
@@ -121,7 +144,9 @@ fn check_console(console: &str, node: &str) -> anyhow::Result<()> {
 
 /// Host name, time zone, keys and status are those of the record.
 fn check_identity(vm: &Vm, node: &str, place: &str) -> anyhow::Result<()> {
-    let output = vm.run("hostname; cat /etc/hostname; readlink /etc/localtime; wc -l </etc/ssh/authorized_keys.d/root")?;
+    let output = vm.run(
+        "hostname; cat /etc/hostname; readlink /etc/localtime; wc -l </etc/ssh/authorized_keys.d/root",
+    )?;
     ensure!(output == format!("{node}\n{node}\n../usr/share/zoneinfo/Europe/Berlin\n1\n"), "{output}");
     let status = vm.run("firstboot status --json")?;
     let status: Status = serde_json::from_str(&status).context("reading firstboot's status")?;
@@ -129,7 +154,8 @@ fn check_identity(vm: &Vm, node: &str, place: &str) -> anyhow::Result<()> {
     let found = status.node.as_ref().context("the status names no node")?;
     ensure!(found.name == node && found.record.starts_with(place), "{found:?}");
     ensure!(status.fingerprint.is_some() && status.root_hash.is_some(), "{status:?}");
-    let done = status.steps.iter().filter(|step| step.state != StepState::Planned).map(|step| step.name.as_str());
+    let done =
+        status.steps.iter().filter(|step| step.state != StepState::Planned).map(|step| step.name.as_str());
     let done: Vec<_> = done.collect();
     ensure!(done == ["host-name", "time-zone", "ssh-keys", "network"], "{done:?}");
     Ok(())

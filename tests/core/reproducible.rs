@@ -32,19 +32,25 @@ fn a_stranger_builds_the_same_bytes() -> anyhow::Result<()> {
     let ours = scene.build("cloud")?;
     let built = fs::read(ours.file("build.json")).context("reading build.json")?;
     let again = scene.build("cloud")?;
-    ensure!(fs::read(again.file("build.json")).context("reading build.json")? == built, "built again without need");
+    ensure!(
+        fs::read(again.file("build.json")).context("reading build.json")? == built,
+        "built again without need"
+    );
 
     // Not below the user's own folder, which a stranger may not be able to enter.
     let place = tempfile::Builder::new().prefix("imgbuild-stranger-").tempdir().context("making a folder")?;
     let theirs = build_as_stranger(&scene, place.path())?;
     for name in ours.manifest.files.keys().map(String::as_str).chain([manifest::FILE]) {
-        oracle::run("cmp", [ours.file(name), theirs.file(name)]).with_context(|| format!("comparing `{name}`"))?;
+        oracle::run("cmp", [ours.file(name), theirs.file(name)])
+            .with_context(|| format!("comparing `{name}`"))?;
     }
     Ok(())
 }
 
 fn build_as_stranger(scene: &Scene, place: &Path) -> anyhow::Result<Bundle> {
-    let copy = |from: &Path, to: &str| oracle::run("cp", ["-R".as_ref(), from.as_os_str(), place.join(to).as_os_str()]);
+    let copy = |from: &Path, to: &str| {
+        oracle::run("cp", ["-R".as_ref(), from.as_os_str(), place.join(to).as_os_str()])
+    };
     for program in scene.programs() {
         copy(&program, "")?;
     }

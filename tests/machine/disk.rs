@@ -1,6 +1,6 @@
 //! A machine's own disk, looked at and tampered with from outside.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,8 @@ pub struct SeenPartition {
 impl Disk {
     /// A copy of the build's disk with room for state, as it is written to a real disk.
     pub fn of(bundle: &Bundle, scene: &Scene) -> anyhow::Result<Self> {
-        let folder = TempDir::with_prefix_in("disk-", scene.folder()).context("making a folder for a disk")?;
+        let folder =
+            TempDir::with_prefix_in("disk-", scene.folder()).context("making a folder for a disk")?;
         let path = folder.path().join("disk.raw");
         disk::copy(&bundle.file("disk.raw"), &path, STATE)?;
         Ok(Self { path, folder })
@@ -52,6 +53,11 @@ impl Disk {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Opens the file for reading and writing.
+    pub fn open(&self) -> anyhow::Result<File> {
+        OpenOptions::new().read(true).write(true).open(&self.path).context("opening the disk")
     }
 
     /// Where what belongs to the disk can lie, such as the host keys known of it.
@@ -75,7 +81,7 @@ impl Disk {
     /// Changes one bit, `offset` bytes into the partition.
     pub fn flip_bit(&self, label: &str, offset: u64) -> anyhow::Result<()> {
         let at = self.partition(label)?.first * SECTOR + offset;
-        let file = OpenOptions::new().read(true).write(true).open(&self.path).context("opening the disk")?;
+        let file = self.open()?;
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).context("reading the disk")?;
         file.write_all_at(&[byte[0] ^ 1], at).context("writing the disk")
@@ -136,7 +142,8 @@ fn partition(path: &Path, number: u32) -> anyhow::Result<SeenPartition> {
         let value = words.lines().find_map(|line| line.strip_prefix(label)?.strip_prefix(": "));
         value.with_context(|| format!("sgdisk -i {number} has no `{label}`:\n{words}"))
     };
-    let first_word = |label| -> anyhow::Result<&str> { Ok(line(label)?.split(' ').next().unwrap_or_default()) };
+    let first_word =
+        |label| -> anyhow::Result<&str> { Ok(line(label)?.split(' ').next().unwrap_or_default()) };
     Ok(SeenPartition {
         number,
         label: line("Partition name")?.trim_matches('\'').to_owned(),

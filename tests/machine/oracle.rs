@@ -23,6 +23,7 @@ pub fn program(name: &str) -> anyhow::Result<Program> {
         places.find(|path| path.is_file())
     };
     let path = find(name).or_else(elsewhere);
-    let path = path.with_context(|| format!("`{name}` is not installed; `tests/setup/install.sh test` does"))?;
+    let path =
+        path.with_context(|| format!("`{name}` is not installed; `tests/setup/install.sh test` does"))?;
     Ok(Program::new("asking an oracle", path))
 }

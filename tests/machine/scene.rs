@@ -29,7 +29,8 @@ impl Scene {
     /// Finds the programs and makes the cluster folder.
     pub fn open() -> anyhow::Result<Self> {
         let test = std::env::current_exe().context("asking where the test program lies")?;
-        let programs = test.parent().and_then(Path::parent).context("the test program lies in no target folder")?;
+        let programs =
+            test.parent().and_then(Path::parent).context("the test program lies in no target folder")?;
         for name in PROGRAMS {
             let path = programs.join(name);
             ensure!(path.is_file(), "`{}` is missing; `cargo build --release` makes it", path.display());
@@ -81,7 +82,11 @@ impl Scene {
     /// Builds `profile`, or finds it built.
     pub fn build(&self, profile: &str) -> anyhow::Result<Bundle> {
         let folder = self.folder.join("cluster/out").join(format!("{profile}-amd64"));
-        self.imgbuild().arguments(["build", profile]).argument("--output").argument(&folder).output(BUILD_DEADLINE)?;
+        self.imgbuild()
+            .arguments(["build", profile])
+            .argument("--output")
+            .argument(&folder)
+            .output(BUILD_DEADLINE)?;
         Bundle::load(folder)
     }
 
@@ -131,7 +136,8 @@ impl Bundle {
     pub fn load(folder: PathBuf) -> anyhow::Result<Self> {
         let path = folder.join(manifest::FILE);
         let text = fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
-        let manifest = serde_json::from_slice(&text).with_context(|| format!("reading `{}`", path.display()))?;
+        let manifest =
+            serde_json::from_slice(&text).with_context(|| format!("reading `{}`", path.display()))?;
         Ok(Self { folder, manifest })
     }
 

@@ -1,7 +1,7 @@
 //! A machine from power-on to its end.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::io::Read as _;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -56,7 +56,14 @@ impl Vm {
         let machine = Machine::start(&settings)?;
         println!("{name}: switched on, by {}", machine.accelerator());
         let known_hosts = disk.folder().join("known_hosts");
-        Ok(Self { machine, name: name.to_owned(), port, key: scene.key(), known_hosts, started: Instant::now() })
+        Ok(Self {
+            machine,
+            name: name.to_owned(),
+            port,
+            key: scene.key(),
+            known_hosts,
+            started: Instant::now(),
+        })
     }
 
     /// Waits until `text` stands on the console.
@@ -97,25 +104,33 @@ impl Vm {
     pub fn run(&self, command: &str) -> anyhow::Result<String> {
         let port = self.port.to_string();
         let hosts = format!("UserKnownHostsFile={}", self.known_hosts.display());
-        let options =
-            ["BatchMode=yes", "StrictHostKeyChecking=accept-new", "HostKeyAlias=node", "LogLevel=ERROR", &hosts];
+        let options = [
+            "BatchMode=yes",
+            "StrictHostKeyChecking=accept-new",
+            "HostKeyAlias=node",
+            "LogLevel=ERROR",
+            &hosts,
+        ];
         let program = oracle::program("ssh")?
             .arguments(["-F", "none", "-p", &port, "-i"])
             .argument(&self.key)
             .arguments(options.iter().flat_map(|option| ["-o", option]))
             .arguments(["root@127.0.0.1", command]);
-        program
-            .output(COMMAND_DEADLINE)
-            .with_context(|| format!("machine `{}`, its console:\n{}", self.name, self.machine.console().last_lines()))
+        program.output(COMMAND_DEADLINE).with_context(|| {
+            format!("machine `{}`, its console:\n{}", self.name, self.machine.console().last_lines())
+        })
     }
 
     /// What the SSH port says to who connects; empty where nobody listens.
     pub fn ssh_greeting(&self) -> anyhow::Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).context("connecting to QEMU")?;
+        let mut stream =
+            TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).context("connecting to QEMU")?;
         stream.set_read_timeout(Some(Duration::from_secs(20))).context("setting a deadline")?;
         let mut greeting = [0; 64];
         match stream.read(&mut greeting) {
-            Ok(length) => Ok(String::from_utf8_lossy(greeting.get(..length).unwrap_or_default()).into_owned()),
+            Ok(length) => {
+                Ok(String::from_utf8_lossy(greeting.get(..length).unwrap_or_default()).into_owned())
+            }
             // QEMU accepts for the guest, and resets when the guest refuses.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(String::new()),
             Err(error) => bail!("waiting for the SSH port's greeting: {error}"),

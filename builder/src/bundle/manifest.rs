@@ -1,17 +1,68 @@
 //! `manifest.json`: what a build folder holds; a function of the inputs only.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 use uuid::Uuid;
 
 use super::programs::ProgramFacts;
-use crate::units::{Arch, Bytes, Lba, RootHash, Sha256};
+use crate::units::{Arch, Bytes, Lba, RootHash, Sha256, Timestamp};
 
 /// The format this program writes.
 pub const FORMAT: u32 = 1;
 /// Its file name.
 pub const FILE: &str = "manifest.json";
+
+/// Why a manifest cannot be read.
+#[derive(Debug, Error)]
+pub enum ManifestError {
+    /// There is none, or it is not readable.
+    #[error("reading manifest `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is no JSON, or lacks what a manifest has.
+    #[error("manifest `{}` is malformed", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// It is of another format.
+    #[error("manifest `{}` has format {found}, this program reads {FORMAT}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+}
+
+impl Manifest {
+    /// Reads the manifest of a build folder.
+    pub fn load(folder: &Path) -> Result<Self, ManifestError> {
+        /// The part that every format has.
+        #[derive(Deserialize)]
+        struct Versioned {
+            format: u32,
+        }
+        let path = folder.join(FILE);
+        let text = fs::read(&path).map_err(|source| ManifestError::Read { path: path.clone(), source })?;
+        let malformed = |source| ManifestError::Malformed { path: path.clone(), source };
+        let Versioned { format } = serde_json::from_slice(&text).map_err(malformed)?;
+        if format != FORMAT {
+            return Err(ManifestError::Format { path, found: format });
+        }
+        serde_json::from_slice(&text).map_err(malformed)
+    }
+}
 
 /// The manifest.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -26,8 +77,8 @@ pub struct Manifest {
     pub arch: Arch,
     /// Whether people can log in.
     pub debug: bool,
-    /// Time of everything inside, RFC 3339.
-    pub date: String,
+    /// Time of everything inside.
+    pub date: Timestamp,
     /// Root hash of the root file system.
     pub root_hash: RootHash,
     /// Release of the kernel.

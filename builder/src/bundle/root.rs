@@ -55,7 +55,7 @@ pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Resu
         printer.detail(&format!("profile `{}` excludes `{pattern}`, which no package has", profile.name));
     }
     let (mut tree, debs) = (unpacked.tree, unpacked.debs);
-    review::check_scripts(&debs, reviews).map_err(unreviewed)?;
+    review::check_scripts(&debs, reviews).map_err(|scripts| unreviewed(&scripts))?;
     let task = printer.task("setting up the root", None);
     place_programs(&mut tree, programs)?;
     let context = setup::Context {
@@ -83,7 +83,7 @@ fn place_programs(tree: &mut Tree, programs: &Programs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn unreviewed(scripts: Vec<review::Unreviewed>) -> anyhow::Error {
-    let shown: String = scripts.iter().map(|script| format!("\n{script}")).collect();
-    anyhow::anyhow!("{} maintainer scripts need a person's eyes\n{shown}", scripts.len())
+fn unreviewed(scripts: &[review::Unreviewed]) -> anyhow::Error {
+    let shown: Vec<String> = scripts.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!("{} maintainer scripts need a person's eyes\n\n{}", scripts.len(), shown.join("\n"))
 }

@@ -26,9 +26,9 @@ pub const VERITY: &str = "root.verity";
 /// The UKI.
 pub const UKI: &str = "os.efi";
 
-/// Identifies the operating system to systemd-boot. It sorts by IMAGE_VERSION and VERSION_ID before
-/// it looks at the file name, which holds the generation; so there is no IMAGE_VERSION, and
-/// VERSION_ID never changes.
+/// Identifies the operating system to systemd-boot. It sorts by `IMAGE_VERSION` and `VERSION_ID` before
+/// it looks at the file name, which holds the generation; so there is no `IMAGE_VERSION`, and
+/// `VERSION_ID` never changes.
 const OS_RELEASE: &str = "ID=imgbuild\nNAME=imgbuild\nPRETTY_NAME=imgbuild\nVERSION_ID=1\n";
 
 /// A sealed bundle; its files lie in the build folder.

@@ -9,9 +9,9 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use firstboot::screen;
 
-use super::{Context, Note as _, interrupt};
-use crate::bundle::manifest::{self, Manifest};
-use crate::machine::{disk, Firmware, FirmwareError, Machine, MachineError, Settings};
+use super::{Context, Note as _, failure, interrupt};
+use crate::bundle::manifest::Manifest;
+use crate::machine::{Firmware, FirmwareError, Machine, MachineError, Settings, disk};
 use crate::units::Bytes;
 
 /// Room that the machine's disk has beyond the image, for the state partition.
@@ -56,7 +56,7 @@ enum FirmwareKind {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let FirmwareKind::Uefi = arguments.firmware;
-    let manifest = Manifest::load(&arguments.folder)?;
+    let manifest = Manifest::load(&arguments.folder).map_err(failure::of_manifest)?;
     Firmware::find(manifest.arch).map_err(missing_firmware)?;
     let scratch = tempfile::Builder::new()
         .prefix("imgbuild-boot-")
@@ -161,32 +161,5 @@ fn missing_program(error: MachineError) -> anyhow::Error {
             anyhow::Error::from(error).hint(hint)
         }
         _ => error.into(),
-    }
-}
-
-impl Manifest {
-    /// Reads the manifest of a build folder.
-    pub(super) fn load(folder: &Path) -> anyhow::Result<Self> {
-        let path = folder.join(manifest::FILE);
-        let text = fs::read(&path).map_err(|error| {
-            let reading = format!("reading `{}`", path.display());
-            anyhow::Error::from(error)
-                .context(reading)
-                .input()
-                .hint("give a folder that `imgbuild build` has made")
-        })?;
-        let value: serde_json::Value = serde_json::from_slice(&text).map_err(|error| {
-            anyhow::Error::from(error).context(format!("reading `{}`", path.display())).input()
-        })?;
-        let format = value.get("format").and_then(serde_json::Value::as_u64);
-        if format != Some(u64::from(manifest::FORMAT)) {
-            let found = format.map_or_else(|| "no format".to_owned(), |number| format!("format {number}"));
-            let fault =
-                anyhow::anyhow!("`{}` has {found}, this program reads {}", path.display(), manifest::FORMAT);
-            return Err(fault.input());
-        }
-        serde_json::from_value(value).map_err(|error| {
-            anyhow::Error::from(error).context(format!("reading `{}`", path.display())).input()
-        })
     }
 }

@@ -5,6 +5,7 @@ mod folder;
 mod plan;
 mod timings;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -86,7 +87,7 @@ fn build(plan: &Plan, is_locked: bool, context: &Context) -> anyhow::Result<()> 
         seal::seal(&parts, staging.path(), printer)
     })?;
     let (layout, disk) = timings.measure("lay", || lay(plan, &bundle, &root, &staging, context))?;
-    let manifest = describe(plan, &selection, locking.date(), &root, &bundle, &layout, disk);
+    let manifest = describe(plan, &selection, &root, &bundle, &layout, disk);
     let facts = BuildFacts::new(plan, lock, &selection, timings)?;
     let facts = staging.publish(&manifest, facts)?;
     show(plan, &manifest, &facts, context)
@@ -133,7 +134,6 @@ fn lay(
 fn describe(
     plan: &Plan,
     selection: &Selection,
-    date: String,
     root: &Root,
     bundle: &Bundle,
     layout: &DiskLayout,
@@ -157,7 +157,7 @@ fn describe(
         image: plan.image.name.clone(),
         arch: plan.arch,
         debug: plan.profile.debug,
-        date,
+        date: root.date,
         root_hash: bundle.root_hash,
         kernel: root.kernel.release.clone(),
         command_line: bundle.command_line.clone(),
@@ -215,8 +215,8 @@ fn show(plan: &Plan, manifest: &Manifest, facts: &BuildFacts, context: &Context)
     }
     let mut text = format!("{}\n", plan.output.display());
     for (name, file) in &manifest.files {
-        text.push_str(&format!("  {name:<12} {:>10}  {}\n", file.size.to_string(), file.sha256));
+        let _ = writeln!(text, "  {name:<12} {:>10}  {}", file.size.to_string(), file.sha256);
     }
-    text.push_str(&format!("  root hash    {:>10}  {}\n", "", manifest.root_hash));
+    let _ = writeln!(text, "  root hash    {:>10}  {}", "", manifest.root_hash);
     Ok(context.printer.data(&text)?)
 }

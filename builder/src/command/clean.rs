@@ -1,5 +1,6 @@
 //! `imgbuild clean`: removes what can be had again.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     for folder in doomed {
         let size = size(&folder).with_context(|| format!("looking at `{}`", folder.display()))?;
         fs::remove_dir_all(&folder).with_context(|| format!("removing `{}`", folder.display()))?;
-        text.push_str(&format!("removed {} ({size})\n", folder.display()));
+        let _ = writeln!(text, "removed `{}` ({size})", folder.display());
     }
     Ok(context.printer.data(&text)?)
 }

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::bundle::manifest::ManifestError;
 use crate::cluster::{LoadError, UnknownNode};
 use crate::diagnostic::{Faults, listed};
 use crate::printer::{OutputError, Printer};
@@ -125,6 +126,13 @@ pub fn of_cluster(error: LoadError) -> anyhow::Error {
     let is_missing = matches!(error, LoadError::Missing { .. });
     let error = anyhow::Error::new(error).input();
     if is_missing { error.hint("`imgbuild init` makes one; `-f FILE` names one elsewhere") } else { error }
+}
+
+/// A build folder that is none is the user's input.
+pub fn of_manifest(error: ManifestError) -> anyhow::Error {
+    let is_missing = matches!(error, ManifestError::Read { .. });
+    let error = anyhow::Error::new(error).input();
+    if is_missing { error.hint("give a folder that `imgbuild build` has made") } else { error }
 }
 
 /// Whatever is wrong with a profile or an image is the user's input.

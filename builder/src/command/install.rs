@@ -24,8 +24,8 @@ pub struct Arguments {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let prefix = &arguments.prefix;
     let program = std::env::current_exe().context("finding the running program")?;
-    let content = fs::read(&program).with_context(|| format!("reading `{}`", program.display()))?;
-    let mut files = vec![(prefix.join("bin/imgbuild"), content, 0o755)];
+    let imgbuild = fs::read(&program).with_context(|| format!("reading `{}`", program.display()))?;
+    let mut files = vec![(prefix.join("bin/imgbuild"), imgbuild, 0o755)];
     let found: Vec<_> = [Arch::Amd64, Arch::Arm64].map(|arch| (arch, Programs::find(arch))).into();
     if found.iter().all(|(_, programs)| programs.is_err()) {
         anyhow::bail!("no node programs are built for any architecture");
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         files.push((folder.join("stage0"), programs.stage0.to_vec(), 0o755));
     }
     files.extend(man_pages(&prefix.join("share/man/man1"))?);
-    files.extend(completions(prefix)?);
+    files.extend(completions(prefix));
     for (path, content, mode) in &files {
         install(path, content, *mode).with_context(|| format!("installing `{}`", path.display()))?;
     }
@@ -65,7 +65,7 @@ fn man_pages(folder: &Path) -> anyhow::Result<Vec<File>> {
     Ok(pages)
 }
 
-fn completions(prefix: &Path) -> anyhow::Result<Vec<File>> {
+fn completions(prefix: &Path) -> Vec<File> {
     let places = [
         (Shell::Bash, "share/bash-completion/completions/imgbuild"),
         (Shell::Zsh, "share/zsh/site-functions/_imgbuild"),
@@ -77,7 +77,7 @@ fn completions(prefix: &Path) -> anyhow::Result<Vec<File>> {
         clap_complete::generate(shell, &mut Cli::command(), "imgbuild", &mut script);
         files.push((prefix.join(path), script, 0o644));
     }
-    Ok(files)
+    files
 }
 
 /// Replaces the file at once: a running program keeps its own.

@@ -75,12 +75,6 @@ impl<'a> Locking<'a> {
         &self.lock
     }
 
-    /// The lock's date for people and programs.
-    pub(super) fn date(&self) -> String {
-        let time = SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(self.lock.date.0));
-        humantime::format_rfc3339_seconds(time.unwrap_or(SystemTime::UNIX_EPOCH)).to_string()
-    }
-
     /// The packages of a profile: those locked, or chosen now where the profile changed since.
     pub(super) fn selection(&mut self, profile: &Profile) -> anyhow::Result<Selection> {
         let wanted = select::inputs(profile);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::Context;
+use super::{Context, failure};
 use crate::bundle::manifest::{Manifest, Package, Partition};
 use crate::units::Bytes;
 
@@ -33,7 +33,7 @@ struct Sizes<'a> {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
-    let manifest = Manifest::load(&arguments.folder)?;
+    let manifest = Manifest::load(&arguments.folder).map_err(failure::of_manifest)?;
     let mut packages: Vec<&Package> = manifest.packages.iter().collect();
     packages
         .sort_by(|one, other| other.installed.cmp(&one.installed).then_with(|| one.name.cmp(&other.name)));

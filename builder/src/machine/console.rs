@@ -103,10 +103,10 @@ fn plain(text: &str) -> String {
             '\u{1b}' => match characters.next() {
                 Some('[') => while characters.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
                 // Ends with BEL, or with ESC and a backslash.
-                Some(']' | 'P' | '^' | '_') => {
-                    if characters.by_ref().find(|c| matches!(c, '\u{7}' | '\u{1b}')) == Some('\u{1b}') {
-                        characters.next();
-                    }
+                Some(']' | 'P' | '^' | '_')
+                    if characters.by_ref().find(|c| matches!(c, '\u{7}' | '\u{1b}')) == Some('\u{1b}') =>
+                {
+                    characters.next();
                 }
                 _ => {}
             },

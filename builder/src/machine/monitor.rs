@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_shown() {
-        let fault = talk(&["{\"return\": {}}\n", "{\"error\": {\"class\": \"GenericError\"}}\n"]).unwrap_err();
+        let fault =
+            talk(&["{\"return\": {}}\n", "{\"error\": {\"class\": \"GenericError\"}}\n"]).unwrap_err();
         let expected = "QEMU refuses `system_powerdown`: {\"error\":{\"class\":\"GenericError\"}}";
         assert_eq!(fault.to_string(), expected);
     }

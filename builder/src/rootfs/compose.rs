@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
 use thiserror::Error;
 
-use super::deb::{Control, Deb, DebError, Fault, ScriptKind};
+use super::deb::{Control, Deb, DebError, Fault};
 use super::exclusion::Exclusions;
 use super::unpack::{UnpackError, unpack};
 use crate::printer::Task;
@@ -165,13 +165,12 @@ mod tests {
         packages.reverse();
         let second = unpack_with(&packages, 4).unwrap();
         assert_eq!(first.tree, second.tree);
-        let names = |unpacked: &Unpacked| -> Vec<_> {
-            unpacked.debs.iter().map(|deb| deb.control.package.clone()).collect()
-        };
+        let names =
+            |unpacked: &Unpacked| -> Vec<_> { unpacked.debs.iter().map(|deb| deb.name.clone()).collect() };
         assert_eq!(names(&first), (0..12).map(name).collect::<Vec<_>>());
         assert_eq!(names(&second), names(&first));
         assert_eq!(first.debs[3].files, ["usr/package03"]);
-        assert_eq!(first.debs[3].triggers(), "interest x\n");
+        assert_eq!(first.debs[3].scripts["triggers"], b"interest x\n");
     }
 
     #[test]

@@ -59,21 +59,18 @@ fn checksums(deb: &DebInfo) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::rootfs::deb::Control;
     use crate::rootfs::resolve::resolve;
     use crate::tree::Kind;
 
     fn info() -> DebInfo {
         let stanza = "Package: bash\nVersion: 5.2\nArchitecture: amd64\nDescription: a shell\n Package: no\n";
         DebInfo {
-            control: Control::parse(stanza).unwrap(),
-            scripts: BTreeMap::new(),
-            conffiles: vec![],
+            name: "bash".to_owned(),
+            control: stanza.to_owned(),
             md5sums: "aa  usr/bin/bash\nbb  usr/share/doc/bash/copyright\n".to_owned(),
             files: vec!["usr/bin/bash".to_owned(), "usr/bin/rbash".to_owned()],
+            ..DebInfo::default()
         }
     }
 

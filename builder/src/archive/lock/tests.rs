@@ -67,11 +67,11 @@ fn is_readable() {
     # Newer versions of packages: imgbuild lock --update
 
     version = 1
-    date = 1795227046
+    date = "2026-11-21T02:10:46Z"
 
     [[suite]]
     name = "trixie"
-    date = 1795227046
+    date = "2026-11-21T02:10:46Z"
     sha256 = "50573ac999b4f7516852df798aafddb1ef893a0352b7c1c7559b984eb5a40bbc"
     signed-by = "ABABABABABABABABABABABABABABABABABABABAB"
 

@@ -129,7 +129,7 @@ fn next(file: &File, seek: SeekFrom) -> io::Result<Option<u64>> {
 }
 
 fn hash_zeros(hasher: &mut sha2::Sha256, mut count: u64) {
-    let zeros = [0_u8; BUFFER];
+    let zeros = vec![0_u8; BUFFER];
     while count > 0 {
         let length = usize::try_from(count).unwrap_or(BUFFER).min(BUFFER);
         hasher.update(&zeros[..length]);
