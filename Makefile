@@ -17,7 +17,7 @@ CARGO_BUILD := cargo build --release --locked --target $(TRIPLE)
 
 .PHONY: help build demo test soak bench fuzz check install clean
 help:
-	@sed -n 's/^#: //p' Makefile
+	@sed -n 's/^#: \?//p' Makefile
 
 #: imgbuild: immutable node images that become a Kubernetes cluster by being booted
 #:

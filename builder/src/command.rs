@@ -4,7 +4,6 @@ mod boot;
 mod build;
 mod check;
 mod clean;
-mod environment;
 pub mod failure;
 mod file;
 mod init;
@@ -22,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cluster::Cluster;
+use crate::environment;
 pub use failure::Note;
 
 use crate::printer::{Color, Printer, Verbosity};

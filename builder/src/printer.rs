@@ -17,6 +17,8 @@ use thiserror::Error;
 
 use line::{elapsed, progress};
 
+use crate::environment;
+
 /// Steps shorter than this show only their last line.
 const FIRST_DRAW: Duration = Duration::from_millis(250);
 /// Time between two redrawn lines on a terminal.
@@ -102,13 +104,15 @@ impl Printer {
     /// A printer on standard error.
     pub fn new(verbosity: Verbosity, color: Color, is_json: bool) -> Self {
         let is_terminal = io::stderr().is_terminal();
-        let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        let is_dumb = std::env::var_os(environment::TERMINAL).is_some_and(|terminal| terminal == "dumb");
         let is_colored = match color {
             Color::Always => true,
             Color::Never => false,
             // https://no-color.org: set and not empty.
             Color::Auto => {
-                is_terminal && !is_dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                is_terminal
+                    && !is_dumb
+                    && std::env::var_os(environment::NO_COLOR).is_none_or(|value| value.is_empty())
             }
         };
         Self::on(Box::new(io::stderr()), verbosity, is_terminal && !is_dumb, is_colored, is_json)

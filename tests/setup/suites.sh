@@ -14,7 +14,8 @@ cargo=(cargo test --release --locked --target "$TRIPLE")
 suite "compile" "${cargo[@]}" --workspace --no-run
 suite "programs for the tests" cargo build --release --locked --target "$TRIPLE"
 suite "units" "${cargo[@]}" --workspace --lib --bins
-suite "programs" "${cargo[@]}" -p imgbuild -p firstboot --tests
+suite "programs" "${cargo[@]}" -p imgbuild -p firstboot --test '*'
+suite "README and guide" "${cargo[@]}" -p imgbuild-tests --test guide -- --nocapture --test-threads=1
 suite "machines" "${cargo[@]}" -p imgbuild-tests --test core -- --nocapture --test-threads=1
 printf '\n== suites\n'
 for index in "${!names[@]}"; do printf '%6d s  %s\n' "${times[$index]}" "${names[$index]}"; done

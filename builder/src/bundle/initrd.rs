@@ -9,8 +9,9 @@ use crate::format::cpio::{self, CpioError};
 use crate::tree::{Metadata, Tree, TreeError};
 use crate::units::Timestamp;
 
-/// Level 19 saves a fifth over level 3 for a second of work; the kernel unpacks both as fast.
-const LEVEL: i32 = 19;
+/// Measured on 7 MB of stage0 and modules: level 9 gives 1.84 MB in 0.2 s of processor time, level 15
+/// one percent less in 1 s, level 19 eleven percent less in 3 s, a third of a whole build.
+const LEVEL: i32 = 9;
 
 /// Why an initrd cannot be made.
 #[derive(Debug, Error)]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cluster::{SshKey, TimeZone};
-use crate::command::environment;
+use crate::environment;
 
 /// `TZ`, else what `/etc/localtime` points to, else `/etc/timezone`, else UTC.
 pub(super) fn time_zone() -> TimeZone {
