@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use imgbuild::bundle::manifest::{self, Manifest, Partition};
+use imgbuild::bundle::manifest::{Manifest, Partition};
 use imgbuild::process::Program;
 
 use crate::oracle;
@@ -150,10 +150,7 @@ pub struct Bundle {
 impl Bundle {
     /// Reads the manifest of `folder`.
     pub fn load(folder: PathBuf) -> anyhow::Result<Self> {
-        let path = folder.join(manifest::FILE);
-        let text = fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
-        let manifest =
-            serde_json::from_slice(&text).with_context(|| format!("reading `{}`", path.display()))?;
+        let manifest = Manifest::load(&folder)?;
         Ok(Self { folder, manifest })
     }
 
