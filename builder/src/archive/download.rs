@@ -220,14 +220,16 @@ impl<'a> Downloader<'a> {
         task: &Task,
     ) -> Result<bool, DownloadError> {
         let mut tried = 1;
+        let mut furthest = partial.length();
         loop {
-            let before = partial.length();
             let fault = match transfer::resume(client, url, size, partial, task).await {
                 Ok(()) => return Ok(true),
                 Err(fault) => fault,
             };
-            if partial.length().0.saturating_sub(before.0) >= Retries::PROGRESS.0 {
+            // Progress is what no try before had: a server may have less than the whole file for ever.
+            if partial.length().0.saturating_sub(furthest.0) >= Retries::PROGRESS.0 {
                 tried = 1;
+                furthest = partial.length();
             }
             match fault {
                 Fault::Absent => return Ok(false),

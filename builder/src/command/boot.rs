@@ -63,7 +63,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         .tempdir()
         .context("making a folder for the machine")?;
     let path = scratch.path().to_owned();
-    interrupt::guard(&path, || boot(arguments, &manifest, scratch.path(), context))
+    interrupt::guard(|cleanup| {
+        cleanup.set(&path);
+        boot(arguments, &manifest, scratch.path(), context)
+    })
 }
 
 fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Context) -> anyhow::Result<()> {
@@ -142,7 +145,7 @@ fn report(machine: &mut Machine, context: &Context) -> anyhow::Result<()> {
 
 fn write_record(node: &str, scratch: &Path, context: &Context) -> anyhow::Result<PathBuf> {
     let cluster = context.cluster()?;
-    let node = cluster.node(node).map_err(|error| anyhow::Error::from(error).input())?;
+    let node = cluster.node(node).map_err(failure::of_node)?;
     let record = serde_json::to_vec_pretty(&cluster.record(node)).context("rendering the node record")?;
     let path = scratch.join("record.json");
     fs::write(&path, record).with_context(|| format!("writing `{}`", path.display()))?;

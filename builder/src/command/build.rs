@@ -16,8 +16,9 @@ use self::cached::BuildFacts;
 use self::folder::Staging;
 use self::plan::Plan;
 use self::timings::Timings;
+use super::Context;
+use super::interrupt::{self, Cleanup};
 use super::locking::Locking;
-use super::{Context, interrupt};
 use crate::archive::lock::Selection;
 use crate::bundle::manifest::{self, FileFacts, Manifest, Package, Partition};
 use crate::bundle::programs::ProgramFacts;
@@ -50,11 +51,10 @@ pub struct Arguments {
 /// Runs the command. Interrupted, it removes what it had begun; the cache stays usable.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let plan = Plan::load(arguments, context)?;
-    let staging = plan.staging.clone();
-    interrupt::guard(&staging, || build(&plan, arguments.locked, context))
+    interrupt::guard(|cleanup| build(&plan, arguments.locked, cleanup, context))
 }
 
-fn build(plan: &Plan, is_locked: bool, context: &Context) -> anyhow::Result<()> {
+fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> anyhow::Result<()> {
     let printer = &context.printer;
     let mut timings = Timings::start();
     let mut locking = Locking::open(&plan.cluster, context, is_locked)?;
@@ -64,7 +64,7 @@ fn build(plan: &Plan, is_locked: bool, context: &Context) -> anyhow::Result<()> 
         return show(plan, &built.manifest, &built.facts, context);
     }
     let (packages, boot) = timings.measure("fetch", || locking.fetch(&selection))?;
-    let staging = Staging::begin(&plan.output, &plan.staging)?;
+    let staging = Staging::begin(&plan.output, &plan.staging, cleanup)?;
     let ingredients = Ingredients {
         profile: &plan.profile,
         lock: locking.lock(),

@@ -1,7 +1,8 @@
 //! Ctrl-C: nothing half-made is left under any name.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use anyhow::Context as _;
@@ -10,9 +11,21 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Exit code of a program that SIGINT ended, as shells have it: 128 + 2.
 const INTERRUPTED: i32 = 130;
 
-/// Runs `work`; when the user or the system ends it, `staging` is removed with the process.
-pub(super) fn guard<T>(staging: &Path, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let staging = staging.to_owned();
+/// The folder that goes when the work is interrupted, from when on it belongs to this process.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cleanup(Arc<OnceLock<PathBuf>>);
+
+impl Cleanup {
+    /// Names the folder; once per work.
+    pub(super) fn set(&self, folder: &Path) {
+        self.0.get_or_init(|| folder.to_owned());
+    }
+}
+
+/// Runs `work`; when the user or the system ends it, what it named goes with the process.
+pub(super) fn guard<T>(work: impl FnOnce(&Cleanup) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let cleanup = Cleanup::default();
+    let named = cleanup.clone();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().build().context("watching for Ctrl-C")?;
     let signals = runtime
@@ -27,10 +40,12 @@ pub(super) fn guard<T>(staging: &Path, work: impl FnOnce() -> anyhow::Result<T>)
             }
         });
         // The work goes on until the process ends, and may add a file between the two.
-        while fs::remove_dir_all(&staging).is_err() && staging.exists() {}
+        if let Some(folder) = named.0.get() {
+            while fs::remove_dir_all(folder).is_err() && folder.exists() {}
+        }
         end();
     });
-    work()
+    work(&cleanup)
 }
 
 #[expect(clippy::exit, reason = "other threads are in the middle of work that must not go on")]

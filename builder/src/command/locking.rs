@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
@@ -13,7 +13,7 @@ use crate::archive::cache::Cache;
 use crate::archive::download::Downloader;
 use crate::archive::index::Package;
 use crate::archive::keyring::Keyring;
-use crate::archive::lock::{Lock, LockedPackage, Selection};
+use crate::archive::lock::{Lock, LockError, LockedPackage, Selection};
 use crate::archive::mirror::Mirrors;
 use crate::archive::select;
 use crate::archive::suite::{self, Archive, Suites};
@@ -24,7 +24,7 @@ use crate::rootfs::setup::Numbers;
 use crate::units::{Arch, Timestamp};
 
 /// Its file name.
-const FILE: &str = "imgbuild.lock";
+pub(super) const FILE: &str = "imgbuild.lock";
 
 /// The lock of a cluster, and what is needed to complete it.
 pub(super) struct Locking<'a> {
@@ -53,9 +53,11 @@ pub(super) enum Keep<'a> {
 impl<'a> Locking<'a> {
     /// Opens the lock, an empty one where there is none yet.
     pub(super) fn open(cluster: &Cluster, context: &'a Context, is_locked: bool) -> anyhow::Result<Self> {
-        let path = cluster.directory().join(FILE);
+        let directory = cluster.directory();
+        // Without a leading `.`: the path is for people too.
+        let path = directory.strip_prefix(".").unwrap_or(directory).join(FILE);
         let lock = if path.exists() {
-            Lock::load(&path).map_err(|error| anyhow::Error::from(error).input())?
+            Lock::load(&path).map_err(|error| unreadable(error, &path))?
         } else {
             Lock::empty()
         };
@@ -89,7 +91,7 @@ impl<'a> Locking<'a> {
                 self.path.display(),
                 profile.name
             );
-            return Err(fault.input().hint("`imgbuild lock` chooses them"));
+            return Err(fault.input().hint("without `--locked`, `imgbuild build` chooses them"));
         }
         self.choose(profile, Keep::All)
     }
@@ -135,7 +137,7 @@ impl<'a> Locking<'a> {
         let downloader = self.downloader()?;
         let mirrors = self.mirrors(self.lock.date)?;
         let fetched = suite::fetch_packages(&downloader, &mirrors, &all, self.lock.date);
-        let paths = self.runtime.block_on(fetched)?;
+        let paths = self.runtime.block_on(fetched).map_err(|error| self.without_network(error))?;
         let mut files = all.into_iter().zip(paths).map(|(package, path)| PackageFile {
             name: package.name,
             version: package.version,
@@ -155,9 +157,14 @@ impl<'a> Locking<'a> {
         let (downloader, mirrors) = (self.downloader()?, self.mirrors(now)?);
         let suites = Suites::trixie(Keyring::debian()?);
         let updated = suite::update_indices(&downloader, &mirrors, &suites, arch, now);
-        let archive = self.runtime.block_on(updated)?;
+        let archive = self.runtime.block_on(updated).map_err(|error| self.without_network(error))?;
         self.archives.insert(arch, archive);
         Ok(())
+    }
+
+    fn without_network(&self, error: impl Into<anyhow::Error>) -> anyhow::Error {
+        let error = error.into();
+        if self.context.global.offline { error.hint("leave `--offline` out to download it") } else { error }
     }
 
     fn downloader(&self) -> anyhow::Result<Downloader<'_>> {
@@ -179,6 +186,17 @@ impl<'a> Locking<'a> {
         self.lock = lock;
         Ok(())
     }
+}
+
+/// The lock is the user's input: it lies in their Git folder.
+fn unreadable(error: LockError, path: &Path) -> anyhow::Error {
+    match error {
+        LockError::Malformed(_) => anyhow::Error::from(error)
+            .context(format!("reading `{}`", path.display()))
+            .hint("take it from Git again, or remove it to have versions chosen anew"),
+        other => other.into(),
+    }
+    .input()
 }
 
 /// What may be chosen: of a package whose locked version stays, that version only, as long as a

@@ -80,7 +80,7 @@ pub enum DownloadError {
         found: Sha256,
     },
     /// Nothing may be downloaded, but something is missing.
-    #[error("offline, and the cache lacks {}", .missing.join(", "))]
+    #[error("offline, and the cache lacks {}", some(.missing))]
     Offline {
         /// Names of what is missing.
         missing: Vec<String>,
@@ -91,6 +91,16 @@ pub enum DownloadError {
     /// A worker thread ended early.
     #[error("work was interrupted")]
     Interrupted(#[source] tokio::task::JoinError),
+}
+
+/// Names that a person can take in: the first few, and how many more there are.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let first = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 impl DownloadError {

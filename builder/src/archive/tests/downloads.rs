@@ -75,6 +75,16 @@ async fn resumes_where_the_connection_was_cut() {
 }
 
 #[tokio::test]
+async fn gives_up_a_server_whose_file_is_shorter_than_the_lock_says() {
+    let (server, place, data) = (Server::start().await, Place::new(), data());
+    let file = wanted(&server, &data);
+    server.put("/file", &data[..1_000_000]);
+    let error = place.fetch(&[file]).await.unwrap_err();
+    assert_eq!(error, format!("`{}` ends after 1000000 bytes, expected 1200000", server.url("/file")));
+    assert!(server.requests().len() <= 8);
+}
+
+#[tokio::test]
 async fn resumes_what_an_earlier_process_began() {
     let (server, place, data) = (Server::start().await, Place::new(), data());
     let file = wanted(&server, &data);

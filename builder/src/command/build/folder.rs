@@ -1,14 +1,17 @@
 //! The build folder: made under another name, then put in place whole.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rustix::fs::SeekFrom;
+use rustix::fs::{CWD, RenameFlags, SeekFrom, renameat_with};
+use rustix::io::Errno;
 use sha2::Digest as _;
 
 use super::super::Note as _;
+use super::super::interrupt::Cleanup;
 use super::cached::BuildFacts;
 use crate::bundle::manifest::{self, FileFacts, Manifest};
 use crate::units::{Bytes, Sha256};
@@ -24,6 +27,8 @@ pub(super) struct Staging {
     output: PathBuf,
     path: PathBuf,
     is_published: bool,
+    /// Held for as long as this lives.
+    _lock: Option<File>,
 }
 
 /// Refuses to replace what no build has made: a folder given by mistake keeps its files.
@@ -45,15 +50,26 @@ pub(super) fn check_replaceable(output: &Path) -> anyhow::Result<()> {
 }
 
 impl Staging {
-    /// Makes the folder; what an interrupted build left there is removed.
-    pub(super) fn begin(output: &Path, path: &Path) -> anyhow::Result<Self> {
+    /// Makes the folder, for this process alone; what an ended build left there is removed.
+    pub(super) fn begin(output: &Path, path: &Path, cleanup: &Cleanup) -> anyhow::Result<Self> {
         let making = || format!("making folder `{}`", path.display());
-        match fs::remove_dir_all(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(making),
-            _ => {}
+        let lock = loop {
+            fs::create_dir_all(path).with_context(making)?;
+            let lock = lock_folder(path, output)?;
+            // Between the two, the build that had it may have put it in place or removed it.
+            if lock.as_ref().is_some_and(|lock| is_at(lock, path)) {
+                break lock;
+            }
+        };
+        cleanup.set(path);
+        for entry in fs::read_dir(path).with_context(making)? {
+            let entry = entry.with_context(making)?;
+            let is_folder = entry.file_type().with_context(making)?.is_dir();
+            let removed =
+                if is_folder { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
+            removed.with_context(|| format!("removing `{}`", entry.path().display()))?;
         }
-        fs::create_dir_all(path).with_context(making)?;
-        Ok(Self { output: output.to_owned(), path: path.to_owned(), is_published: false })
+        Ok(Self { output: output.to_owned(), path: path.to_owned(), is_published: false, _lock: lock })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -66,20 +82,17 @@ impl Staging {
         let facts = facts.with_files(&self.path, manifest)?;
         self.write_json(super::cached::FILE, &facts)?;
         let placing = || format!("putting the build in place as `{}`", self.output.display());
-        let mut old = self.path.clone().into_os_string();
-        old.push(".old");
-        let old = PathBuf::from(old);
-        let _ = fs::remove_dir_all(&old);
-        match fs::rename(&self.output, &old) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(placing),
-            _ => {}
+        // Once they have changed places, the older build lies where others would begin theirs.
+        let older = lock_folder(&self.output, &self.output)?;
+        if older.is_some() {
+            swap(&self.path, &self.output).with_context(placing)?;
+            fs::remove_dir_all(&self.path)
+                .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+                .with_context(|| format!("removing the older build `{}`", self.path.display()))?;
+        } else {
+            fs::rename(&self.path, &self.output).with_context(placing)?;
         }
-        fs::rename(&self.path, &self.output).with_context(placing)?;
         self.is_published = true;
-        if old.exists() {
-            fs::remove_dir_all(&old)
-                .with_context(|| format!("removing the older build `{}`", old.display()))?;
-        }
         Ok(facts)
     }
 
@@ -88,6 +101,41 @@ impl Staging {
         let mut text = serde_json::to_vec_pretty(value).with_context(|| format!("rendering `{name}`"))?;
         text.push(b'\n');
         fs::write(&path, text).with_context(|| format!("writing `{}`", path.display()))
+    }
+}
+
+/// Locks a folder against other builds; `None` where there is none.
+fn lock_folder(path: &Path, output: &Path) -> anyhow::Result<Option<File>> {
+    let locking = || format!("locking folder `{}`", path.display());
+    let folder = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.with_context(locking)?,
+    };
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => {
+            Err(anyhow::anyhow!("another build into `{}` is under way", output.display()))
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(locking),
+    }
+}
+
+/// Whether `path` still names the open `folder`.
+fn is_at(folder: &File, path: &Path) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let named = fs::metadata(path).map(identity).ok();
+    named.is_some() && named == folder.metadata().map(identity).ok()
+}
+
+/// Lets two folders change places at once, so that there is always a whole build. Where the file
+/// system cannot do that, the older build goes first.
+fn swap(new: &Path, old: &Path) -> io::Result<()> {
+    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            fs::remove_dir_all(old)?;
+            fs::rename(new, old)
+        }
+        other => Ok(other?),
     }
 }
 
@@ -123,7 +171,7 @@ pub(super) fn facts(path: &Path) -> anyhow::Result<FileFacts> {
 fn next(file: &File, seek: SeekFrom) -> io::Result<Option<u64>> {
     match rustix::fs::seek(file, seek) {
         Ok(position) => Ok(Some(position)),
-        Err(rustix::io::Errno::NXIO) => Ok(None),
+        Err(Errno::NXIO) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

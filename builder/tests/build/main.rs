@@ -1,0 +1,10 @@
+//! `imgbuild build` as a hostile user meets it: full disks, damaged caches, Ctrl-C, two at once.
+//!
+//! Real packages, from the mirror that the host's apt uses or `IMGBUILD_MIRROR`, kept below `target/`.
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod interrupt;
+#[cfg(test)]
+mod place;
