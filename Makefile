@@ -63,7 +63,7 @@ fuzz:
 	@tests/setup/fuzz.sh
 
 install: build
-	$(RELEASE)/imgbuild install --prefix $(DESTDIR)$(PREFIX) --programs $(RELEASE)
+	$(RELEASE)/imgbuild install --prefix $(DESTDIR)$(PREFIX)
 
 clean:
 	cargo clean

@@ -1,6 +1,6 @@
 //! A machine's own disk, looked at and tampered with from outside.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -55,6 +55,11 @@ impl Disk {
         &self.path
     }
 
+    /// Opens the file for reading and writing.
+    pub fn open(&self) -> anyhow::Result<File> {
+        OpenOptions::new().read(true).write(true).open(&self.path).context("opening the disk")
+    }
+
     /// Where what belongs to the disk can lie, such as the host keys known of it.
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -76,7 +81,7 @@ impl Disk {
     /// Changes one bit, `offset` bytes into the partition.
     pub fn flip_bit(&self, label: &str, offset: u64) -> anyhow::Result<()> {
         let at = self.partition(label)?.first * SECTOR + offset;
-        let file = OpenOptions::new().read(true).write(true).open(&self.path).context("opening the disk")?;
+        let file = self.open()?;
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).context("reading the disk")?;
         file.write_all_at(&[byte[0] ^ 1], at).context("writing the disk")

@@ -61,7 +61,7 @@ impl FirstBoot {
     pub fn cut_and_boot(&self, bundle: &Bundle, random: &mut Random, scene: &Scene) -> anyhow::Result<()> {
         let instant = usize::try_from(random.below(u64::try_from(self.window)?))? + 1;
         let disk = Disk::of(bundle, scene)?;
-        let cut = self.log.cut(instant, &disk, random)?;
+        let cut = self.log.cut(instant, &disk.open()?, random)?;
         let name = format!("cut-at-{instant}");
         println!("{name} of {}: {cut:?}", self.window);
         let vm = Vm::start(&name, &disk, Power::default(), scene)?;

@@ -7,6 +7,7 @@
 //! - [`expect_refusal`]: machines that must not start
 //! - [`oracle`]: programs of the host that judge what we wrote
 //! - [`Random`]: repeatable choices by SEED
+#![expect(clippy::print_stdout, reason = "boots take minutes: tests say how far they are")]
 
 mod disk;
 mod fault;

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-/// Numbers that follow from a seed (SplitMix64, Steele et al. 2014).
+/// Numbers that follow from a seed (`SplitMix64`, Steele et al. 2014).
 #[derive(Clone, Debug)]
 pub struct Random {
     state: u64,

@@ -6,13 +6,13 @@
 //! ```
 //! Format: the kernel's `admin-guide/device-mapper/log-writes.rst`, as QEMU's `blklogwrites` writes it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
-use crate::{Disk, Random};
+use crate::Random;
 
 const MAGIC: u64 = 0x006a_7366_7773_6872;
 const VERSION: u64 = 1;
@@ -109,10 +109,9 @@ impl WriteLog {
 
     /// Makes `disk`, which is as it was before the first request, what a power cut after `count` requests leaves.
     /// A disk orders nothing between two flushes: each write after the last one is kept, torn or lost by chance.
-    pub fn cut(&self, count: usize, disk: &Disk, random: &mut Random) -> anyhow::Result<PowerCut> {
+    pub fn cut(&self, count: usize, disk: &File, random: &mut Random) -> anyhow::Result<PowerCut> {
         let requests = self.requests.get(..count).context("the power cut is later than the log")?;
         let flushed = requests.iter().rposition(|request| *request == Request::Flush).unwrap_or(0);
-        let target = OpenOptions::new().write(true).open(disk.path()).context("opening the disk")?;
         let mut cut = PowerCut::default();
         for (index, request) in requests.iter().enumerate() {
             let Request::Write { to, from, length } = *request else { continue };
@@ -122,7 +121,7 @@ impl WriteLog {
             } else {
                 self.survivors(length, &mut cut, random)
             };
-            self.copy(from, &target, to, kept).context("writing the disk")?;
+            self.copy(from, disk, to, kept).context("writing the disk")?;
         }
         Ok(cut)
     }
@@ -165,4 +164,75 @@ fn words(bytes: &[u8; ENTRY]) -> [u64; 4] {
         *word = u64::from_le_bytes(*bytes);
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log of sectors of 512 bytes: writes of two sectors each, `None` for a flush.
+    fn log(requests: &[Option<(u64, u8)>]) -> tempfile::NamedTempFile {
+        let entry = |first: u64, sectors: u64, flags: u64| {
+            let mut bytes: Vec<u8> =
+                [first, sectors, flags, 0].into_iter().flat_map(u64::to_le_bytes).collect();
+            bytes.resize(512, 0);
+            bytes
+        };
+        let count = u64::try_from(requests.len()).unwrap() + 1;
+        let mut bytes = entry(MAGIC, VERSION, count);
+        bytes[24..28].copy_from_slice(&512_u32.to_le_bytes());
+        bytes.extend(entry(0, 8, DISCARD));
+        for request in requests {
+            match request {
+                None => bytes.extend(entry(0, 0, FLUSH)),
+                Some((first, value)) => {
+                    bytes.extend(entry(*first, 2, 0));
+                    bytes.extend([*value; 1024]);
+                }
+            }
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        file
+    }
+
+    /// The first bytes of four pairs of sectors, after a cut.
+    fn cut(log: &WriteLog, count: usize, seed: u64) -> ([u8; 4], PowerCut) {
+        let disk = tempfile::NamedTempFile::new().unwrap();
+        disk.as_file().set_len(4096).unwrap();
+        let cut = log.cut(count, disk.as_file(), &mut Random::new(seed)).unwrap();
+        let bytes = std::fs::read(disk.path()).unwrap();
+        ([0, 1, 2, 3].map(|pair: usize| bytes[pair * 1024]), cut)
+    }
+
+    #[test]
+    fn what_was_flushed_survives_and_the_rest_by_chance() {
+        let file = log(&[Some((0, 1)), Some((2, 2)), None, Some((4, 3)), Some((6, 4))]);
+        let log = WriteLog::load(file.path()).unwrap();
+        // The discard is a request of its own.
+        assert_eq!(log.requests.len(), 6);
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..64 {
+            let (bytes, cut) = cut(&log, 6, seed);
+            assert_eq!((bytes[0], bytes[1], cut.flushed, cut.kept + cut.torn + cut.lost), (1, 2, 2, 2));
+            seen.insert((bytes[2], bytes[3]));
+        }
+        assert_eq!(seen.into_iter().collect::<Vec<_>>(), [(0, 0), (0, 4), (3, 0), (3, 4)]);
+        assert_eq!(cut(&log, 0, 1), ([0; 4], PowerCut::default()));
+    }
+
+    #[test]
+    fn a_log_is_measured_by_its_length() {
+        let log = WriteLog::load(log(&[Some((0, 1)), None, Some((2, 2))]).path()).unwrap();
+        let ends = [(511, 0), (1024, 1), (2559, 1), (2560, 2), (3072, 3), (u64::MAX, 4)];
+        assert_eq!(ends.map(|(length, _)| (length, log.requests_within(length))), ends);
+    }
+
+    #[test]
+    fn another_file_is_no_log() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [0; 512]).unwrap();
+        let fault = WriteLog::load(file.path()).unwrap_err().to_string();
+        assert_eq!(fault, format!("`{}` is no write log of version 1", file.path().display()));
+    }
 }

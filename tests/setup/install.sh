@@ -10,7 +10,8 @@ build=(cc:gcc make:make "/usr/lib/$(uname -m)-linux-gnu/libc.a:libc6-dev"
 boot=(qemu-system-x86_64:qemu-system-x86 /usr/share/OVMF/OVMF_CODE_4M.fd:ovmf)
 oracles=(sgdisk:gdisk fsck.vfat:dosfstools mdir:mtools fsck.erofs:erofs-utils veritysetup:cryptsetup-bin
   depmod:kmod cpio:cpio objdump:binutils dpkg-deb:dpkg ssh:openssh-client ssh-keygen:openssh-client
-  openssl:openssl xz:xz-utils zstd:zstd systemd-sysusers:systemd unshare:util-linux)
+  openssl:openssl xz:xz-utils zstd:zstd systemd-sysusers:systemd unshare:util-linux
+  setpriv:util-linux debugfs:e2fsprogs cmp:diffutils)
 case $task in
   build) wanted=("${build[@]}") ;;
   demo) wanted=("${build[@]}" "${boot[@]}") ;;

@@ -145,7 +145,7 @@ fn report(machine: &mut Machine, context: &Context) -> anyhow::Result<()> {
 
 fn write_record(node: &str, scratch: &Path, context: &Context) -> anyhow::Result<PathBuf> {
     let cluster = context.cluster()?;
-    let node = cluster.node(node).map_err(|error| anyhow::Error::from(error).input())?;
+    let node = cluster.node(node).map_err(failure::of_node)?;
     let record = serde_json::to_vec_pretty(&cluster.record(node)).context("rendering the node record")?;
     let path = scratch.join("record.json");
     fs::write(&path, record).with_context(|| format!("writing `{}`", path.display()))?;

@@ -22,7 +22,9 @@ pub struct Arguments {
 
 /// Runs the command: the cluster's `out` folder, and the cache if asked to.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
-    let mut doomed = vec![context.cluster()?.directory().join("out")];
+    let cluster = context.cluster()?;
+    let directory = cluster.directory();
+    let mut doomed = vec![directory.strip_prefix(".").unwrap_or(directory).join("out")];
     if arguments.all {
         let cache = match &context.global.cache {
             Some(folder) => Cache::open(folder),
@@ -36,8 +38,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     }
     if !context.global.yes {
         let list: Vec<String> = doomed.iter().map(|folder| format!("`{}`", folder.display())).collect();
-        let fault = anyhow::anyhow!("this removes {}", list.join(" and "));
-        return Err(fault.input().hint("repeat the command with `--yes`"));
+        let fault = anyhow::anyhow!("nothing was removed; `--yes` would remove {}", list.join(" and "));
+        return Err(fault.input());
     }
     let mut text = String::new();
     for folder in doomed {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::locking::{Keep, Locking};
+use super::locking::{FILE, Keep, Locking};
 use super::{Context, Note as _, failure};
 use crate::archive::lock::{Lock, Selection};
 use crate::bundle::programs::Programs;
@@ -58,7 +58,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     if context.printer.is_json() {
         return Ok(context.printer.json(&changes)?);
     }
-    Ok(context.printer.data(&summary(&changes, locking.lock()))?)
+    // The first lock is all new: 140 lines would tell nothing that the file does not.
+    let listed = if before.is_empty() { &[][..] } else { &changes };
+    Ok(context.printer.data(&summary(listed, changes.len(), locking.lock()))?)
 }
 
 /// Profiles of the cluster's nodes and those locked already.
@@ -125,15 +127,43 @@ fn changes(
         .collect()
 }
 
-fn summary(changes: &[Change], lock: &Lock) -> String {
+/// The listed changes, then how many there were and what is locked now.
+fn summary(listed: &[Change], changed: usize, lock: &Lock) -> String {
     let mut text = String::new();
-    for Change { name, arch, before, after } in changes {
-        let (before, after) = (before.as_deref().unwrap_or("-"), after.as_deref().unwrap_or("-"));
-        let _ = writeln!(text, "{name} ({arch}) {before} -> {after}");
+    for Change { name, arch, before, after } in listed {
+        let _ = match (before, after) {
+            (Some(before), Some(after)) => writeln!(text, "{name} ({arch}) {before} -> {after}"),
+            (None, Some(after)) => writeln!(text, "{name} ({arch}) {after}, new"),
+            (Some(before), None) => writeln!(text, "{name} ({arch}) {before}, gone"),
+            (None, None) => Ok(()),
+        };
     }
-    let packages: usize = lock.selections.iter().map(|selection| selection.packages.len()).sum();
-    let selections = lock.selections.len();
-    let _ =
-        writeln!(text, "{} changed; {packages} packages of {selections} profiles are locked", changes.len());
+    for selection in &lock.selections {
+        let (profile, arch, count) = (&selection.profile, selection.arch, selection.packages.len());
+        let _ = writeln!(text, "profile `{profile}` for {arch}: {count} packages");
+    }
+    let _ = writeln!(text, "{changed} packages changed; `{FILE}` has them all");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_of_each_change_whether_it_is_new_newer_or_gone() {
+        let change = |before: Option<&str>, after: Option<&str>| Change {
+            name: "bash".to_owned(),
+            arch: "amd64".to_owned(),
+            before: before.map(str::to_owned),
+            after: after.map(str::to_owned),
+        };
+        let changes = [change(None, Some("1")), change(Some("1"), Some("2")), change(Some("2"), None)];
+        insta::assert_snapshot!(summary(&changes, 3, &Lock::empty()), @r"
+        bash (amd64) 1, new
+        bash (amd64) 1 -> 2
+        bash (amd64) 2, gone
+        3 packages changed; `imgbuild.lock` has them all
+        ");
+    }
 }

@@ -24,7 +24,7 @@ use crate::rootfs::setup::Numbers;
 use crate::units::{Arch, Timestamp};
 
 /// Its file name.
-const FILE: &str = "imgbuild.lock";
+pub(super) const FILE: &str = "imgbuild.lock";
 
 /// The lock of a cluster, and what is needed to complete it.
 pub(super) struct Locking<'a> {
@@ -53,7 +53,9 @@ pub(super) enum Keep<'a> {
 impl<'a> Locking<'a> {
     /// Opens the lock, an empty one where there is none yet.
     pub(super) fn open(cluster: &Cluster, context: &'a Context, is_locked: bool) -> anyhow::Result<Self> {
-        let path = cluster.directory().join(FILE);
+        let directory = cluster.directory();
+        // Without a leading `.`: the path is for people too.
+        let path = directory.strip_prefix(".").unwrap_or(directory).join(FILE);
         let lock = if path.exists() {
             Lock::load(&path).map_err(|error| unreadable(error, &path))?
         } else {
@@ -89,7 +91,7 @@ impl<'a> Locking<'a> {
                 self.path.display(),
                 profile.name
             );
-            return Err(fault.input().hint("`imgbuild lock` chooses them"));
+            return Err(fault.input().hint("without `--locked`, `imgbuild build` chooses them"));
         }
         self.choose(profile, Keep::All)
     }
@@ -135,7 +137,7 @@ impl<'a> Locking<'a> {
         let downloader = self.downloader()?;
         let mirrors = self.mirrors(self.lock.date)?;
         let fetched = suite::fetch_packages(&downloader, &mirrors, &all, self.lock.date);
-        let paths = self.runtime.block_on(fetched)?;
+        let paths = self.runtime.block_on(fetched).map_err(|error| self.without_network(error))?;
         let mut files = all.into_iter().zip(paths).map(|(package, path)| PackageFile {
             name: package.name,
             version: package.version,
@@ -155,9 +157,14 @@ impl<'a> Locking<'a> {
         let (downloader, mirrors) = (self.downloader()?, self.mirrors(now)?);
         let suites = Suites::trixie(Keyring::debian()?);
         let updated = suite::update_indices(&downloader, &mirrors, &suites, arch, now);
-        let archive = self.runtime.block_on(updated)?;
+        let archive = self.runtime.block_on(updated).map_err(|error| self.without_network(error))?;
         self.archives.insert(arch, archive);
         Ok(())
+    }
+
+    fn without_network(&self, error: impl Into<anyhow::Error>) -> anyhow::Error {
+        let error = error.into();
+        if self.context.global.offline { error.hint("leave `--offline` out to download it") } else { error }
     }
 
     fn downloader(&self) -> anyhow::Result<Downloader<'_>> {

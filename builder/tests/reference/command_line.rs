@@ -12,7 +12,7 @@ pub(crate) fn page() -> String {
         "# Command line\n\nMade from the program. Exit codes: 0 done, 1 work failed, 2 wrong command \
                     line or settings.\nResults go to standard output, everything else to standard error.\n"
             .to_owned();
-    let _ = write!(text, "\n## Options of every command\n\n{}", table(&command, |arg| arg.is_global_set()));
+    let _ = write!(text, "\n## Options of every command\n\n{}", table(&command, Arg::is_global_set));
     for subcommand in command.get_subcommands_mut() {
         let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
         let usage = subcommand.render_usage().to_string().replace("Usage: ", "");

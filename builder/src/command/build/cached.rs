@@ -38,7 +38,9 @@ pub(super) struct BuildFacts {
 /// A file's size and modification time in nanoseconds.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 struct Stamp {
+    /// Size in bytes.
     size: u64,
+    /// Seconds since 1970, a dot, nanoseconds.
     modified: String,
 }
 

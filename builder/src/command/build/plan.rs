@@ -1,6 +1,6 @@
 //! Everything a build needs, typed and checked before the first expensive step.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::{Context, Note as _, failure};
 use super::Arguments;
@@ -26,6 +26,11 @@ pub(super) struct Plan {
     pub(super) staging: PathBuf,
 }
 
+/// The folder without a leading `.`, for paths that people read.
+fn beside(directory: &Path) -> &Path {
+    directory.strip_prefix(".").unwrap_or(directory)
+}
+
 impl Plan {
     pub(super) fn load(arguments: &Arguments, context: &Context) -> anyhow::Result<Self> {
         let cluster = context.cluster()?;
@@ -40,7 +45,7 @@ impl Plan {
         let output = arguments
             .output
             .clone()
-            .unwrap_or_else(|| directory.join("out").join(format!("{}-{arch}", profile.name)));
+            .unwrap_or_else(|| beside(&directory).join("out").join(format!("{}-{arch}", profile.name)));
         let name = output.file_name().ok_or_else(|| {
             let fault = anyhow::anyhow!("output folder `{}` has no name of its own", output.display());
             fault.input().hint("give a folder that is made anew with `--output`")
