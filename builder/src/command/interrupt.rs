@@ -56,11 +56,19 @@ impl Cleanup {
 pub(super) fn guard<T>(work: impl FnOnce(&Cleanup) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let cleanup = Cleanup::default();
     let named = cleanup.clone();
+    let is_interrupted = Arc::new(AtomicBool::new(false));
+    let is_seen = Arc::clone(&is_interrupted);
     on_signal(move || {
+        is_seen.store(true, Ordering::SeqCst);
         named.remove();
         end();
     })?;
-    work(&cleanup)
+    let done = work(&cleanup);
+    // Work that lost its folder fails, which is not what there is to say.
+    while is_interrupted.load(Ordering::SeqCst) {
+        thread::park();
+    }
+    done
 }
 
 /// Becomes true when the user or the system wants the work to end; for work that looks at it often.
@@ -78,6 +86,8 @@ fn on_signal(act: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
     let signals = runtime
         .block_on(async { Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)) })
         .map_err(|error: std::io::Error| anyhow::Error::from(error).context("watching for Ctrl-C"))?;
+    let is_interrupted = Arc::new(AtomicBool::new(false));
+    let is_seen = Arc::clone(&is_interrupted);
     thread::spawn(move || {
         let (mut interrupt, mut terminate) = signals;
         runtime.block_on(async {
