@@ -86,8 +86,6 @@ fn on_signal(act: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
     let signals = runtime
         .block_on(async { Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)) })
         .map_err(|error: std::io::Error| anyhow::Error::from(error).context("watching for Ctrl-C"))?;
-    let is_interrupted = Arc::new(AtomicBool::new(false));
-    let is_seen = Arc::clone(&is_interrupted);
     thread::spawn(move || {
         let (mut interrupt, mut terminate) = signals;
         runtime.block_on(async {

@@ -116,9 +116,9 @@ fn says_what_is_wrong() {
             "lock has format 2, this program reads format 1: use the imgbuild that wrote it",
         ),
         ("version = 1\n", "", "lock is malformed: TOML parse error at line 1, column 1"),
-        ("arch = \"amd64\"", "arch = \"vax\"", "lock is malformed: TOML parse error at line 21, column 8"),
+        ("arch = \"amd64\"", "arch = \"vax\"", "lock is malformed: TOML parse error at line 8, column 8"),
         ("size = 1024", "size = -1", "lock is malformed: TOML parse error at line 31, column 8"),
-        ("signed-by", "signed_by", "lock is malformed: TOML parse error at line 11, column 1"),
+        ("signed-by", "signed_by", "lock is malformed: TOML parse error at line 17, column 1"),
     ] {
         let changed = text.replacen(from, to, 1);
         assert_ne!(changed, text, "{from:?}");
