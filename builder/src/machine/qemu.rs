@@ -89,11 +89,7 @@ pub struct Machine {
 impl Machine {
     /// Switches a machine on.
     pub fn start(settings: &Settings) -> Result<Self, MachineError> {
-        let (program, package) = match settings.arch {
-            Arch::Amd64 => ("qemu-system-x86_64", "qemu-system-x86"),
-            Arch::Arm64 => ("qemu-system-aarch64", "qemu-system-arm"),
-        };
-        let qemu = find(program).ok_or(MachineError::NoQemu { program, package })?;
+        let qemu = Self::qemu(settings.arch)?;
         let firmware = Firmware::find(settings.arch)?;
         let accelerator = match settings.arch {
             Arch::Amd64 => Accelerator::probe(qemu.as_os_str()),
@@ -123,6 +119,15 @@ impl Machine {
         }
         let qemu = command.arguments(&settings.extra).start()?;
         Ok(Self { qemu, console: Console::follow(console), accelerator, folder })
+    }
+
+    /// Finds the QEMU that runs machines of `arch`.
+    pub fn qemu(arch: Arch) -> Result<PathBuf, MachineError> {
+        let (program, package) = match arch {
+            Arch::Amd64 => ("qemu-system-x86_64", "qemu-system-x86"),
+            Arch::Arm64 => ("qemu-system-aarch64", "qemu-system-arm"),
+        };
+        find(program).ok_or(MachineError::NoQemu { program, package })
     }
 
     /// How its instructions are carried out.
@@ -190,7 +195,12 @@ impl Machine {
 }
 
 /// What every machine has: virtio disk, network and random numbers, one serial port.
+/// For the kernel in a UKI, appended by systemd's stub (systemd-stub(7)). On a busy host emulated timer
+/// interrupts come too late for the kernel's check of its timer, and it panics; under KVM it skips the check itself.
+const NO_TIMER_CHECK: &str = "type=11,value=io.systemd.stub.kernel-cmdline-extra=no_timer_check";
+
 fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Program {
+    let is_timer_late = (settings.arch, accelerator) == (Arch::Amd64, Accelerator::Emulation);
     let (machine, processor) = match (settings.arch, accelerator) {
         (Arch::Amd64, Accelerator::Kvm) => ("q35", "host"),
         // Kernels crash at cmpxchg16b in QEMU 7.2's emulation; without the feature they do not use it.
@@ -208,6 +218,7 @@ fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Pro
         .arguments(["-name", &settings.name, "-machine", machine, "-cpu", processor, "-accel", accelerator])
         .arguments(["-m", &settings.memory.to_string(), "-smp", &settings.processors.to_string()])
         .arguments(["-nodefaults", "-display", "none", "-no-reboot"])
+        .arguments(is_timer_late.then_some(["-smbios", NO_TIMER_CHECK]).into_iter().flatten())
         .arguments(["-device", "virtio-rng-pci", "-device", "virtio-net-pci,netdev=net0"])
         .argument("-netdev")
         .argument(format!("user,id=net0{forward}"))
