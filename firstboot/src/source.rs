@@ -1,10 +1,12 @@
 //! Where the node record comes from: the first source that answers.
 //!
-//! QEMU's `fw_cfg` device, then the `firstboot/` folder of the EFI system partition.
+//! QEMU's `fw_cfg` device, then the `firstboot/` folder of the EFI system partition. An applying run
+//! keeps what it found at [`KEPT`]: a dry run may not mount anything, and takes it from there.
 
 use std::path::PathBuf;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::boot::{self, BootReport};
@@ -14,6 +16,8 @@ use crate::converge::{ConvergeError, Mode, System};
 pub const FW_CFG: &str = "/sys/firmware/qemu_fw_cfg/by_name/opt/org.imgbuild/record/raw";
 /// The file on the EFI system partition, relative to it.
 pub const ESP_FILE: &str = "firstboot/record.json";
+/// The record that this boot's last applying run found, as [`Kept`]; on a tmpfs, mode 0600.
+pub const KEPT: &str = "/run/imgbuild/record.json";
 /// Where the EFI system partition is mounted while the record is read.
 const ESP_MOUNT: &str = "/run/imgbuild/esp";
 
@@ -26,6 +30,9 @@ pub enum SourceError {
     /// The boot report is not what stage0 writes.
     #[error("boot report `{}` is unusable", boot::PATH)]
     Report(#[source] serde_json::Error),
+    /// The kept record is not what an applying run writes.
+    #[error("kept record `{KEPT}` is unusable")]
+    Kept(#[source] serde_json::Error),
     /// The EFI system partition could not be mounted.
     #[error("mounting EFI system partition `{device}`")]
     Mount {
@@ -46,6 +53,14 @@ pub struct Found {
     pub text: Vec<u8>,
 }
 
+/// A [`Found`] at [`KEPT`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    place: String,
+    text: String,
+}
+
 /// Reads what stage0 reported; `None` where stage0 did not run, as in a test.
 pub fn boot_report(system: &System) -> Result<Option<BootReport>, SourceError> {
     system
@@ -55,8 +70,42 @@ pub fn boot_report(system: &System) -> Result<Option<BootReport>, SourceError> {
         .map_err(SourceError::Report)
 }
 
-/// Asks every source in order.
+/// Asks every source in order; an applying run keeps the answer for the dry runs of this boot.
 pub fn find(system: &System, report: Option<&BootReport>) -> Result<Option<Found>, SourceError> {
+    let found = ask(system, report)?;
+    match system.mode() {
+        Mode::Apply => {
+            keep(system, found.as_ref())?;
+            Ok(found)
+        }
+        Mode::DryRun if found.is_none() => kept(system),
+        Mode::DryRun => Ok(found),
+    }
+}
+
+/// A record that is no text is no record either, and is not kept.
+fn keep(system: &System, found: Option<&Found>) -> Result<(), SourceError> {
+    let text = found.and_then(|found| Some((found, String::from_utf8(found.text.clone()).ok()?)));
+    match text {
+        Some((found, text)) => {
+            let kept = Kept { place: found.place.clone(), text };
+            let json = serde_json::to_vec(&kept).map_err(SourceError::Kept)?;
+            system.ensure_file(KEPT, &json, 0o600)?;
+        }
+        None => {
+            system.ensure_absent(KEPT)?;
+        }
+    }
+    Ok(())
+}
+
+fn kept(system: &System) -> Result<Option<Found>, SourceError> {
+    let Some(json) = system.read(KEPT)? else { return Ok(None) };
+    let Kept { place, text } = serde_json::from_slice(&json).map_err(SourceError::Kept)?;
+    Ok(Some(Found { place, text: text.into_bytes() }))
+}
+
+fn ask(system: &System, report: Option<&BootReport>) -> Result<Option<Found>, SourceError> {
     if let Some(text) = system.read(FW_CFG)? {
         return Ok(Some(Found { place: "QEMU fw_cfg".to_owned(), text }));
     }
@@ -107,6 +156,22 @@ mod tests {
         assert_eq!(find(&system, None).unwrap().unwrap().text, b"esp");
         system.ensure_file(FW_CFG, b"fw_cfg", 0o400).unwrap();
         assert_eq!(find(&system, None).unwrap().unwrap().text, b"fw_cfg");
+    }
+
+    #[test]
+    fn a_dry_run_takes_what_the_last_applying_run_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let apply = System::new(directory.path(), Mode::Apply);
+        let dry_run = System::new(directory.path(), Mode::DryRun);
+        let on_esp = format!("{ESP_MOUNT}/{ESP_FILE}");
+        apply.ensure_file(&on_esp, b"{}", 0o600).unwrap();
+        let found = find(&apply, None).unwrap();
+        // The partition is mounted only for as long as an applying run reads it.
+        apply.ensure_absent(&on_esp).unwrap();
+        assert!(found.is_some());
+        assert_eq!(find(&dry_run, None).unwrap(), found);
+        assert_eq!(find(&apply, None).unwrap(), None, "an applying run asks the source itself");
+        assert_eq!(find(&dry_run, None).unwrap(), None, "what left the source is not kept");
     }
 
     #[test]

@@ -154,6 +154,23 @@ fn dry_run_prints_the_plan_and_touches_nothing() {
 }
 
 #[test]
+fn a_dry_run_knows_the_record_that_the_boot_read_from_a_medium_since_unmounted() {
+    let node = Node::new();
+    let medium = node.write("run/imgbuild/esp/firstboot/record.json", RECORD);
+    node.run(&[]);
+    fs::remove_file(medium).unwrap();
+    let kept = fs::metadata(node.root.path().join("run/imgbuild/record.json")).unwrap();
+    assert_eq!(kept.mode() & 0o7777, 0o600);
+    let before = node.fingerprint();
+    let (code, stdout, stderr) = node.run(&["--dry-run"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert_eq!(node.fingerprint(), before);
+    let start = "node cp1, control-plane of cluster demo\n\
+                 record      from EFI system partition, `firstboot/record.json`\n";
+    assert!(stdout.contains(start), "{stdout}");
+}
+
+#[test]
 fn settings_are_in_force_after_one_run_and_unchanged_after_two() {
     let node = Node::new();
     node.write("run/imgbuild/esp/firstboot/record.json", RECORD);
