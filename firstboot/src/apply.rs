@@ -77,8 +77,8 @@ pub fn apply(step: &Step, system: &System) -> Result<StepState, ApplyError> {
 fn converge(step: &'static str, change: &Change, system: &System) -> Result<Outcome, ApplyError> {
     let refused = |source| ApplyError::Converge { step, source };
     match change {
-        Change::File(PlannedFile { path, mode, text }) => {
-            system.ensure_file(path, text.as_bytes(), *mode).map_err(refused)
+        Change::File(PlannedFile { path, mode, content }) => {
+            system.ensure_file(path, content.for_file(), *mode).map_err(refused)
         }
         Change::Absent { path } => system.ensure_absent(path).map_err(refused),
         Change::Symlink { path, target } => {

@@ -97,9 +97,25 @@ fn files(step: &Step) -> impl Iterator<Item = &PlannedFile> {
 }
 
 fn file_status(file: &PlannedFile) -> FileStatus {
-    FileStatus { path: file.path.clone(), mode: format!("{:04o}", file.mode), text: file.text.clone() }
+    FileStatus { path: file.path.clone(), mode: format!("{:04o}", file.mode), text: file.content.to_string() }
 }
 
 fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Content;
+
+    #[test]
+    fn a_secret_is_written_to_its_file_and_shown_nowhere() {
+        let content = Content::Secret("hunter2".to_owned());
+        assert_eq!(content.for_file(), b"hunter2");
+        let file = PlannedFile { path: "/etc/token".to_owned(), mode: 0o600, content };
+        assert!(!format!("{file:?}").contains("hunter2"), "{file:?}");
+        let status = serde_json::to_string(&file_status(&file)).unwrap();
+        assert_eq!(status, r#"{"path":"/etc/token","mode":"0600","text":"(secret)"}"#);
+    }
 }

@@ -88,6 +88,6 @@ pub struct FileStatus {
     pub path: String,
     /// Permission bits, octal.
     pub mode: String,
-    /// Content.
+    /// Content, or `(secret)`.
     pub text: String,
 }
