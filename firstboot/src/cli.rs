@@ -1,20 +1,24 @@
 //! The command line of `firstboot`.
 
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
+use crate::console;
 use crate::converge::{Mode, System};
 use crate::run::run;
 use crate::screen;
 use crate::source::Found;
 use crate::status::{self, Status};
+
+/// The kernel's consoles, `/dev/console` last.
+const ACTIVE_CONSOLES: &str = "/sys/class/tty/console/active";
 
 /// Makes this machine the node that its record names
 #[derive(Debug, Parser)]
@@ -125,10 +129,32 @@ fn print(arguments: &Arguments, status: &Status) -> anyhow::Result<()> {
 /// Shows the report on the screen, and whole on the console that the kernel was given last (a serial
 /// one on servers). Not by way of the journal, which would put its own prefix before every line.
 fn show_on_consoles(status: &Status) {
-    for (device, with_files) in [("/dev/console", true), ("/dev/tty1", false)] {
+    let active = fs::read_to_string(ACTIVE_CONSOLES).unwrap_or_default();
+    for (device, with_files) in consoles(&active) {
+        let text = format!("\n{}", screen::render(status, *with_files));
         // A machine without a screen has no terminal; the other one shows the report then.
-        if let Ok(mut terminal) = OpenOptions::new().write(true).open(device) {
-            let _ = terminal.write_all(format!("\n{}", screen::render(status, with_files)).as_bytes());
-        }
+        let _ = console::show(Path::new(device), &text, console::PATIENCE);
+    }
+}
+
+/// Devices, and whether files are shown there; `active` is what the kernel says of its consoles, `/dev/console` last.
+fn consoles(active: &str) -> &'static [(&'static str, bool)] {
+    match active.split_whitespace().last() {
+        // The kernel's console is the screen, which shows the report once.
+        Some("tty0" | "tty1") => &[("/dev/console", true)],
+        _ => &[("/dev/console", true), ("/dev/tty1", false)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_screen_shows_the_report_twice() {
+        let both = [("/dev/console", true), ("/dev/tty1", false)];
+        assert_eq!(consoles("tty0 ttyS0\n"), both);
+        assert_eq!(consoles(""), both);
+        assert_eq!(consoles("ttyS0 tty0\n"), [("/dev/console", true)]);
     }
 }

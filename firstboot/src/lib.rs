@@ -7,12 +7,14 @@
 //! - [`converge`], [`apply`]: carrying the steps out, idempotent and safe against power loss
 //! - [`key`]: the node key
 //! - [`status`], [`screen`], [`run`], [`cli`]: reporting and the program
+//! - [`console`]: showing text on a console that may be stopped
 //! - [`stage0`]: the initrd's `/init`
 //! - [`gpt`]: partition tables that survive power cuts
 
 pub mod apply;
 pub mod boot;
 pub mod cli;
+pub mod console;
 pub mod converge;
 pub mod gpt;
 pub mod key;
