@@ -28,3 +28,15 @@ pub mod status;
 
 /// The unit that starts `firstboot` on a node.
 pub const UNIT: &str = include_str!("../systemd/firstboot.service");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_record_is_not_tried_again() {
+        let line = format!("\nRestartPreventExitStatus={}\n", cli::RECORD_FAULT);
+        assert!(UNIT.contains("\nRestart=on-failure\n") && UNIT.contains(&line), "{UNIT}");
+        assert!(UNIT.contains("\nStartLimitBurst="), "tries are bounded");
+    }
+}

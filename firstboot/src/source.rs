@@ -30,6 +30,12 @@ pub enum SourceError {
     /// The boot report is not what stage0 writes.
     #[error("boot report `{}` is unusable", boot::PATH)]
     Report(#[source] serde_json::Error),
+    /// stage0 names no device where the system needs one.
+    #[error("boot report `{}` has an empty `{key}`", boot::PATH)]
+    NoDevice {
+        /// Key of the report.
+        key: &'static str,
+    },
     /// The kept record is not what an applying run writes.
     #[error("kept record `{KEPT}` is unusable")]
     Kept(#[source] serde_json::Error),
@@ -63,11 +69,14 @@ struct Kept {
 
 /// Reads what stage0 reported; `None` where stage0 did not run, as in a test.
 pub fn boot_report(system: &System) -> Result<Option<BootReport>, SourceError> {
-    system
-        .read(boot::PATH)?
-        .map(|text| serde_json::from_slice(&text))
-        .transpose()
-        .map_err(SourceError::Report)
+    let Some(text) = system.read(boot::PATH)? else { return Ok(None) };
+    let report: BootReport = serde_json::from_slice(&text).map_err(SourceError::Report)?;
+    for (key, device) in [("disk", &report.disk), ("esp", &report.esp)] {
+        if device.is_empty() {
+            return Err(SourceError::NoDevice { key });
+        }
+    }
+    Ok(Some(report))
 }
 
 /// Asks every source in order; an applying run keeps the answer for the dry runs of this boot.
@@ -181,5 +190,29 @@ mod tests {
         system.ensure_file(boot::PATH, b"{", 0o644).unwrap();
         let fault = boot_report(&system).unwrap_err();
         assert_eq!(fault.to_string(), "boot report `/run/imgbuild/boot.json` is unusable");
+    }
+
+    #[test]
+    fn a_boot_report_without_a_device_is_a_fault() {
+        let directory = tempfile::tempdir().unwrap();
+        let system = System::new(directory.path(), Mode::Apply);
+        let mut report = BootReport {
+            version: 1,
+            disk: "/dev/vda".to_owned(),
+            esp: "/dev/vda2".to_owned(),
+            slot: "a".to_owned(),
+            root_hash: "0".repeat(64),
+            state: "/dev/vda7".to_owned(),
+            state_created: false,
+            notes: Vec::new(),
+        };
+        let read_back = |report: &BootReport| {
+            system.ensure_file(boot::PATH, &serde_json::to_vec(report).unwrap(), 0o644).unwrap();
+            boot_report(&system)
+        };
+        assert_eq!(read_back(&report).unwrap(), Some(report.clone()));
+        report.esp.clear();
+        let fault = read_back(&report).unwrap_err();
+        assert_eq!(fault.to_string(), "boot report `/run/imgbuild/boot.json` has an empty `esp`");
     }
 }
