@@ -127,6 +127,32 @@ impl System {
         Ok(Outcome::Changed)
     }
 
+    /// Makes sure that of the files in `folder` whose names have these ends, only `names` are there.
+    pub fn ensure_no_others(
+        &self,
+        folder: &str,
+        (prefix, suffix): (&str, &str),
+        names: &[String],
+    ) -> Result<Outcome, ConvergeError> {
+        let target = self.path(folder);
+        let entries = match fs::read_dir(&target) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Outcome::Unchanged),
+            Err(error) => return Err(failed("reading", &target)(error)),
+        };
+        let mut outcome = Outcome::Unchanged;
+        for entry in entries {
+            let name = entry.map_err(failed("reading", &target))?.file_name();
+            // A name that is no text is none of ours.
+            let Some(name) = name.to_str() else { continue };
+            let is_ours = name.starts_with(prefix) && name.ends_with(suffix);
+            if is_ours && !names.iter().any(|kept| kept == name) {
+                outcome = outcome.or(self.ensure_absent(&format!("{folder}/{name}"))?);
+            }
+        }
+        Ok(outcome)
+    }
+
     /// Reads a whole file of the node, `None` where there is none.
     pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, ConvergeError> {
         let target = self.path(path);

@@ -51,6 +51,17 @@ pub enum Change {
         /// Absolute path.
         path: String,
     },
+    /// No other file whose name begins and ends so.
+    NoOthers {
+        /// Absolute path of the folder.
+        folder: String,
+        /// Beginning of the names.
+        prefix: String,
+        /// End of the names.
+        suffix: String,
+        /// The names that stay.
+        names: Vec<String>,
+    },
     /// The kernel's host name.
     HostName(String),
 }
