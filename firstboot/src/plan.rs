@@ -262,6 +262,7 @@ mod tests {
         kube-controller-manager-arg:
           - "node-monitor-grace-period=300s"
           - "node-monitor-period=30s"
+          - "node-cidr-mask-size=23"
         node-label:
           - "site=workshop"
         kubelet-arg:
@@ -303,6 +304,7 @@ mod tests {
         server: "https://10.44.0.1:6443"
         node-label:
           - "site=workshop"
+          - "node.longhorn.io/create-default-disk=config"
         node-taint:
           - "imgbuild.org/edge=true:NoSchedule"
         kubelet-arg:
