@@ -31,6 +31,7 @@ pub fn run(system: &System, given: Option<Found>) -> Result<Status, Box<Stopped>
         hint: Some(format!("put the node's record on the EFI system partition as `{}`", source::ESP_FILE)),
         fingerprint: None,
         root_hash: None,
+        notes: Vec::new(),
         node: None,
         steps: Vec::new(),
     };
@@ -49,7 +50,10 @@ pub fn run(system: &System, given: Option<Found>) -> Result<Status, Box<Stopped>
 
 fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyhow::Result<()> {
     let report = source::boot_report(system)?;
-    status.root_hash = report.as_ref().map(|report| report.root_hash.clone());
+    if let Some(report) = &report {
+        status.root_hash = Some(report.root_hash.clone());
+        status.notes.clone_from(&report.notes);
+    }
     status.fingerprint = key::ensure(system)?.map(|fingerprint| fingerprint.to_string());
     let found = match given {
         Some(found) => Some(found),
