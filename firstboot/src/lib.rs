@@ -5,6 +5,8 @@
 //! - [`source`]: where the record is looked for
 //! - [`plan`]: from record to steps, pure
 //! - [`converge`], [`apply`]: carrying the steps out, idempotent and safe against power loss
+//! - [`durable`]: files that survive power cuts
+//! - [`random`]: random bytes
 //! - [`key`]: the node key
 //! - [`status`], [`screen`], [`run`], [`cli`]: reporting and the program
 //! - [`console`]: showing text on a console that may be stopped
@@ -16,9 +18,11 @@ pub mod boot;
 pub mod cli;
 pub mod console;
 pub mod converge;
+pub mod durable;
 pub mod gpt;
 pub mod key;
 pub mod plan;
+pub mod random;
 pub mod record;
 pub mod run;
 pub mod screen;

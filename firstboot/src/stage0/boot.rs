@@ -22,6 +22,7 @@ use super::watchdog::Watchdog;
 use super::{chroot, clock, machine_id, state};
 use crate::boot::{self, BootReport};
 use crate::gpt::Guid;
+use crate::random::random;
 
 /// What every boot needs beside the drivers that the devices ask for. The `crypto-` wishes bring what the CPU has
 /// instructions for; it must be there before dm-verity chooses.
@@ -290,7 +291,7 @@ impl Session {
 
     fn install_machine_id(&mut self) -> Result<(), Failure> {
         let doing = "giving the machine its id";
-        let random = storage::random().during(doing, HINT_STATE)?;
+        let random = random().during(doing, HINT_STATE)?;
         let sysroot = Path::new(SYSROOT);
         let id = machine_id::load_or_make(&sysroot.join("var"), random).during(doing, HINT_STATE)?;
         if id.is_new {

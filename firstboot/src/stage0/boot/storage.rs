@@ -1,13 +1,12 @@
 //! The step that brings the state partition to `/var`.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::rand::{GetRandomFlags, getrandom};
-
 use super::{HINT_DISK, HINT_STATE, STEP_TIME, Session};
 use crate::gpt::{self, CopyState, Disk, Guid, Table};
+use crate::random::random;
 use crate::stage0::disks::{self, BlockDisk, BootDisk, Partition};
 use crate::stage0::failure::{During, Failure};
 use crate::stage0::mounts::{Bound, SYSROOT};
@@ -171,19 +170,9 @@ impl Session {
     }
 }
 
-fn fresh_ids() -> Result<FreshIds, Errno> {
+fn fresh_ids() -> io::Result<FreshIds> {
     let id = || random().map(Guid::from_random);
     Ok(FreshIds { disk: id()?, esp: id()?, state: id()? })
-}
-
-/// Waits for the kernel's random numbers where the machine has just been switched on.
-pub(super) fn random() -> Result<[u8; 16], Errno> {
-    let mut bytes = [0; 16];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty())?;
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]
