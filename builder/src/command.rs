@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::archive::cache::{Cache, CacheError};
 use crate::cluster::Cluster;
 use crate::environment;
 pub use failure::Note;
@@ -58,8 +59,8 @@ pub struct Global {
     /// When to use colour
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", global = true)]
     pub color: Color,
-    /// Debian mirror to fetch packages from
-    #[arg(long, value_name = "URL", env = environment::MIRROR, global = true)]
+    /// Debian mirror to fetch packages from [env: IMGBUILD_MIRROR]
+    #[arg(long, value_name = "URL", global = true)]
     pub mirror: Option<String>,
     /// Fetch nothing: use what the cache holds
     #[arg(long, global = true)]
@@ -107,11 +108,30 @@ pub struct Context {
 impl Context {
     /// Finds, loads and checks the cluster file.
     pub fn cluster(&self) -> anyhow::Result<Cluster> {
-        let path = match &self.global.file {
-            Some(file) => file.clone(),
-            None => Cluster::find(Path::new(".")).map_err(failure::of_cluster)?,
-        };
-        Cluster::load(&path).map_err(failure::of_cluster)
+        Cluster::load(&self.cluster_file()?).map_err(failure::of_cluster)
+    }
+
+    /// The folder of the cluster file, whatever is in the file.
+    pub fn cluster_folder(&self) -> anyhow::Result<PathBuf> {
+        let file = self.cluster_file()?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        // Without a leading `.`: the path is for people too.
+        Ok(folder.strip_prefix(".").unwrap_or(folder).to_owned())
+    }
+
+    /// The cache that was named, or the user's.
+    pub fn cache(&self) -> Result<Cache, CacheError> {
+        match &self.global.cache {
+            Some(folder) => Cache::open(folder),
+            None => Cache::open_default(),
+        }
+    }
+
+    fn cluster_file(&self) -> anyhow::Result<PathBuf> {
+        match &self.global.file {
+            Some(file) => Ok(file.clone()),
+            None => Cluster::find(Path::new(".")).map_err(failure::of_cluster),
+        }
     }
 }
 

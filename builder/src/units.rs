@@ -160,7 +160,7 @@ impl FromStr for Sha256 {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || format!("a sha256 is 64 hexadecimal digits, not `{text}`");
-        if text.len() != 64 || !text.is_ascii() {
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(wrong());
         }
         let mut digest = [0_u8; 32];

@@ -217,7 +217,7 @@ fn what_is_written_to_on_a_node_leads_to_the_state_partition() {
     tree.write("root/.profile", Metadata::FILE, "profile\n").unwrap();
     tree.write("opt/tool/bin", Metadata::root(0o755), "tool\n").unwrap();
     set_up(&mut tree, &profile(Units::default(), &[("opt/tool/extra", "extra\n")]), &[]).unwrap();
-    for (link, target) in [("root", "var/root"), ("opt", "var/opt"), ("usr/local", "../var/usrlocal")] {
+    for (link, target) in [("root", "run/root"), ("opt", "var/opt"), ("home", "var/home")] {
         assert_eq!(tree.get(link).unwrap().kind, Kind::Symlink(target.into()), "{link}");
     }
     let contents =

@@ -77,14 +77,17 @@ pub fn apply(step: &Step, system: &System) -> Result<StepState, ApplyError> {
 fn converge(step: &'static str, change: &Change, system: &System) -> Result<Outcome, ApplyError> {
     let refused = |source| ApplyError::Converge { step, source };
     match change {
-        Change::File(PlannedFile { path, mode, text }) => {
-            system.ensure_file(path, text.as_bytes(), *mode).map_err(refused)
+        Change::File(PlannedFile { path, mode, content }) => {
+            system.ensure_file(path, content.for_file(), *mode).map_err(refused)
         }
         Change::Absent { path } => system.ensure_absent(path).map_err(refused),
+        Change::NoOthers { folder, prefix, suffix, names } => {
+            system.ensure_no_others(folder, (prefix, suffix), names).map_err(refused)
+        }
         Change::Symlink { path, target } => {
             // Links are written as from /etc, one level below the root.
             let leads_to = target.trim_start_matches("..");
-            if !system.path(leads_to).exists() {
+            if !system.path(leads_to).is_file() {
                 return Err(ApplyError::Missing { step, target: leads_to.to_owned() });
             }
             system.ensure_symlink(path, target).map_err(refused)
@@ -144,11 +147,34 @@ mod tests {
     }
 
     #[test]
+    fn interfaces_that_left_the_record_leave_the_node() {
+        let directory = tempfile::tempdir().unwrap();
+        let system = System::new(directory.path(), Mode::Apply);
+        let old = "/etc/systemd/network/10-525400aaaaaa.network";
+        let others = "/etc/systemd/network/20-lab.network";
+        for path in [old, others] {
+            system.ensure_file(path, b"[Match]\n", 0o644).unwrap();
+        }
+        let step = plan(&example()).into_iter().find(|step| step.name == "network").unwrap();
+        assert_eq!(apply(&step, &system).unwrap(), StepState::Changed);
+        assert_eq!(system.read(old).unwrap(), None);
+        assert!(system.read(others).unwrap().is_some(), "only firstboot's own names are its to remove");
+        assert!(system.read("/etc/systemd/network/10-525400123456.network").unwrap().is_some());
+        assert_eq!(apply(&step, &system).unwrap(), StepState::Unchanged);
+    }
+
+    #[test]
     fn stops_at_a_time_zone_that_the_image_lacks() {
         let directory = tempfile::tempdir().unwrap();
         let system = System::new(directory.path(), Mode::Apply);
-        let step = plan(&example()).into_iter().find(|step| step.name == "time-zone").unwrap();
-        let fault = apply(&step, &system).unwrap_err().to_string();
-        assert_eq!(fault, "step `time-zone` stopped: the image has no `/usr/share/zoneinfo/Europe/Berlin`");
+        zoneinfo(&system);
+        for (zone, missing) in [("Europe/Berlim", true), ("Europe", true), ("Europe/Berlin", false)] {
+            let mut record = example();
+            record.time_zone = zone.to_owned();
+            let step = plan(&record).into_iter().find(|step| step.name == "time-zone").unwrap();
+            let fault = apply(&step, &system).err().map(|error| error.to_string());
+            let expected = format!("step `time-zone` stopped: the image has no `/usr/share/zoneinfo/{zone}`");
+            assert_eq!(fault, missing.then_some(expected));
+        }
     }
 }

@@ -1,20 +1,29 @@
 //! The command line of `firstboot`.
 
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
+use crate::console;
 use crate::converge::{Mode, System};
 use crate::run::run;
 use crate::screen;
 use crate::source::Found;
 use crate::status::{self, Status};
+
+/// Exit code where the record is at fault; the unit does not try again.
+pub(crate) const RECORD_FAULT: u8 = 2;
+/// Between two looks at the status.
+const WATCH_INTERVAL: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// The kernel's consoles, `/dev/console` last.
+const ACTIVE_CONSOLES: &str = "/sys/class/tty/console/active";
 
 /// Makes this machine the node that its record names
 #[derive(Debug, Parser)]
@@ -76,7 +85,7 @@ fn first_boot(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (status, code) = match run(&system, given.transpose()?) {
         Ok(status) => (status, ExitCode::SUCCESS),
         Err(stopped) => {
-            let code = if stopped.is_record_fault { 2 } else { 1 };
+            let code = if stopped.is_record_fault { RECORD_FAULT } else { 1 };
             (stopped.status, ExitCode::from(code))
         }
     };
@@ -84,7 +93,7 @@ fn first_boot(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let text = serde_json::to_vec_pretty(&status).context("rendering status")?;
         system.ensure_file(status::PATH, &text, 0o644)?;
     }
-    print(arguments, &status)?;
+    let _ = print(arguments, &status)?;
     if arguments.console {
         show_on_consoles(&status);
     }
@@ -98,37 +107,82 @@ fn show_status(arguments: &Arguments, watch: bool) -> anyhow::Result<ExitCode> {
         let text = system.read(status::PATH)?;
         if let Some(text) = text.filter(|text| shown.as_ref() != Some(text)) {
             let status: Status = serde_json::from_slice(&text).context("reading the status of this boot")?;
-            print(arguments, &status)?;
+            if print(arguments, &status)? == Reader::Gone {
+                return Ok(ExitCode::SUCCESS);
+            }
             shown = Some(text);
         }
         if !watch {
             anyhow::ensure!(shown.is_some(), "firstboot has not reported in this boot");
             return Ok(ExitCode::SUCCESS);
         }
-        std::thread::sleep(Duration::from_secs(1));
+        if wait_for_reader_to_go(WATCH_INTERVAL)? == Reader::Gone {
+            return Ok(ExitCode::SUCCESS);
+        }
     }
 }
 
-fn print(arguments: &Arguments, status: &Status) -> anyhow::Result<()> {
+/// Whether somebody still reads the standard output.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Reader {
+    There,
+    Gone,
+}
+
+/// Waits for `interval`, or until nobody reads the standard output any more.
+fn wait_for_reader_to_go(interval: Timespec) -> anyhow::Result<Reader> {
+    let stdout = io::stdout();
+    // Asked for nothing, it answers with errors: the other end is closed.
+    let mut output = [PollFd::new(&stdout, PollFlags::empty())];
+    match poll(&mut output, Some(&interval)) {
+        Ok(0) | Err(Errno::INTR) => Ok(Reader::There),
+        Ok(_) => Ok(Reader::Gone),
+        Err(error) => Err(error).context("waiting on standard output"),
+    }
+}
+
+fn print(arguments: &Arguments, status: &Status) -> anyhow::Result<Reader> {
     let text = if arguments.json {
         serde_json::to_string_pretty(status).context("rendering status")? + "\n"
     } else {
         screen::render(status, true)
     };
     match io::stdout().write_all(text.as_bytes()) {
-        // The reader has gone: nobody is left to tell.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done.context("writing to standard output"),
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(error).context("writing to standard output"),
     }
 }
 
 /// Shows the report on the screen, and whole on the console that the kernel was given last (a serial
 /// one on servers). Not by way of the journal, which would put its own prefix before every line.
 fn show_on_consoles(status: &Status) {
-    for (device, with_files) in [("/dev/console", true), ("/dev/tty1", false)] {
+    let active = fs::read_to_string(ACTIVE_CONSOLES).unwrap_or_default();
+    for (device, with_files) in consoles(&active) {
+        let text = format!("\n{}", screen::render(status, *with_files));
         // A machine without a screen has no terminal; the other one shows the report then.
-        if let Ok(mut terminal) = OpenOptions::new().write(true).open(device) {
-            let _ = terminal.write_all(format!("\n{}", screen::render(status, with_files)).as_bytes());
-        }
+        let _ = console::show(Path::new(device), &text, console::PATIENCE);
+    }
+}
+
+/// Devices, and whether files are shown there; `active` is what the kernel says of its consoles, `/dev/console` last.
+fn consoles(active: &str) -> &'static [(&'static str, bool)] {
+    match active.split_whitespace().last() {
+        // The kernel's console is the screen, which shows the report once.
+        Some("tty0" | "tty1") => &[("/dev/console", true)],
+        _ => &[("/dev/console", true), ("/dev/tty1", false)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_screen_shows_the_report_twice() {
+        let both = [("/dev/console", true), ("/dev/tty1", false)];
+        assert_eq!(consoles("tty0 ttyS0\n"), both);
+        assert_eq!(consoles(""), both);
+        assert_eq!(consoles("ttyS0 tty0\n"), [("/dev/console", true)]);
     }
 }

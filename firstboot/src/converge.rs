@@ -1,15 +1,16 @@
 //! The converge core: look, act only on difference, say what changed.
 //!
 //! Every path is below a root directory, so that the whole of firstboot can be tested without
-//! privileges. Files are replaced by temporary file, sync, rename and sync of the directory: a
-//! power cut at any instant leaves the old file or the new one.
+//! privileges. A power cut at any instant leaves the old file or the new one.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use crate::durable;
 
 /// Whether differences are acted on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -86,7 +87,7 @@ impl System {
         }
         if self.mode == Mode::Apply {
             self.make_parents(&target)?;
-            replace_file(&target, content, mode).map_err(failed("writing", &target))?;
+            durable::replace(&target, content, mode).map_err(failed("writing", &target))?;
         }
         Ok(Outcome::Changed)
     }
@@ -103,12 +104,7 @@ impl System {
         }
         if self.mode == Mode::Apply {
             self.make_parents(&target)?;
-            let temporary = beside(&target);
-            let _ = fs::remove_file(&temporary);
-            symlink(link, &temporary)
-                .and_then(|()| fs::rename(&temporary, &target))
-                .and_then(|()| sync_parent(&target))
-                .map_err(failed("linking", &target))?;
+            durable::replace_link(&target, link).map_err(failed("linking", &target))?;
         }
         Ok(Outcome::Changed)
     }
@@ -120,11 +116,35 @@ impl System {
             return Ok(Outcome::Unchanged);
         }
         if self.mode == Mode::Apply {
-            fs::remove_file(&target)
-                .and_then(|()| sync_parent(&target))
-                .map_err(failed("removing", &target))?;
+            durable::remove(&target).map_err(failed("removing", &target))?;
         }
         Ok(Outcome::Changed)
+    }
+
+    /// Makes sure that of the files in `folder` whose names have these ends, only `names` are there.
+    pub fn ensure_no_others(
+        &self,
+        folder: &str,
+        (prefix, suffix): (&str, &str),
+        names: &[String],
+    ) -> Result<Outcome, ConvergeError> {
+        let target = self.path(folder);
+        let entries = match fs::read_dir(&target) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Outcome::Unchanged),
+            Err(error) => return Err(failed("reading", &target)(error)),
+        };
+        let mut outcome = Outcome::Unchanged;
+        for entry in entries {
+            let name = entry.map_err(failed("reading", &target))?.file_name();
+            // A name that is no text is none of ours.
+            let Some(name) = name.to_str() else { continue };
+            let is_ours = name.starts_with(prefix) && name.ends_with(suffix);
+            if is_ours && !names.iter().any(|kept| kept == name) {
+                outcome = outcome.or(self.ensure_absent(&format!("{folder}/{name}"))?);
+            }
+        }
+        Ok(outcome)
     }
 
     /// Reads a whole file of the node, `None` where there is none.
@@ -157,41 +177,7 @@ fn file_matches(target: &Path, content: &[u8], mode: u32) -> io::Result<bool> {
     if !metadata.is_file() || metadata.permissions().mode() & 0o7777 != mode {
         return Ok(false);
     }
-    let mut found = Vec::new();
-    File::open(target)?.read_to_end(&mut found)?;
-    Ok(found == content)
-}
-
-/// The mode is set when the file is made and again explicitly (for the umask), both before any content is in it.
-fn replace_file(target: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let temporary = beside(target);
-    let _ = fs::remove_file(&temporary);
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, target)?;
-        sync_parent(target)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn beside(target: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(target.file_name().unwrap_or_default());
-    name.push(".new");
-    target.with_file_name(name)
-}
-
-fn sync_parent(target: &Path) -> io::Result<()> {
-    match target.parent() {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
+    Ok(fs::read(target)? == content)
 }
 
 #[cfg(test)]

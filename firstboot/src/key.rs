@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::converge::{ConvergeError, Mode, System};
+use crate::random::random;
 
 /// Where the private half lies: 32 bytes (RFC 8032 seed), mode 0600, on the state partition.
 pub const PATH: &str = "/var/lib/imgbuild/node.key";
@@ -59,12 +60,7 @@ pub fn ensure(system: &System) -> Result<Option<Fingerprint>, KeyError> {
     if system.mode() == Mode::DryRun {
         return Ok(None);
     }
-    let mut seed = [0_u8; 32];
-    let mut filled = 0;
-    while filled < seed.len() {
-        filled += rustix::rand::getrandom(&mut seed[filled..], rustix::rand::GetRandomFlags::empty())
-            .map_err(|error| KeyError::Random(error.into()))?;
-    }
+    let seed: [u8; 32] = random().map_err(KeyError::Random)?;
     system.ensure_file(PATH, &seed, 0o600)?;
     Ok(Some(Fingerprint::of(&SigningKey::from_bytes(&seed))))
 }

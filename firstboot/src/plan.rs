@@ -7,6 +7,8 @@ mod gitops;
 mod k3s;
 mod network;
 
+use std::fmt;
+
 use crate::record::{NodeRecord, Role};
 
 /// Where k3s reads its settings; a symbolic link in the read-only root would not be writable.
@@ -49,8 +51,57 @@ pub enum Change {
         /// Absolute path.
         path: String,
     },
+    /// No other file whose name begins and ends so.
+    NoOthers {
+        /// Absolute path of the folder.
+        folder: String,
+        /// Beginning of the names.
+        prefix: String,
+        /// End of the names.
+        suffix: String,
+        /// The names that stay.
+        names: Vec<String>,
+    },
     /// The kernel's host name.
     HostName(String),
+}
+
+/// What a file holds, and whether anyone but the file may be told.
+///
+/// `Display` and `Debug` never show a secret, so no report, journal or console can.
+#[derive(Clone, Eq, PartialEq)]
+pub enum Content {
+    /// May be shown.
+    Public(String),
+    /// For the file alone.
+    Secret(String),
+}
+
+impl Content {
+    /// The bytes for the file.
+    pub fn for_file(&self) -> &[u8] {
+        match self {
+            Self::Public(text) | Self::Secret(text) => text.as_bytes(),
+        }
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Public(text) => text,
+            Self::Secret(_) => "(secret)",
+        })
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Public(text) => f.debug_tuple("Public").field(text).finish(),
+            Self::Secret(_) => f.write_str("Secret(..)"),
+        }
+    }
 }
 
 /// A file with its content.
@@ -61,12 +112,13 @@ pub struct PlannedFile {
     /// Permission bits.
     pub mode: u32,
     /// Content.
-    pub text: String,
+    pub content: Content,
 }
 
 impl PlannedFile {
+    /// A file that holds no secret.
     fn new(path: &str, mode: u32, text: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), mode, text: text.into() }
+        Self { path: path.to_owned(), mode, content: Content::Public(text.into()) }
     }
 }
 
@@ -186,7 +238,8 @@ mod tests {
             for step in plan(&record) {
                 let Effect::Later(files) = step.effect else { continue };
                 for file in files {
-                    let _ = write!(shown, "== {} {} {:o}\n{}", role.name(), file.path, file.mode, file.text);
+                    let _ =
+                        write!(shown, "== {} {} {:o}\n{}", role.name(), file.path, file.mode, file.content);
                 }
             }
         }
@@ -209,6 +262,7 @@ mod tests {
         kube-controller-manager-arg:
           - "node-monitor-grace-period=300s"
           - "node-monitor-period=30s"
+          - "node-cidr-mask-size=23"
         node-label:
           - "site=workshop"
         kubelet-arg:
@@ -250,6 +304,7 @@ mod tests {
         server: "https://10.44.0.1:6443"
         node-label:
           - "site=workshop"
+          - "node.longhorn.io/create-default-disk=config"
         node-taint:
           - "imgbuild.org/edge=true:NoSchedule"
         kubelet-arg:

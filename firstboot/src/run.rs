@@ -31,6 +31,7 @@ pub fn run(system: &System, given: Option<Found>) -> Result<Status, Box<Stopped>
         hint: Some(format!("put the node's record on the EFI system partition as `{}`", source::ESP_FILE)),
         fingerprint: None,
         root_hash: None,
+        notes: Vec::new(),
         node: None,
         steps: Vec::new(),
     };
@@ -49,7 +50,10 @@ pub fn run(system: &System, given: Option<Found>) -> Result<Status, Box<Stopped>
 
 fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyhow::Result<()> {
     let report = source::boot_report(system)?;
-    status.root_hash = report.as_ref().map(|report| report.root_hash.clone());
+    if let Some(report) = &report {
+        status.root_hash = Some(report.root_hash.clone());
+        status.notes.clone_from(&report.notes);
+    }
     status.fingerprint = key::ensure(system)?.map(|fingerprint| fingerprint.to_string());
     let found = match given {
         Some(found) => Some(found),
@@ -97,9 +101,25 @@ fn files(step: &Step) -> impl Iterator<Item = &PlannedFile> {
 }
 
 fn file_status(file: &PlannedFile) -> FileStatus {
-    FileStatus { path: file.path.clone(), mode: format!("{:04o}", file.mode), text: file.text.clone() }
+    FileStatus { path: file.path.clone(), mode: format!("{:04o}", file.mode), text: file.content.to_string() }
 }
 
 fn now() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Content;
+
+    #[test]
+    fn a_secret_is_written_to_its_file_and_shown_nowhere() {
+        let content = Content::Secret("hunter2".to_owned());
+        assert_eq!(content.for_file(), b"hunter2");
+        let file = PlannedFile { path: "/etc/token".to_owned(), mode: 0o600, content };
+        assert!(!format!("{file:?}").contains("hunter2"), "{file:?}");
+        let status = serde_json::to_string(&file_status(&file)).unwrap();
+        assert_eq!(status, r#"{"path":"/etc/token","mode":"0600","text":"(secret)"}"#);
+    }
 }

@@ -30,6 +30,9 @@ pub fn render(status: &Status, with_files: bool) -> String {
     if let Some(hint) = &status.hint {
         let _ = writeln!(text, "hint        {hint}");
     }
+    for note in &status.notes {
+        let _ = writeln!(text, "note        {note}");
+    }
     if !status.steps.is_empty() {
         text += "plan\n";
     }

@@ -29,6 +29,9 @@ pub struct Status {
     /// Root hash of the running image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_hash: Option<String>,
+    /// What stage0 found worth showing to a person, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The node that the record names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeStatus>,
@@ -88,6 +91,6 @@ pub struct FileStatus {
     pub path: String,
     /// Permission bits, octal.
     pub mode: String,
-    /// Content.
+    /// Content, or `(secret)`.
     pub text: String,
 }

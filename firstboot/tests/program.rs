@@ -3,10 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 #[expect(clippy::disallowed_types, reason = "the test runs the program it tests")]
 use std::process::Command;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use firstboot::apply::StepState::{Planned, Unchanged};
 use firstboot::status::Status;
@@ -100,7 +104,7 @@ fn dry_run_prints_the_plan_and_touches_nothing() {
                /run/imgbuild/wg0.conf (0600)
                | [Interface]
                | ListenPort = 51820
-          7. [  planned   ] k3s        runs k3s server v1.36.4+k3s1
+          7. [  planned   ] k3s        runs k3s server v1.36.4+k3s1; its order says whether it begins or joins
                /etc/rancher/k3s/config.yaml (0600)
                | node-name: "cp1"
                | node-ip: "10.44.0.1"
@@ -116,6 +120,7 @@ fn dry_run_prints_the_plan_and_touches_nothing() {
                | kube-controller-manager-arg:
                |   - "node-monitor-grace-period=300s"
                |   - "node-monitor-period=30s"
+               |   - "node-cidr-mask-size=23"
                | node-label:
                |   - "site=cloud"
                | kubelet-arg:
@@ -151,6 +156,23 @@ fn dry_run_prints_the_plan_and_touches_nothing() {
         ------------------------------------------------------------- firstboot end ----
         "#);
     });
+}
+
+#[test]
+fn a_dry_run_knows_the_record_that_the_boot_read_from_a_medium_since_unmounted() {
+    let node = Node::new();
+    let medium = node.write("run/imgbuild/esp/firstboot/record.json", RECORD);
+    node.run(&[]);
+    fs::remove_file(medium).unwrap();
+    let kept = fs::metadata(node.root.path().join("run/imgbuild/record.json")).unwrap();
+    assert_eq!(kept.mode() & 0o7777, 0o600);
+    let before = node.fingerprint();
+    let (code, stdout, stderr) = node.run(&["--dry-run"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert_eq!(node.fingerprint(), before);
+    let start = "node cp1, control-plane of cluster demo\n\
+                 record      from EFI system partition, `firstboot/record.json`\n";
+    assert!(stdout.contains(start), "{stdout}");
 }
 
 #[test]
@@ -195,6 +217,19 @@ fn a_machine_without_a_record_is_unclaimed() {
 }
 
 #[test]
+fn notes_of_the_boot_are_on_the_screen() {
+    let node = Node::new();
+    node.write(
+        "run/imgbuild/boot.json",
+        r#"{"version":1,"disk":"/dev/vda","esp":"/dev/vda2","slot":"a","rootHash":"00","state":"/dev/vda7",
+            "stateCreated":false,"notes":["this slot is on trial","no watchdog"]}"#,
+    );
+    let (code, stdout, stderr) = node.run(&[]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(stdout.contains("\nnote        this slot is on trial\nnote        no watchdog\n"), "{stdout}");
+}
+
+#[test]
 fn a_wrong_record_stops_with_its_fault() {
     let node = Node::new();
     let record = node.write("record.json", &RECORD.replace("\"role\"", "\"roel\""));
@@ -221,6 +256,36 @@ fn names_a_record_file_that_is_not_there() {
     error: reading node record `/nonexistent/record.json`
     caused by: No such file or directory (os error 2)
     ");
+}
+
+#[test]
+fn a_watch_ends_when_nobody_reads_it_any_more() {
+    let node = Node::new();
+    node.run(&[]);
+    #[expect(clippy::disallowed_types, reason = "the test runs the program it tests")]
+    let mut watch = Command::new(env!("CARGO_BIN_EXE_firstboot"))
+        .arg("--root")
+        .arg(node.root.path())
+        .args(["status", "--watch"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(watch.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    drop(output);
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = watch.try_wait().unwrap() {
+            break status;
+        }
+        if started.elapsed() > Duration::from_secs(20) {
+            watch.kill().unwrap();
+            watch.wait().unwrap();
+            panic!("the watch goes on without a reader");
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(0));
 }
 
 #[test]

@@ -23,7 +23,7 @@ test "$(echo /dev/*)" = "/dev/null /dev/urandom /dev/zero"
 umask 077
 cd "$place/cluster"
 export LC_ALL=de_DE.UTF-8 TZ=Asia/Tokyo RAYON_NUM_THREADS=1 HOME=/nonexistent
-exec "$@" "$place/imgbuild" --offline --cache "$place/cache" build cloud --locked
+exec "$@" "$place/bin/imgbuild" --offline --cache "$place/cache" build cloud --locked
 "#;
 
 #[test]
@@ -51,11 +51,14 @@ fn build_as_stranger(scene: &Scene, place: &Path) -> anyhow::Result<Bundle> {
     let copy = |from: &Path, to: &str| {
         oracle::run("cp", ["-R".as_ref(), from.as_os_str(), place.join(to).as_os_str()])
     };
-    for program in scene.programs() {
-        copy(&program, "")?;
+    // As `make install` places them.
+    for folder in ["bin", "lib/imgbuild/amd64", "cluster"] {
+        fs::create_dir_all(place.join(folder)).context("making a folder for the stranger")?;
     }
+    copy(&scene.program("imgbuild"), "bin")?;
+    copy(&scene.program("firstboot"), "lib/imgbuild/amd64")?;
+    copy(&scene.program("stage0"), "lib/imgbuild/amd64")?;
     copy(&scene.cache(), "cache")?;
-    fs::create_dir(place.join("cluster")).context("making a cluster folder")?;
     for name in ["cluster.toml", "imgbuild.lock"] {
         copy(&scene.cluster_file().with_file_name(name), &format!("cluster/{name}"))?;
     }

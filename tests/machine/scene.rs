@@ -2,10 +2,11 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use imgbuild::bundle::manifest::{self, Manifest, Partition};
+use imgbuild::bundle::manifest::{Manifest, Partition};
 use imgbuild::process::Program;
 
 use crate::oracle;
@@ -15,12 +16,15 @@ const PROGRAMS: [&str; 3] = ["imgbuild", "firstboot", "stage0"];
 /// A build with its downloads.
 const BUILD_DEADLINE: Duration = Duration::from_mins(15);
 
-/// A cluster with the nodes of `imgbuild init`. Builds outlive a run, so the next one begins sooner;
-/// one process uses the folder at a time.
+/// Set by the first scene of a run: a lock and builds of another version are none of this one's.
+static IS_FRESH: OnceLock<()> = OnceLock::new();
+
+/// A cluster with the nodes of `imgbuild init`. Tests of one run share its builds, and later runs its
+/// downloads; one process uses the folder at a time.
 #[derive(Debug)]
 pub struct Scene {
     folder: PathBuf,
-    program: PathBuf,
+    programs: PathBuf,
     // Holds others off.
     _lock: File,
 }
@@ -39,7 +43,10 @@ impl Scene {
         fs::create_dir_all(folder.join("home/.ssh")).context("making the scene's folder")?;
         let lock = File::create(folder.join("lock")).context("opening the scene's lock")?;
         lock.lock().context("waiting for the scene's lock")?;
-        let scene = Self { program: programs.join("imgbuild"), folder, _lock: lock };
+        if IS_FRESH.set(()).is_ok() {
+            remove(&folder.join("cluster"))?;
+        }
+        let scene = Self { programs: programs.to_owned(), folder, _lock: lock };
         scene.make_key()?;
         scene.make_cluster()?;
         Ok(scene)
@@ -47,16 +54,16 @@ impl Scene {
 
     /// `imgbuild`, about this cluster.
     pub fn imgbuild(&self) -> Program {
-        Program::new("testing imgbuild", &self.program)
+        Program::new("testing imgbuild", self.program("imgbuild"))
             .argument("--file")
             .argument(self.cluster_file())
             .argument("--cache")
             .argument(self.cache())
     }
 
-    /// The programs under test, by path.
-    pub fn programs(&self) -> Vec<PathBuf> {
-        PROGRAMS.iter().map(|name| self.program.with_file_name(name)).collect()
+    /// One of the programs under test.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
     }
 
     /// The cache: the user's own is left alone.
@@ -110,15 +117,24 @@ impl Scene {
     /// As a new user does: `init` takes key and time zone from where it finds them.
     fn make_cluster(&self) -> anyhow::Result<()> {
         if self.cluster_file().exists() {
-            fs::remove_file(self.cluster_file()).context("removing the last run's cluster file")?;
+            return Ok(());
         }
-        let program = Program::new("testing imgbuild", &self.program)
+        let program = Program::new("testing imgbuild", self.program("imgbuild"))
             .argument("init")
             .argument(self.folder.join("cluster"))
             .environment("HOME", self.folder.join("home"))
             .environment("TZ", "Europe/Berlin");
         program.output(Duration::from_secs(30))?;
         Ok(())
+    }
+}
+
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing `{}`", folder.display()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -134,10 +150,7 @@ pub struct Bundle {
 impl Bundle {
     /// Reads the manifest of `folder`.
     pub fn load(folder: PathBuf) -> anyhow::Result<Self> {
-        let path = folder.join(manifest::FILE);
-        let text = fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
-        let manifest =
-            serde_json::from_slice(&text).with_context(|| format!("reading `{}`", path.display()))?;
+        let manifest = Manifest::load(&folder)?;
         Ok(Self { folder, manifest })
     }
 

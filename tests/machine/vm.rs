@@ -15,6 +15,8 @@ use crate::{Disk, Scene, oracle};
 const DEADLINE: Duration = Duration::from_mins(8);
 /// For one command inside it.
 const COMMAND_DEADLINE: Duration = Duration::from_mins(2);
+/// How long the power button may go unnoticed.
+const PRESS_AGAIN: Duration = Duration::from_secs(10);
 /// What systemd prints when a machine is up.
 const IS_UP: &str = "Reached target multi-user.target";
 
@@ -87,10 +89,23 @@ impl Vm {
         Ok(())
     }
 
-    /// Presses the power button and waits for the end.
+    /// Presses the power button until the machine ends: one that has just come up may not look at it yet.
     pub fn shut_down(mut self) -> anyhow::Result<String> {
         self.machine.press_power_button()?;
-        self.wait_for_end()?;
+        let mut pressed = Instant::now();
+        while self.machine.watch(|_| {})? {
+            if self.started.elapsed() > DEADLINE {
+                let last = self.machine.console().last_lines();
+                bail!("machine `{}` does not shut down; its console ends with:\n{last}", self.name);
+            }
+            if pressed.elapsed() > PRESS_AGAIN {
+                // Refused where QEMU is just ending, which the next look shows.
+                let _ending = self.machine.press_power_button();
+                pressed = Instant::now();
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        println!("{}: shut down after {} s", self.name, self.started.elapsed().as_secs());
         Ok(self.console().to_owned())
     }
 

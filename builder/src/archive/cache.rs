@@ -59,9 +59,9 @@ impl CacheError {
 }
 
 impl Cache {
-    /// Its folder.
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// The folders it keeps its files in; whatever else lies beside them is not the cache's.
+    pub fn folders(&self) -> [PathBuf; 2] {
+        ["indices", "sha256"].map(|name| self.root.join(name))
     }
 
     /// Uses the folder `root`, which is made if it is missing.

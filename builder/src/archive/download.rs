@@ -226,6 +226,8 @@ impl<'a> Downloader<'a> {
                 Ok(()) => return Ok(true),
                 Err(fault) => fault,
             };
+            // What came stays, also when this ends with an error.
+            partial.flush().await?;
             // Progress is what no try before had: a server may have less than the whole file for ever.
             if partial.length().0.saturating_sub(furthest.0) >= Retries::PROGRESS.0 {
                 tried = 1;

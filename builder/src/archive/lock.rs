@@ -15,11 +15,6 @@ use crate::units::{Arch, Bytes, Sha256, Timestamp};
 pub struct Lock {
     /// Format of the file; 1.
     pub version: u32,
-    /// Time of everything in an image: the newest Date of the locked Release files.
-    pub date: Timestamp,
-    /// The indices the packages were chosen from.
-    #[serde(rename = "suite", default)]
-    pub suites: Vec<LockedSuite>,
     /// What was chosen, by profile and architecture.
     #[serde(rename = "selection", default)]
     pub selections: Vec<Selection>,
@@ -55,6 +50,12 @@ pub struct Selection {
     pub arch: Arch,
     /// Digest of the selection's inputs (the profile's package lists), to see that they changed.
     pub inputs: Sha256,
+    /// Time of everything in an image of this selection, and the moment for which the snapshot archive
+    /// has all of its packages: the newest Date of its Release files.
+    pub date: Timestamp,
+    /// The indices the packages were chosen from.
+    #[serde(rename = "suite", default)]
+    pub suites: Vec<LockedSuite>,
     /// Packages of the root, sorted by name.
     #[serde(rename = "package", default)]
     pub packages: Vec<LockedPackage>,
@@ -107,9 +108,7 @@ pub enum LockError {
     #[error("lock is malformed")]
     Malformed(#[source] Box<toml::de::Error>),
     /// Of a newer or older program.
-    #[error(
-        "lock has format {found}, this program reads format {FORMAT}: run `imgbuild lock` to write it anew"
-    )]
+    #[error("lock has format {found}, this program reads format {FORMAT}: use the imgbuild that wrote it")]
     Format {
         /// Its format.
         found: u32,
@@ -127,14 +126,7 @@ pub enum LockError {
 impl Lock {
     /// A lock that holds nothing yet.
     pub fn empty() -> Self {
-        Self {
-            version: FORMAT,
-            date: Timestamp(0),
-            suites: Vec::new(),
-            selections: Vec::new(),
-            users: BTreeMap::new(),
-            groups: BTreeMap::new(),
-        }
+        Self { version: FORMAT, selections: Vec::new(), users: BTreeMap::new(), groups: BTreeMap::new() }
     }
 
     /// The packages chosen for a profile.
@@ -146,6 +138,16 @@ impl Lock {
     pub fn packages(&self, arch: Arch) -> impl Iterator<Item = &LockedPackage> {
         let selections = self.selections.iter().filter(move |selection| selection.arch == arch);
         selections.flat_map(|selection| selection.packages.iter().chain(&selection.boot_packages))
+    }
+
+    /// The newest state of each suite that any selection was made from, by codename.
+    pub fn newest_suites(&self) -> BTreeMap<&str, Timestamp> {
+        let mut newest = BTreeMap::new();
+        for suite in self.selections.iter().flat_map(|selection| &selection.suites) {
+            let date = newest.entry(suite.name.as_str()).or_insert(suite.date);
+            *date = suite.date.max(*date);
+        }
+        newest
     }
 
     /// Puts a selection in the place of the one for the same profile and architecture.
@@ -179,9 +181,9 @@ impl Lock {
     /// Renders it, in an order that depends on nothing but its content.
     pub fn to_text(&self) -> String {
         let mut sorted = self.clone();
-        sorted.suites.sort_by(|a, b| a.name.cmp(&b.name));
         sorted.selections.sort_by(|a, b| (&a.profile, a.arch).cmp(&(&b.profile, b.arch)));
         for selection in &mut sorted.selections {
+            selection.suites.sort_by(|a, b| a.name.cmp(&b.name));
             selection.packages.sort();
             selection.boot_packages.sort();
         }

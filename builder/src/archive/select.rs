@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::index::Package;
 use super::lock::{LockedPackage, Selection};
 use super::solver::{Request, SolveError, Universe, UniverseError, solve};
+use super::suite::Archive;
 use super::version::Version;
 use crate::profile::Profile;
 use crate::units::Sha256;
@@ -29,9 +30,9 @@ pub enum SelectError {
     },
 }
 
-/// Chooses the packages of `profile`. Boot packages come without their dependencies: only their
+/// Chooses the packages of `profile` among `packages`, a part of what `archive` offers. Boot packages come without their dependencies: only their
 /// files are used.
-pub fn select(packages: &[Package], profile: &Profile) -> Result<Selection, SelectError> {
+pub fn select(archive: &Archive, packages: &[Package], profile: &Profile) -> Result<Selection, SelectError> {
     let universe = Universe::new(packages)?;
     let mut install = profile.packages.install.clone();
     install.push(profile.kernel.package.clone());
@@ -51,6 +52,8 @@ pub fn select(packages: &[Package], profile: &Profile) -> Result<Selection, Sele
         profile: profile.name.clone(),
         arch: profile.arch,
         inputs: inputs(profile),
+        date: archive.date,
+        suites: archive.suites.clone(),
         packages: chosen,
         boot_packages,
     })

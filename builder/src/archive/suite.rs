@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use std::collections::BTreeMap;
+
 use futures_util::future::try_join_all;
 use reqwest::Url;
 use thiserror::Error;
@@ -91,6 +93,18 @@ pub enum SuiteError {
         /// Why.
         source: ReleaseError,
     },
+    /// The mirror shows an older state than was seen before.
+    #[error(
+        "the mirror's `{suite}` is of {found}, older than {known} in the lock: it lags behind, use another"
+    )]
+    Older {
+        /// Codename of the suite.
+        suite: String,
+        /// Date of its Release file.
+        found: Timestamp,
+        /// Date in the lock.
+        known: Timestamp,
+    },
     /// The index of packages is not usable.
     #[error("reading packages of `{suite}`")]
     Index {
@@ -109,19 +123,25 @@ struct Signed {
 
 /// Reads the suites' packages for `arch`, from the mirrors or, offline, from the cache.
 ///
-/// Valid-Until and the keys' expiry are judged at `now`, or at the moment that a snapshot shows.
+/// Valid-Until and the keys' expiry are judged at `now`, or at the moment that a snapshot shows. What
+/// is older than `known`, the dates of suites seen before, is refused: trixie itself has no Valid-Until,
+/// so a mirror could hold security updates back for ever. A snapshot may be as old as it is asked to be.
 pub async fn update_indices(
     downloader: &Downloader<'_>,
     mirrors: &Mirrors,
     suites: &Suites,
     arch: Arch,
     now: Timestamp,
+    known: &BTreeMap<&str, Timestamp>,
 ) -> Result<Archive, SuiteError> {
     let now = mirrors.snapshot.unwrap_or(now);
     let signed = try_join_all(
         suites.all.iter().map(|suite| read_release(downloader, mirrors, suite, &suites.keyring, now)),
     )
     .await?;
+    if mirrors.snapshot.is_none() {
+        refuse_older(&signed, known)?;
+    }
     let mut origins = Vec::new();
     let mut wanted = Vec::new();
     for (suite, signed) in suites.all.iter().zip(&signed) {
@@ -161,6 +181,15 @@ pub async fn fetch_packages(
         })
         .collect::<Result<Vec<_>, MirrorError>>()?;
     Ok(downloader.fetch("fetching packages", &wanted).await?)
+}
+
+fn refuse_older(signed: &[Signed], known: &BTreeMap<&str, Timestamp>) -> Result<(), SuiteError> {
+    for Signed { locked: LockedSuite { name, date, .. }, .. } in signed {
+        if let Some(known) = known.get(name.as_str()).filter(|known| *known > date) {
+            return Err(SuiteError::Older { suite: name.clone(), found: *date, known: *known });
+        }
+    }
+    Ok(())
 }
 
 async fn read_release(

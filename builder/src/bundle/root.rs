@@ -34,8 +34,10 @@ pub struct Root {
 pub struct Ingredients<'a> {
     /// What to choose and leave out.
     pub profile: &'a Profile,
-    /// Date and numbers.
+    /// Numbers of users and groups.
     pub lock: &'a Lock,
+    /// Time of everything in the image.
+    pub date: Timestamp,
     /// The packages in the cache.
     pub packages: &'a [PackageFile],
     /// Scripts that were read by a person.
@@ -46,7 +48,7 @@ pub struct Ingredients<'a> {
 
 /// Composes a root.
 pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Result<Root> {
-    let Ingredients { profile, lock, packages, reviews, programs } = *ingredients;
+    let Ingredients { profile, lock, date, packages, reviews, programs } = *ingredients;
     let exclusions = Exclusions::new(&profile.exclude)?;
     let task = printer.task("unpacking packages", None);
     let unpacked = rootfs::unpack_all(packages, &exclusions, &task)?;
@@ -58,21 +60,15 @@ pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Resu
     review::check_scripts(&debs, reviews).map_err(|scripts| unreviewed(&scripts))?;
     let task = printer.task("setting up the root", None);
     place_programs(&mut tree, programs)?;
-    let context = setup::Context {
-        profile,
-        debs: &debs,
-        reviews,
-        users: &lock.users,
-        groups: &lock.groups,
-        date: lock.date,
-    };
+    let context =
+        setup::Context { profile, debs: &debs, reviews, users: &lock.users, groups: &lock.groups, date };
     let added = setup::apply(&mut tree, &context).context("setting up the root")?;
     rootfs::dpkg::install(&mut tree, &debs)?;
     let kernel = Kernel::take(&mut tree).context("indexing kernel modules")?;
     rootfs::elf::check(&tree, profile.arch, &[]).context("looking for the libraries of every program")?;
     rootfs::ldcache::install(&mut tree, profile.arch)?;
     task.finish(&format!("{} entries, kernel {}", tree.iter().count(), kernel.release));
-    Ok(Root { tree, kernel, debs, added, date: lock.date })
+    Ok(Root { tree, kernel, debs, added, date })
 }
 
 /// Before setup, which enables units and needs them in the tree.
@@ -85,5 +81,10 @@ fn place_programs(tree: &mut Tree, programs: &Programs) -> anyhow::Result<()> {
 
 fn unreviewed(scripts: &[review::Unreviewed]) -> anyhow::Error {
     let shown: Vec<String> = scripts.iter().map(ToString::to_string).collect();
-    anyhow::anyhow!("{} maintainer scripts need a person's eyes\n\n{}", scripts.len(), shown.join("\n"))
+    anyhow::anyhow!(
+        "{} maintainer scripts need a person's eyes\n\n{}\nread them, then add to `reviewed.toml` beside `cluster.toml`:\n\n{}",
+        scripts.len(),
+        shown.join("\n"),
+        review::stanzas(scripts).trim_end()
+    )
 }

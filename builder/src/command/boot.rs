@@ -3,13 +3,15 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use firstboot::screen;
 
-use super::{Context, Note as _, failure, interrupt};
+use super::interrupt::{self, Interrupted};
+use super::{Context, Note as _, failure};
 use crate::bundle::manifest::Manifest;
 use crate::machine::{Firmware, FirmwareError, Machine, MachineError, Settings, disk};
 use crate::units::Bytes;
@@ -58,18 +60,17 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let FirmwareKind::Uefi = arguments.firmware;
     let manifest = Manifest::load(&arguments.folder).map_err(failure::of_manifest)?;
     Firmware::find(manifest.arch).map_err(missing_firmware)?;
+    Machine::qemu(manifest.arch).map_err(missing_program)?;
     let scratch = tempfile::Builder::new()
         .prefix("imgbuild-boot-")
         .tempdir()
         .context("making a folder for the machine")?;
-    let path = scratch.path().to_owned();
-    interrupt::guard(|cleanup| {
-        cleanup.set(&path);
-        boot(arguments, &manifest, scratch.path(), context)
-    })
+    boot(arguments, &manifest, scratch.path(), context)
 }
 
 fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Context) -> anyhow::Result<()> {
+    // Not by ending the process: QEMU is ended by its own handle.
+    let interrupted = interrupt::flag()?;
     let record = arguments.node.as_deref().map(|node| write_record(node, scratch, context)).transpose()?;
     let disk = arguments.disk.clone().unwrap_or_else(|| scratch.join("disk.raw"));
     if !disk.exists() {
@@ -90,11 +91,15 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
     };
     let mut machine = Machine::start(&settings).map_err(missing_program)?;
     context.printer.note(&format!("the machine runs by {}", machine.accelerator()));
-    if arguments.report { report(&mut machine, context) } else { follow(&mut machine) }
+    if arguments.report {
+        report(&mut machine, &interrupted, context)
+    } else {
+        follow(&mut machine, &interrupted)
+    }
 }
 
 /// Passes the console on until the machine switches itself off.
-fn follow(machine: &mut Machine) -> anyhow::Result<()> {
+fn follow(machine: &mut Machine, interrupted: &AtomicBool) -> anyhow::Result<()> {
     let mut output = std::io::stdout().lock();
     let mut written = Ok(());
     loop {
@@ -105,12 +110,13 @@ fn follow(machine: &mut Machine) -> anyhow::Result<()> {
         if !is_on {
             return Ok(());
         }
+        anyhow::ensure!(!interrupted.load(Ordering::Relaxed), Interrupted);
         std::thread::sleep(Duration::from_millis(100));
     }
 }
 
 /// Waits until the machine is up and shows what firstboot reported.
-fn report(machine: &mut Machine, context: &Context) -> anyhow::Result<()> {
+fn report(machine: &mut Machine, interrupted: &AtomicBool, context: &Context) -> anyhow::Result<()> {
     /// What people see of a boot: a line of the console, and what it means.
     const MILESTONES: [(&str, &str); 5] = [
         ("stage0", "the kernel runs stage0"),
@@ -123,6 +129,7 @@ fn report(machine: &mut Machine, context: &Context) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut next = 0;
     while next < MILESTONES.len() {
+        anyhow::ensure!(!interrupted.load(Ordering::Relaxed), Interrupted);
         let is_on = machine.watch(|_| {})?;
         let text = machine.console().text();
         for (index, (line, meaning)) in MILESTONES.iter().enumerate().skip(next) {

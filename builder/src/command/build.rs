@@ -68,6 +68,7 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
     let ingredients = Ingredients {
         profile: &plan.profile,
         lock: locking.lock(),
+        date: selection.date,
         packages: &packages,
         reviews: &plan.reviews,
         programs: &plan.programs,

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{Context, Note as _};
-use crate::archive::cache::Cache;
+use crate::bundle::manifest;
 use crate::units::Bytes;
 
 /// Arguments of `clean`.
@@ -20,17 +20,12 @@ pub struct Arguments {
     all: bool,
 }
 
-/// Runs the command: the cluster's `out` folder, and the cache if asked to.
+/// Runs the command: builds beside the cluster file, and the cache if asked to. What imgbuild has not
+/// made itself stays, wherever it lies.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
-    let cluster = context.cluster()?;
-    let directory = cluster.directory();
-    let mut doomed = vec![directory.strip_prefix(".").unwrap_or(directory).join("out")];
+    let mut doomed = builds(&context.cluster_folder()?.join("out"))?;
     if arguments.all {
-        let cache = match &context.global.cache {
-            Some(folder) => Cache::open(folder),
-            None => Cache::open_default(),
-        }?;
-        doomed.push(cache.root().to_owned());
+        doomed.extend(context.cache()?.folders());
     }
     doomed.retain(|folder| folder.exists());
     if doomed.is_empty() {
@@ -48,6 +43,26 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         let _ = writeln!(text, "removed `{}` ({size})", folder.display());
     }
     Ok(context.printer.data(&text)?)
+}
+
+/// Folders below `out` that a build has made, finished or not.
+fn builds(out: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let reading = || format!("reading folder `{}`", out.display());
+    let entries = match fs::read_dir(out) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(reading),
+    };
+    let mut builds = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(reading)?.path();
+        let is_partial = path.extension().is_some_and(|extension| extension == "partial");
+        if is_partial || path.join(manifest::FILE).is_file() {
+            builds.push(path);
+        }
+    }
+    builds.sort();
+    Ok(builds)
 }
 
 /// Bytes on the disk, holes not counted.

@@ -7,7 +7,10 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use super::interrupt::{INTERRUPTED, Interrupted};
+use crate::archive::select::SelectError;
 use crate::bundle::manifest::ManifestError;
+use crate::bundle::programs::ProgramsError;
 use crate::cluster::{LoadError, UnknownNode};
 use crate::diagnostic::{Faults, listed};
 use crate::printer::{OutputError, Printer};
@@ -128,6 +131,16 @@ pub fn of_cluster(error: LoadError) -> anyhow::Error {
     if is_missing { error.hint("`imgbuild init` makes one; `-f FILE` names one elsewhere") } else { error }
 }
 
+/// Packages that do not exist or do not go together are the profile's, so the user's input.
+pub fn of_select(error: SelectError) -> anyhow::Error {
+    anyhow::Error::new(error).input()
+}
+
+/// Node programs are made and installed beside imgbuild.
+pub fn of_programs(error: ProgramsError) -> anyhow::Error {
+    anyhow::Error::new(error).hint("`make build` makes the node programs, `make install` installs them")
+}
+
 /// A build folder that is none is the user's input.
 pub fn of_manifest(error: ManifestError) -> anyhow::Error {
     let is_missing = matches!(error, ManifestError::Read { .. });
@@ -163,6 +176,9 @@ pub(super) fn show(error: &anyhow::Error, printer: &Printer) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     printer.error(render(error, &facts).trim_end());
+    if error.is::<Interrupted>() {
+        return ExitCode::from(INTERRUPTED);
+    }
     ExitCode::from(if facts.is_input { INPUT } else { FAILED })
 }
 

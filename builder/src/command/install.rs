@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
 use super::{Cli, Context};
-use crate::bundle::programs::Programs;
+use crate::bundle::programs::{Programs, ProgramsError};
 use crate::units::Arch;
 
 /// Arguments of `install`.
@@ -27,12 +27,16 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let imgbuild = fs::read(&program).with_context(|| format!("reading `{}`", program.display()))?;
     let mut files = vec![(prefix.join("bin/imgbuild"), imgbuild, 0o755)];
     let found: Vec<_> = [Arch::Amd64, Arch::Arm64].map(|arch| (arch, Programs::find(arch))).into();
-    if found.iter().all(|(_, programs)| programs.is_err()) {
+    if found.iter().all(|(_, programs)| matches!(programs, Err(ProgramsError::NotFound { .. }))) {
         anyhow::bail!("no node programs are built for any architecture");
     }
     for (arch, programs) in found {
-        // An architecture that was not built is simply not installed.
-        let Ok(programs) = programs else { continue };
+        let programs = match programs {
+            Ok(programs) => programs,
+            // An architecture that was not built is simply not installed.
+            Err(ProgramsError::NotFound { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
         let folder = prefix.join("lib/imgbuild").join(arch.debian());
         files.push((folder.join("firstboot"), programs.firstboot.to_vec(), 0o755));
         files.push((folder.join("stage0"), programs.stage0.to_vec(), 0o755));

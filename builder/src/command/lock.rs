@@ -15,6 +15,7 @@ use crate::bundle::root::{self, Ingredients};
 use crate::cluster::Cluster;
 use crate::profile::Profile;
 use crate::rootfs::review::ReviewTable;
+use crate::settings::{self, Kind};
 use crate::units::Arch;
 
 /// Arguments of `lock`.
@@ -44,7 +45,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     if let Some(names) = &arguments.update {
         refuse_unknown(names, locking.lock())?;
     }
-    for (name, arch) in profiles(&cluster, locking.lock()) {
+    for (name, arch) in profiles(&cluster, locking.lock(), context)? {
         let profile = Profile::load(&name, arch, cluster.directory()).map_err(failure::of_settings)?;
         let selection = match &arguments.update {
             None => locking.selection(&profile)?,
@@ -63,14 +64,23 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     Ok(context.printer.data(&summary(listed, changes.len(), locking.lock()))?)
 }
 
-/// Profiles of the cluster's nodes and those locked already.
-fn profiles(cluster: &Cluster, lock: &Lock) -> Vec<(String, Arch)> {
-    let of_nodes = cluster.nodes.iter().map(|node| (node.profile.to_string(), node.arch));
-    let locked = lock.selections.iter().map(|selection| (selection.profile.clone(), selection.arch));
-    let mut profiles: Vec<_> = of_nodes.chain(locked).collect();
+/// Profiles of the cluster's nodes, and those locked already that still exist.
+fn profiles(cluster: &Cluster, lock: &Lock, context: &Context) -> anyhow::Result<Vec<(String, Arch)>> {
+    let known = settings::names(Kind::Profile, cluster.directory())?;
+    let mut profiles: Vec<_> =
+        cluster.nodes.iter().map(|node| (node.profile.to_string(), node.arch)).collect();
+    for Selection { profile, arch, .. } in &lock.selections {
+        if known.contains(profile) {
+            profiles.push((profile.clone(), *arch));
+        } else {
+            context
+                .printer
+                .note(&format!("profile `{profile}` is gone, its locked packages stay as they are"));
+        }
+    }
     profiles.sort();
     profiles.dedup();
-    profiles
+    Ok(profiles)
 }
 
 fn refuse_unknown(names: &[String], lock: &Lock) -> anyhow::Result<()> {
@@ -95,9 +105,16 @@ fn number(
     context: &Context,
 ) -> anyhow::Result<()> {
     let (packages, _) = locking.fetch(selection)?;
-    let programs = Programs::find(profile.arch)?;
+    let programs = Programs::find(profile.arch).map_err(failure::of_programs)?;
     let lock = locking.lock();
-    let ingredients = Ingredients { profile, lock, packages: &packages, reviews, programs: &programs };
+    let ingredients = Ingredients {
+        profile,
+        lock,
+        date: selection.date,
+        packages: &packages,
+        reviews,
+        programs: &programs,
+    };
     let added = root::compose(&ingredients, &context.printer)?.added;
     locking.add_numbers(&added)
 }

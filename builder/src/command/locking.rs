@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use tokio::runtime::Runtime;
 
-use super::{Context, Note as _};
+use super::{Context, Note as _, failure};
 use crate::archive::cache::Cache;
 use crate::archive::download::Downloader;
 use crate::archive::index::Package;
@@ -56,15 +58,8 @@ impl<'a> Locking<'a> {
         let directory = cluster.directory();
         // Without a leading `.`: the path is for people too.
         let path = directory.strip_prefix(".").unwrap_or(directory).join(FILE);
-        let lock = if path.exists() {
-            Lock::load(&path).map_err(|error| unreadable(error, &path))?
-        } else {
-            Lock::empty()
-        };
-        let cache = match &context.global.cache {
-            Some(folder) => Cache::open(folder),
-            None => Cache::open_default(),
-        }?;
+        let lock = load(&path)?;
+        let cache = context.cache()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -102,13 +97,12 @@ impl<'a> Locking<'a> {
         let archive = self.archives.get(&profile.arch).context("the archive was just read")?;
         let old: Vec<LockedPackage> = self.lock.packages(profile.arch).cloned().collect();
         let candidates = candidates(&archive.packages, &old, keep);
-        let selection = select::select(&candidates, profile)?;
+        let selection = select::select(archive, &candidates, profile).map_err(failure::of_select)?;
         refuse_changed(&old, &selection)?;
-        let mut lock = self.lock.clone();
-        lock.date = lock.date.max(archive.date);
-        lock.suites.clone_from(&archive.suites);
-        lock.put(selection.clone());
-        self.save(lock)?;
+        self.change(|lock| {
+            lock.put(selection.clone());
+            Ok(())
+        })?;
         Ok(selection)
     }
 
@@ -121,10 +115,25 @@ impl<'a> Locking<'a> {
             let fault = anyhow::anyhow!("`{}` has no numbers for some users and groups", self.path.display());
             return Err(fault.input().hint("`imgbuild lock` adds them"));
         }
-        let mut lock = self.lock.clone();
-        lock.users.extend(added.users.clone());
-        lock.groups.extend(added.groups.clone());
-        self.save(lock)
+        self.change(|lock| {
+            add(&mut lock.users, &added.users, "user")?;
+            add(&mut lock.groups, &added.groups, "group")
+        })
+    }
+
+    /// Changes the lock as it is on the disk by now, which may be more than was read when it was opened:
+    /// whoever else locks another profile of the cluster meanwhile must not lose what they added.
+    fn change(&mut self, edit: impl FnOnce(&mut Lock) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let directory = self.path.parent().filter(|path| !path.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new("."));
+        let locking = || format!("locking folder `{}`", directory.display());
+        let guard = File::open(directory).with_context(locking)?;
+        guard.lock().with_context(locking)?;
+        let mut lock = load(&self.path)?;
+        edit(&mut lock)?;
+        lock.save(&self.path)?;
+        self.lock = lock;
+        Ok(())
     }
 
     /// Paths of a selection's packages in the cache: those of the root, and those of the boot files.
@@ -135,8 +144,8 @@ impl<'a> Locking<'a> {
         let all: Vec<LockedPackage> =
             selection.packages.iter().chain(&selection.boot_packages).cloned().collect();
         let downloader = self.downloader()?;
-        let mirrors = self.mirrors(self.lock.date)?;
-        let fetched = suite::fetch_packages(&downloader, &mirrors, &all, self.lock.date);
+        let mirrors = self.mirrors(selection.date)?;
+        let fetched = suite::fetch_packages(&downloader, &mirrors, &all, selection.date);
         let paths = self.runtime.block_on(fetched).map_err(|error| self.without_network(error))?;
         let mut files = all.into_iter().zip(paths).map(|(package, path)| PackageFile {
             name: package.name,
@@ -156,7 +165,8 @@ impl<'a> Locking<'a> {
         let now = Timestamp(now.as_secs());
         let (downloader, mirrors) = (self.downloader()?, self.mirrors(now)?);
         let suites = Suites::trixie(Keyring::debian()?);
-        let updated = suite::update_indices(&downloader, &mirrors, &suites, arch, now);
+        let known = self.lock.newest_suites();
+        let updated = suite::update_indices(&downloader, &mirrors, &suites, arch, now, &known);
         let archive = self.runtime.block_on(updated).map_err(|error| self.without_network(error))?;
         self.archives.insert(arch, archive);
         Ok(())
@@ -180,12 +190,6 @@ impl<'a> Locking<'a> {
         Mirrors::choose(argument, self.mirror.as_deref(), date)
             .map_err(|error| anyhow::Error::from(error).input())
     }
-
-    fn save(&mut self, lock: Lock) -> anyhow::Result<()> {
-        lock.save(&self.path)?;
-        self.lock = lock;
-        Ok(())
-    }
 }
 
 /// The lock is the user's input: it lies in their Git folder.
@@ -197,6 +201,28 @@ fn unreadable(error: LockError, path: &Path) -> anyhow::Error {
         other => other.into(),
     }
     .input()
+}
+
+/// The lock at `path`, an empty one where there is none.
+fn load(path: &Path) -> anyhow::Result<Lock> {
+    match Lock::load(path) {
+        Err(LockError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(Lock::empty()),
+        other => other.map_err(|error| unreadable(error, path)),
+    }
+}
+
+/// Adds numbers that were handed out without knowledge of what others handed out meanwhile.
+fn add(known: &mut BTreeMap<String, u32>, added: &BTreeMap<String, u32>, kind: &str) -> anyhow::Result<()> {
+    for (name, number) in added {
+        let taken = known.iter().find(|(other, taken)| *taken == number && *other != name);
+        if taken.is_some() || known.get(name).is_some_and(|other| other != number) {
+            bail!(
+                "another imgbuild has numbered {kind} `{name}` or number {number} meanwhile: run this again"
+            );
+        }
+        known.insert(name.clone(), *number);
+    }
+    Ok(())
 }
 
 /// What may be chosen: of a package whose locked version stays, that version only, as long as a

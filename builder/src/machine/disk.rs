@@ -26,13 +26,20 @@ pub fn copy(from: &Path, to: &Path, room: Bytes) -> Result<(), CopyError> {
     copy_sections(from, to, room).map_err(|source| CopyError { from: from.into(), to: to.into(), source })
 }
 
+/// The copy has its name only when it is whole: the next boot takes any file of that name for a disk.
 fn copy_sections(from: &Path, to: &Path, room: Bytes) -> std::io::Result<()> {
     let mut source = File::open(from)?;
-    let mut target = File::create_new(to)?;
-    target.set_len(source.metadata()?.len().saturating_add(room.0))?;
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut target = tempfile::NamedTempFile::new_in(folder)?;
+    target.as_file().set_len(source.metadata()?.len().saturating_add(room.0))?;
     let mut position = 0;
     // Sections of data as the file system knows them; holes are not even read.
-    while let Ok(start) = rustix::fs::seek(&source, rustix::fs::SeekFrom::Data(position)) {
+    loop {
+        let start = match rustix::fs::seek(&source, rustix::fs::SeekFrom::Data(position)) {
+            Ok(start) => start,
+            Err(rustix::io::Errno::NXIO) => break,
+            Err(error) => return Err(error.into()),
+        };
         let end = rustix::fs::seek(&source, rustix::fs::SeekFrom::Hole(start))?;
         source.seek(SeekFrom::Start(start))?;
         target.seek(SeekFrom::Start(start))?;
@@ -40,6 +47,7 @@ fn copy_sections(from: &Path, to: &Path, room: Bytes) -> std::io::Result<()> {
         std::io::copy(&mut section, &mut target)?;
         position = end;
     }
+    target.persist_noclobber(to)?;
     Ok(())
 }
 

@@ -89,11 +89,7 @@ pub struct Machine {
 impl Machine {
     /// Switches a machine on.
     pub fn start(settings: &Settings) -> Result<Self, MachineError> {
-        let (program, package) = match settings.arch {
-            Arch::Amd64 => ("qemu-system-x86_64", "qemu-system-x86"),
-            Arch::Arm64 => ("qemu-system-aarch64", "qemu-system-arm"),
-        };
-        let qemu = find(program).ok_or(MachineError::NoQemu { program, package })?;
+        let qemu = Self::qemu(settings.arch)?;
         let firmware = Firmware::find(settings.arch)?;
         let accelerator = match settings.arch {
             Arch::Amd64 => Accelerator::probe(qemu.as_os_str()),
@@ -123,6 +119,15 @@ impl Machine {
         }
         let qemu = command.arguments(&settings.extra).start()?;
         Ok(Self { qemu, console: Console::follow(console), accelerator, folder })
+    }
+
+    /// Finds the QEMU that runs machines of `arch`.
+    pub fn qemu(arch: Arch) -> Result<PathBuf, MachineError> {
+        let (program, package) = match arch {
+            Arch::Amd64 => ("qemu-system-x86_64", "qemu-system-x86"),
+            Arch::Arm64 => ("qemu-system-aarch64", "qemu-system-arm"),
+        };
+        find(program).ok_or(MachineError::NoQemu { program, package })
     }
 
     /// How its instructions are carried out.

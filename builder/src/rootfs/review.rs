@@ -7,6 +7,7 @@
 mod script;
 mod table;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 pub use script::{GENERATORS, Script};
@@ -71,7 +72,7 @@ fn unreviewed<'a>(deb: &'a DebInfo, table: &'a ReviewTable) -> impl Iterator<Ite
 
 /// The table's name for a package: a kernel's name holds its version, `linux-image-6.12.117+deb13-amd64`,
 /// and every security update changes it; its entry is `linux-image-*`.
-fn key(package: &str) -> String {
+pub(super) fn key(package: &str) -> String {
     match package.strip_prefix("linux-image-") {
         Some(release) if release.starts_with(|letter: char| letter.is_ascii_digit()) => {
             "linux-image-*".to_owned()
@@ -80,17 +81,22 @@ fn key(package: &str) -> String {
     }
 }
 
-impl Unreviewed {
-    /// The lines to add to `reviewed.toml` once the script has been read.
-    pub fn stanza(&self) -> String {
-        let Self { key, script, sha256, .. } = self;
-        format!(
-            "[[package]]\nname = \"{key}\"\n{script} = [\"{sha256}\"]\nsteps = []\nnote = \"what replaces it\"\n"
-        )
+/// The lines to add to `reviewed.toml` once the scripts have been read: one entry per package.
+pub fn stanzas(scripts: &[Unreviewed]) -> String {
+    let mut packages: BTreeMap<&str, Vec<&Unreviewed>> = BTreeMap::new();
+    for script in scripts {
+        packages.entry(&script.key).or_default().push(script);
     }
+    let mut text = String::new();
+    for (key, scripts) in packages {
+        let digests: String =
+            scripts.iter().map(|script| format!("{} = [\"{}\"]\n", script.script, script.sha256)).collect();
+        text += &format!("[[package]]\nname = \"{key}\"\n{digests}steps = []\nnote = \"what replaces it\"\n");
+    }
+    text
 }
 
-/// The script as a person has to see it: what it does, and what to add after reading.
+/// The script as a person has to see it.
 impl fmt::Display for Unreviewed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { package, version, script, rest, known, .. } = self;
@@ -101,10 +107,6 @@ impl fmt::Display for Unreviewed {
         }
         for generator in &self.unknown_generators {
             writeln!(formatter, "it has a section of unknown generator `{generator}`, shown above")?;
-        }
-        writeln!(formatter, "read it, then add to `reviewed.toml` beside `cluster.toml`:")?;
-        for line in self.stanza().lines() {
-            writeln!(formatter, "    {line}")?;
         }
         Ok(())
     }

@@ -55,9 +55,7 @@ fn shows_help() {
               [default: auto]
 
           --mirror <URL>
-              Debian mirror to fetch packages from
-              
-              [env: IMGBUILD_MIRROR=]
+              Debian mirror to fetch packages from [env: IMGBUILD_MIRROR]
 
           --offline
               Fetch nothing: use what the cache holds

@@ -13,17 +13,28 @@ pub(super) fn summary(record: &NodeRecord) -> String {
     }
 }
 
+const FOLDER: &str = "/etc/systemd/network";
 /// Sorts before the image's own `80-…` files, so a named interface leaves the DHCP default.
+const PREFIX: &str = "10-";
+const SUFFIX: &str = ".network";
+
+/// A file for each interface, and none for those that left the record.
 pub(super) fn changes(record: &NodeRecord) -> Vec<Change> {
-    record
-        .interfaces
-        .iter()
-        .map(|interface| {
-            let name = interface.mac.to_ascii_lowercase().replace(':', "");
-            let path = format!("/etc/systemd/network/10-{name}.network");
-            Change::File(PlannedFile::new(&path, 0o644, networkd(interface)))
-        })
-        .collect()
+    let name = |interface: &Interface| {
+        let mac = interface.mac.to_ascii_lowercase().replace(':', "");
+        format!("{PREFIX}{mac}{SUFFIX}")
+    };
+    let no_others = Change::NoOthers {
+        folder: FOLDER.to_owned(),
+        prefix: PREFIX.to_owned(),
+        suffix: SUFFIX.to_owned(),
+        names: record.interfaces.iter().map(name).collect(),
+    };
+    let file = |interface: &Interface| {
+        let path = format!("{FOLDER}/{}", name(interface));
+        Change::File(PlannedFile::new(&path, 0o644, networkd(interface)))
+    };
+    std::iter::once(no_others).chain(record.interfaces.iter().map(file)).collect()
 }
 
 fn networkd(interface: &Interface) -> String {

@@ -31,7 +31,7 @@ pub enum RecordError {
     Value {
         /// Path of the key, `node.name`.
         key: String,
-        /// The value.
+        /// The value, control characters escaped.
         found: String,
         /// What it should be.
         reason: &'static str,
@@ -55,7 +55,7 @@ pub fn parse(text: &[u8]) -> Result<NodeRecord, RecordError> {
 fn syntax(error: &serde_json::Error) -> RecordError {
     let text = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
-    let reason = text.strip_suffix(&position).unwrap_or(&text).to_owned();
+    let reason = escaped(text.strip_suffix(&position).unwrap_or(&text));
     RecordError::Syntax { line: error.line(), column: error.column(), reason }
 }
 
@@ -93,8 +93,10 @@ fn check(record: &NodeRecord) -> Result<(), RecordError> {
                 "an address with prefix length, `192.0.2.7/24`",
             )?;
         }
-        for address in interface.dns.iter().chain(&interface.gateway) {
-            value("interfaces.dns", address, address.parse::<std::net::IpAddr>().is_ok(), "an IP address")?;
+        let gateway = interface.gateway.iter().map(|address| ("interfaces.gateway", address));
+        let servers = interface.dns.iter().map(|address| ("interfaces.dns", address));
+        for (key, address) in gateway.chain(servers) {
+            value(key, address, address.parse::<std::net::IpAddr>().is_ok(), "an IP address")?;
         }
     }
     for (key, range) in [
@@ -103,6 +105,22 @@ fn check(record: &NodeRecord) -> Result<(), RecordError> {
         ("k3s.serviceRange", &record.k3s.service_range),
     ] {
         value(key, range, is_range(range), "a range with prefix length, `10.44.0.0/16`")?;
+    }
+    value(
+        "k3s.version",
+        &record.k3s.version,
+        is_k3s_version(&record.k3s.version),
+        "a k3s release, `v1.36.4+k3s1`",
+    )?;
+    if let Some(gitops) = &record.gitops {
+        for (key, text) in [
+            ("gitops.repository", &gitops.repository),
+            ("gitops.revision", &gitops.revision),
+            ("gitops.path", &gitops.path),
+        ] {
+            // It is shown on consoles, where a control character would be a command.
+            value(key, text, !text.chars().any(char::is_control), "text without control characters")?;
+        }
     }
     for (label, content) in &record.node.labels {
         let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
@@ -120,7 +138,20 @@ fn value(key: &str, found: &str, holds: bool, reason: &'static str) -> Result<()
     if holds {
         return Ok(());
     }
-    Err(RecordError::Value { key: key.to_owned(), found: found.to_owned(), reason })
+    Err(RecordError::Value { key: key.to_owned(), found: escaped(found), reason })
+}
+
+/// Faults are shown on consoles, where a control character would be a command.
+fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 fn dns_label(key: &str, text: &str) -> Result<(), RecordError> {
@@ -148,6 +179,18 @@ fn is_time_zone(text: &str) -> bool {
                 && part.starts_with(|c: char| c.is_ascii_alphabetic())
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || "_+-".contains(c))
         })
+}
+
+fn is_k3s_version(text: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.strip_prefix('v').and_then(|text| text.split_once("+k3s")).is_some_and(|(kubernetes, release)| {
+        let (numbers, candidate) =
+            kubernetes.split_once("-rc").map_or((kubernetes, None), |(numbers, rc)| (numbers, Some(rc)));
+        numbers.split('.').count() == 3
+            && numbers.split('.').all(is_number)
+            && candidate.is_none_or(is_number)
+            && is_number(release)
+    })
 }
 
 fn is_mac(text: &str) -> bool {
@@ -191,23 +234,38 @@ mod tests {
             fault(|json| json["version"] = "1".into()),
             fault(|json| json["node"]["nmae"] = "x".into()),
             fault(|json| json["node"]["role"] = "master".into()),
+            fault(|json| json["node"]["role"] = "\u{1b}c".into()),
             fault(|json| json["node"]["name"] = "../etc".into()),
             fault(|json| json["timeZone"] = "../../etc/shadow".into()),
             fault(|json| json["vpn"]["address"] = "10.44.0".into()),
             fault(|json| json["vpn"]["range"] = "10.44.0.0/33".into()),
             fault(|json| json["cluster"]["endpoint"] = "a b".into()),
+            fault(|json| json["interfaces"][0]["gateway"] = "192.0.2".into()),
+            fault(|json| json["interfaces"][0]["dns"][0] = "192.0.2".into()),
+            fault(|json| json["k3s"]["version"] = "v1.36".into()),
+            fault(|json| json["k3s"]["version"] = "v1.36.4+k3s1\u{1b}[2J".into()),
+            fault(|json| {
+                json["gitops"] =
+                    serde_json::json!({ "repository": "https://x\u{9b}2J", "revision": "main", "path": "." });
+            }),
             parse(b"{\"version\": 1,").unwrap_err().to_string(),
         ];
-        insta::assert_snapshot!(faults.join("\n"), @"
+        insta::assert_snapshot!(faults.join("\n"), @r"
         record has version 2, this image understands version 1
         record has no `version` number
         line 31, column 10: unknown field `nmae`, expected one of `name`, `role`, `labels`
         line 31, column 20: unknown variant `master`, expected one of `control-plane`, `worker`, `edge`
+        line 31, column 21: unknown variant `\u{1b}c`, expected one of `control-plane`, `worker`, `edge`
         `node.name` is `../etc`, not a DNS label: lower-case letters, digits and inner hyphens, at most 63
         `timeZone` is `../../etc/shadow`, not a name of the tz database, such as `Europe/Berlin`
         line 39, column 24: invalid IPv4 address syntax
         `vpn.range` is `10.44.0.0/33`, not a range with prefix length, `10.44.0.0/16`
         `cluster.endpoint` is `a b`, not a DNS name or an IP address
+        `interfaces.gateway` is `192.0.2`, not an IP address
+        `interfaces.dns` is `192.0.2`, not an IP address
+        `k3s.version` is `v1.36`, not a k3s release, `v1.36.4+k3s1`
+        `k3s.version` is `v1.36.4+k3s1\u{1b}[2J`, not a k3s release, `v1.36.4+k3s1`
+        `gitops.repository` is `https://x\u{9b}2J`, not text without control characters
         line 1, column 14: EOF while parsing a value
         ");
     }

@@ -12,16 +12,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::cmdline::Arguments;
-use super::disks::{BlockDisk, BootDisk, Sysfs};
+use super::disks::{self, BlockDisk, BootDisk, Device, Sysfs};
 use super::efi::{EFIVARS, Variables};
 use super::failure::{self, During, Failure};
 use super::journal::Journal;
 use super::modules::Loader;
 use super::mounts::{self, SYSROOT};
 use super::watchdog::Watchdog;
-use super::{chroot, clock, machine_id};
+use super::{chroot, clock, machine_id, state};
 use crate::boot::{self, BootReport};
 use crate::gpt::Guid;
+use crate::random::random;
 
 /// What every boot needs beside the drivers that the devices ask for. The `crypto-` wishes bring what the CPU has
 /// instructions for; it must be there before dm-verity chooses.
@@ -29,6 +30,9 @@ const NEEDED_MODULES: [&str; 8] =
     ["efivarfs", "crypto-crc32c", "crypto-sha256", "dm_mod", "dm_verity", "erofs", "overlay", "ext4"];
 /// How long the boot disk may take: a USB stick behind two hubs needs 20 s, a RAID controller a minute.
 const DISK_DEADLINE: Duration = Duration::from_mins(3);
+/// A disk that was never booted has the image's identity, as any other that was written from it: nothing is chosen
+/// before the set of disks stayed the same for so long.
+const QUIET: Duration = Duration::from_secs(5);
 /// Between two looks for the boot disk.
 const POLL: Duration = Duration::from_millis(100);
 /// For every step that does not ask for more.
@@ -85,12 +89,35 @@ enum Error {
     NoDisk { esp: Guid, seconds: u64, disks: Vec<String> },
     #[error("disk `/dev/{disk}` has no partition {id} for the {role}")]
     NoPartition { disk: String, role: &'static str, id: Guid },
+    #[error("partitions {one} and {other} of disk `/dev/{disk}` are both {id}, the {role}")]
+    TwoPartitions { disk: String, role: &'static str, id: Guid, one: u32, other: u32 },
     #[error("the root has neither of {}", INITS.map(|path| format!("`/{path}`")).join(" and "))]
     NoInit,
     #[error("writing `{path}`")]
     Write { path: PathBuf, source: io::Error },
     #[error("starting `{path}`")]
     Exec { path: String, source: io::Error },
+}
+
+/// The disks of each look, and since when they are the same.
+#[derive(Debug)]
+struct Quiet {
+    disks: Vec<Device>,
+    since: Instant,
+}
+
+impl Quiet {
+    fn new(now: Instant) -> Self {
+        Self { disks: Vec::new(), since: now }
+    }
+
+    /// For how long the disks have been `disks`.
+    fn observe(&mut self, disks: Vec<Device>, now: Instant) -> Duration {
+        if self.disks != disks {
+            *self = Self { disks, since: now };
+        }
+        now.saturating_duration_since(self.since)
+    }
 }
 
 /// What is known so far.
@@ -137,12 +164,13 @@ impl Session {
         let source = self.find_source(settings.esp)?;
         let disk = self.wait_for_disk(source)?;
         let slot = self.open_root(&disk, &settings.root_hash)?;
+        let esp = self.esp_path(&disk)?;
         let state = self.open_state(&disk)?;
         self.install_machine_id()?;
         write_report(&BootReport {
             version: 1,
             disk: format!("/dev/{}", disk.device.name),
-            esp: self.partition_path(&disk, disk.esp),
+            esp,
             slot,
             root_hash: settings.root_hash.to_string(),
             state: state.path,
@@ -204,18 +232,20 @@ impl Session {
         Ok(source)
     }
 
-    /// Waits until the boot disk is there and no driver is still being loaded, for a second disk with the same
-    /// identity may come with it.
+    /// Waits until the boot disk is there and no driver is still being loaded, and in a first boot until no more
+    /// disks appear, for a second one with the same identity may be among them.
     fn wait_for_disk(&mut self, source: BootSource) -> Result<BootDisk, Failure> {
         let doing = "looking for the boot disk";
         let started = Instant::now();
         let mut next_word = Duration::from_secs(2);
+        let mut quiet = Quiet::new(started);
         loop {
             let loaded = self.coldplug();
+            let stable = quiet.observe(self.sysfs.disks(), Instant::now());
             let found = self.sysfs.find(source.esp(), |device| BlockDisk::open(device, false));
             let found = found.during(doing, HINT_SEVERAL)?;
             match found {
-                Some(disk) if loaded == 0 => {
+                Some(disk) if loaded == 0 && (!is_first_boot(&disk) || stable >= QUIET) => {
                     self.place = format!("disk /dev/{}", disk.device.name);
                     self.journal.info(&format!("booted from /dev/{} ({source})", disk.device.name));
                     return Ok(disk);
@@ -237,9 +267,15 @@ impl Session {
         }
     }
 
-    fn partition_path(&self, disk: &BootDisk, number: u32) -> String {
-        let partition = self.sysfs.partition(&disk.device, number);
-        partition.map_or_else(String::new, |partition| partition.path().display().to_string())
+    /// Device of the ESP, which the kernel must know: firstboot mounts it.
+    fn esp_path(&self, disk: &BootDisk) -> Result<String, Failure> {
+        let doing = "looking for the EFI system partition on the boot disk";
+        let missing = || disks::Error::Unknown { disk: disk.device.name.clone(), number: disk.esp };
+        let entry = disk.copies.table.entry(disk.esp).ok_or_else(missing).during(doing, HINT_DISK)?;
+        let file = BlockDisk::open(&disk.device, false).during(doing, HINT_DISK)?;
+        let partition =
+            self.sysfs.announce(&disk.device, &file, disk.esp, entry.extent).during(doing, HINT_DISK)?;
+        Ok(partition.path().display().to_string())
     }
 
     /// Raises the clock to `floor`, seconds since 1970, which is the date of `what`.
@@ -255,7 +291,7 @@ impl Session {
 
     fn install_machine_id(&mut self) -> Result<(), Failure> {
         let doing = "giving the machine its id";
-        let random = storage::random().during(doing, HINT_STATE)?;
+        let random = random().during(doing, HINT_STATE)?;
         let sysroot = Path::new(SYSROOT);
         let id = machine_id::load_or_make(&sysroot.join("var"), random).during(doing, HINT_STATE)?;
         if id.is_new {
@@ -280,6 +316,11 @@ impl Session {
         let source = chroot::exec(OsStr::new(&path), arguments);
         Err(Error::Exec { path, source }).during(doing, HINT_IMAGE)
     }
+}
+
+/// Whether the disk still is as its image was written.
+fn is_first_boot(disk: &BootDisk) -> bool {
+    matches!(state::find(&disk.copies.table), Ok(state::Found::Absent))
 }
 
 /// Makes the console the standard streams: the initrd may hold no `/dev/console`, and then they are closed.
@@ -312,6 +353,8 @@ fn write_report(report: &BootReport) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpt::tests::image;
+    use crate::gpt::{self, SectorSize};
 
     #[test]
     fn the_loader_counts_before_the_argument() {
@@ -319,6 +362,33 @@ mod tests {
         assert_eq!(BootSource::choose(Some(one), Some(other)), Some(BootSource::LoaderVariable(one)));
         assert_eq!(BootSource::choose(None, Some(other)).map(BootSource::esp), Some(other));
         assert_eq!(BootSource::choose(None, None), None);
+    }
+
+    #[test]
+    fn disks_are_quiet_only_since_the_last_one_came() {
+        let disk =
+            |name: &str| Device { name: name.to_owned(), size: 1 << 20, sector_size: SectorSize::S512 };
+        let start = Instant::now();
+        let mut quiet = Quiet::new(start);
+        let mut after = |seconds, names: &[&str]| {
+            let disks = names.iter().map(|name| disk(name)).collect();
+            quiet.observe(disks, start + Duration::from_secs(seconds)).as_secs()
+        };
+        assert_eq!(after(1, &["vda"]), 0);
+        assert_eq!(after(5, &["vda"]), 4);
+        assert_eq!(after(5, &["vda", "vdb"]), 0);
+        assert_eq!(after(9, &["vda", "vdb"]), 4);
+        assert_eq!(after(11, &["vdb"]), 0);
+    }
+
+    #[test]
+    fn only_a_disk_without_state_is_in_its_first_boot() {
+        let mut copies = gpt::read(&image(SectorSize::S512)).unwrap();
+        let device = Device { name: "vda".to_owned(), size: 8 << 20, sector_size: SectorSize::S512 };
+        let disk = |copies: &gpt::Copies| BootDisk { device: device.clone(), copies: copies.clone(), esp: 1 };
+        assert!(is_first_boot(&disk(&copies)));
+        copies.table.entry_mut(3).unwrap().name = gpt::Name::new(state::LABEL);
+        assert!(!is_first_boot(&disk(&copies)));
     }
 
     #[test]

@@ -4,13 +4,13 @@
 //! disk; elsewhere each wait is the first.
 
 use std::error::Error;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use super::efi::{EFIVARS, Variables};
 use super::journal::Journal;
+use crate::console;
 
 /// The first wait; long enough to read the first lines.
 const FIRST_DELAY: u64 = 10;
@@ -70,18 +70,16 @@ pub fn stop(failure: &Failure, place: &str, journal: &mut Journal) -> ! {
     drop(variables.set_failures(failures));
     let seconds = delay(failures);
     let text = failure.to_text(place);
-    for line in text.lines() {
-        journal.error(line);
-    }
     let frame = "=".repeat(72);
     let screen = format!(
         "\n{frame}\nTHIS MACHINE DID NOT START\n\n{text}\nIt restarts in {seconds} seconds.\n{frame}\n"
     )
     .replace('\n', "\r\n");
-    for console in consoles() {
-        if let Ok(mut device) = OpenOptions::new().write(true).open(Path::new("/dev").join(console)) {
-            drop(device.write_all(screen.as_bytes()));
-        }
+    let show = |name: String| console::show(&Path::new("/dev").join(name), &screen, console::PATIENCE);
+    let is_shown = consoles().into_iter().map(show).filter(Result::is_ok).count() > 0;
+    for line in text.lines() {
+        // The kernel shows errors on each console, where they are already.
+        if is_shown { journal.debug(line) } else { journal.error(line) }
     }
     std::thread::sleep(Duration::from_secs(seconds));
     restart()

@@ -12,6 +12,7 @@ enum Level {
     Error,
     Warning,
     Info,
+    Debug,
 }
 
 /// Speaks to the kernel's log and remembers what a person should see later.
@@ -57,6 +58,11 @@ impl Journal {
         self.write(Level::Error, line);
     }
 
+    /// For the log alone: consoles do not show it unless the kernel is told to.
+    pub fn debug(&mut self, line: &str) {
+        self.write(Level::Debug, line);
+    }
+
     /// Lines for the boot report, oldest first.
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -71,6 +77,7 @@ impl Journal {
             Level::Error => format!("<3>stage0: {line}\n"),
             Level::Warning => format!("<4>stage0: {line}\n"),
             Level::Info => format!("<6>stage0: {line}\n"),
+            Level::Debug => format!("<7>stage0: {line}\n"),
         };
         if let Ok(mut log) = OpenOptions::new().write(true).open("/dev/kmsg") {
             drop(log.write_all(record.as_bytes()));

@@ -1,9 +1,10 @@
 //! The machine id: made once, kept on state, and put into `/etc` before systemd starts.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::durable;
 
 /// Where it is kept, below the state partition.
 const KEPT: &str = "lib/imgbuild/machine-id";
@@ -39,11 +40,10 @@ pub fn load_or_make(state: &Path, random: [u8; 16]) -> Result<MachineId, Error> 
     }
     // `machine-id(5)` asks for a version 4 UUID without its dashes.
     let text = crate::gpt::Guid::from_random(random).to_string().replace('-', "");
-    replace(&path, format!("{text}\n").as_bytes()).map_err(|source| Error {
-        doing: "writing",
-        path,
-        source,
-    })?;
+    path.parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| durable::replace(&path, format!("{text}\n").as_bytes(), 0o444))
+        .map_err(|source| Error { doing: "writing", path, source })?;
     Ok(MachineId { text, is_new: true })
 }
 
@@ -56,22 +56,6 @@ pub fn install(etc: &Path, id: &MachineId) -> Result<(), Error> {
 fn is_machine_id(text: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.len() == 32 && text.bytes().all(is_digit) && text.bytes().any(|byte| byte != b'0')
-}
-
-/// Replaces `path` so that a power cut leaves the old file or the new one.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder)?;
-    let temporary = path.with_extension("new");
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -93,7 +77,7 @@ mod tests {
             let state = tempfile::tempdir().unwrap();
             fs::create_dir_all(state.path().join("lib/imgbuild")).unwrap();
             fs::write(state.path().join(KEPT), wrong).unwrap();
-            fs::write(state.path().join("lib/imgbuild/machine-id.new"), "left over").unwrap();
+            fs::write(state.path().join("lib/imgbuild/.machine-id.new"), "left over").unwrap();
             assert!(load_or_make(state.path(), [7; 16]).unwrap().is_new, "{wrong:?}");
         }
     }

@@ -71,6 +71,11 @@ impl Partial {
         Ok(())
     }
 
+    /// Waits until what was added is in the file.
+    pub async fn flush(&mut self) -> Result<(), CacheError> {
+        self.file.flush().await.map_err(|source| CacheError::new(&self.path, source))
+    }
+
     /// Throws away what there is.
     pub async fn restart(&mut self) -> Result<(), CacheError> {
         let emptied = async {
@@ -87,7 +92,7 @@ impl Partial {
 
     /// Gives the file its final name if it fits `expected`, else removes it.
     pub async fn finish(mut self, expected: Sha256) -> Result<Finished, CacheError> {
-        self.file.flush().await.map_err(|source| CacheError::new(&self.path, source))?;
+        self.flush().await?;
         let found = Sha256(self.hasher.finalize_reset().into());
         if found != expected {
             self.remove()?;

@@ -13,21 +13,27 @@ fn package(name: &str, version: &str) -> LockedPackage {
 }
 
 fn selection(profile: &str, arch: Arch, packages: Vec<LockedPackage>) -> Selection {
-    let inputs = Sha256::of(profile.as_bytes());
-    Selection { profile: profile.to_owned(), arch, inputs, packages, boot_packages: Vec::new() }
-}
-
-fn lock() -> Lock {
+    let date = Timestamp(1_795_227_046);
     let suite = |name: &str| LockedSuite {
         name: name.to_owned(),
-        date: Timestamp(1_795_227_046),
+        date,
         sha256: Sha256::of(name.as_bytes()),
         signed_by: "AB".repeat(20),
     };
+    Selection {
+        profile: profile.to_owned(),
+        arch,
+        inputs: Sha256::of(profile.as_bytes()),
+        date,
+        suites: vec![suite("trixie"), suite("trixie-security")],
+        packages,
+        boot_packages: Vec::new(),
+    }
+}
+
+fn lock() -> Lock {
     Lock {
         version: FORMAT,
-        date: Timestamp(1_795_227_046),
-        suites: vec![suite("trixie"), suite("trixie-security")],
         selections: vec![
             selection("cloud", Arch::Amd64, vec![package("a", "1"), package("b", "2:1.0~rc1+x")]),
             selection("cloud", Arch::Arm64, Vec::new()),
@@ -50,7 +56,7 @@ fn reads_what_it_writes() {
 #[test]
 fn writes_the_same_bytes_whatever_the_order() {
     let mut shuffled = lock();
-    shuffled.suites.reverse();
+    shuffled.selections.iter_mut().for_each(|selection| selection.suites.reverse());
     shuffled.selections.reverse();
     shuffled.selections.iter_mut().for_each(|selection| selection.packages.reverse());
     assert_eq!(shuffled.to_text(), lock().to_text());
@@ -61,25 +67,26 @@ fn is_readable() {
     let mut short = lock();
     short.selections.truncate(1);
     short.selections[0].packages.truncate(1);
-    short.suites.truncate(1);
+    short.selections.truncate(1);
+    short.selections[0].suites.truncate(1);
     insta::assert_snapshot!(short.to_text(), @r#"
     # Written by `imgbuild lock`; do not edit, but keep it in Git: the same lock gives the same images.
     # Newer versions of packages: imgbuild lock --update
 
     version = 1
-    date = "2026-11-21T02:10:46Z"
-
-    [[suite]]
-    name = "trixie"
-    date = "2026-11-21T02:10:46Z"
-    sha256 = "50573ac999b4f7516852df798aafddb1ef893a0352b7c1c7559b984eb5a40bbc"
-    signed-by = "ABABABABABABABABABABABABABABABABABABABAB"
 
     [[selection]]
     profile = "cloud"
     arch = "amd64"
     inputs = "56681010b753e1abe52c449d0aab291b28f1808a3a91b6baeaa726883baad4b0"
+    date = "2026-11-21T02:10:46Z"
     boot-package = []
+
+    [[selection.suite]]
+    name = "trixie"
+    date = "2026-11-21T02:10:46Z"
+    sha256 = "50573ac999b4f7516852df798aafddb1ef893a0352b7c1c7559b984eb5a40bbc"
+    signed-by = "ABABABABABABABABABABABABABABABABABABABAB"
 
     [[selection.package]]
     name = "a"
@@ -106,12 +113,12 @@ fn says_what_is_wrong() {
         (
             "version = 1\n",
             "version = 2\nnew = true\n",
-            "lock has format 2, this program reads format 1: run `imgbuild lock` to write it anew",
+            "lock has format 2, this program reads format 1: use the imgbuild that wrote it",
         ),
         ("version = 1\n", "", "lock is malformed: TOML parse error at line 1, column 1"),
-        ("arch = \"amd64\"", "arch = \"vax\"", "lock is malformed: TOML parse error at line 21, column 8"),
+        ("arch = \"amd64\"", "arch = \"vax\"", "lock is malformed: TOML parse error at line 8, column 8"),
         ("size = 1024", "size = -1", "lock is malformed: TOML parse error at line 31, column 8"),
-        ("signed-by", "signed_by", "lock is malformed: TOML parse error at line 11, column 1"),
+        ("signed-by", "signed_by", "lock is malformed: TOML parse error at line 17, column 1"),
     ] {
         let changed = text.replacen(from, to, 1);
         assert_ne!(changed, text, "{from:?}");

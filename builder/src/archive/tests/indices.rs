@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::archive::{NOW, SUITES, TestArchive, release_text, stanza};
 use super::place::Place;
 use super::server::Fault;
@@ -19,8 +21,27 @@ impl Place {
         is_online: bool,
     ) -> Result<Archive, SuiteError> {
         let downloader = if is_online { self.online() } else { self.offline() };
-        update_indices(&downloader, &archive.mirrors(), suites, Arch::Amd64, now).await
+        update_indices(&downloader, &archive.mirrors(), suites, Arch::Amd64, now, &BTreeMap::new()).await
     }
+}
+
+#[tokio::test]
+async fn refuses_a_mirror_that_shows_an_older_state_than_the_lock() {
+    let (place, archive) = (Place::new(), TestArchive::start().await);
+    let date = place.update(&archive).await.unwrap().suites[0].date;
+    let (downloader, mirrors, suites) = (place.online(), archive.mirrors(), archive.suites());
+    let update = async |known: Timestamp| {
+        let known = BTreeMap::from([(SUITES[0].0, known)]);
+        update_indices(&downloader, &mirrors, &suites, Arch::Amd64, NOW, &known).await
+    };
+    assert_eq!(update(date).await.unwrap().suites[0].date, date);
+    let newer = Timestamp(date.0 + 1);
+    let error = update(newer).await.unwrap_err();
+    let expected = format!(
+        "the mirror's `{}` is of {date}, older than {newer} in the lock: it lags behind, use another",
+        SUITES[0].0
+    );
+    assert_eq!(error.to_string(), expected);
 }
 
 /// The message and its causes, as people see them.

@@ -1,5 +1,6 @@
 //! The real archive, from the mirror that this host's own apt uses. Needs network, as `make test` does.
 
+use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
 use crate::archive::cache::Cache;
@@ -44,7 +45,8 @@ async fn trixie_is_verified_read_and_fetched_from_the_hosts_mirror() {
     let online = Downloader::online(&cache, &printer).unwrap();
 
     let begin = Instant::now();
-    let archive = update_indices(&online, &mirrors, &suites, Arch::Amd64, now).await.unwrap();
+    let archive =
+        update_indices(&online, &mirrors, &suites, Arch::Amd64, now, &BTreeMap::new()).await.unwrap();
     println!("updated {} packages in {:?}, peak {}", archive.packages.len(), begin.elapsed(), peak_memory());
     assert!(archive.packages.len() > 60_000, "{}", archive.packages.len());
     for name in ["bash", "systemd", "linux-image-cloud-amd64", "systemd-boot-efi"] {
@@ -68,7 +70,8 @@ async fn trixie_is_verified_read_and_fetched_from_the_hosts_mirror() {
 
     let offline = Downloader::offline(&cache, &printer);
     let begin = Instant::now();
-    let again = update_indices(&offline, &mirrors, &suites, Arch::Amd64, now).await.unwrap();
+    let again =
+        update_indices(&offline, &mirrors, &suites, Arch::Amd64, now, &BTreeMap::new()).await.unwrap();
     println!("read from the cache in {:?}, peak {}", begin.elapsed(), peak_memory());
     assert_eq!(again.packages, archive.packages);
     assert_eq!(again.suites, archive.suites);

@@ -82,7 +82,7 @@ fn inputs(plan: &Plan, lock: &Lock, selection: &Selection) -> anyhow::Result<Sha
         "imgbuild": Sha256::of(&program),
         "profile": plan.profile,
         "image": plan.image,
-        "date": lock.date,
+        "date": selection.date,
         "users": lock.users,
         "groups": lock.groups,
         "selection": selection,

@@ -27,6 +27,7 @@ pub(super) struct Staging {
     output: PathBuf,
     path: PathBuf,
     is_published: bool,
+    cleanup: Cleanup,
     /// Held for as long as this lives.
     _lock: Option<File>,
 }
@@ -69,7 +70,13 @@ impl Staging {
                 if is_folder { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
             removed.with_context(|| format!("removing `{}`", entry.path().display()))?;
         }
-        Ok(Self { output: output.to_owned(), path: path.to_owned(), is_published: false, _lock: lock })
+        Ok(Self {
+            output: output.to_owned(),
+            path: path.to_owned(),
+            is_published: false,
+            cleanup: cleanup.clone(),
+            _lock: lock,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -85,12 +92,13 @@ impl Staging {
         // Once they have changed places, the older build lies where others would begin theirs.
         let older = lock_folder(&self.output, &self.output)?;
         if older.is_some() {
+            // Whatever comes in between, the older build is what goes.
             swap(&self.path, &self.output).with_context(placing)?;
             fs::remove_dir_all(&self.path)
                 .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
                 .with_context(|| format!("removing the older build `{}`", self.path.display()))?;
         } else {
-            fs::rename(&self.path, &self.output).with_context(placing)?;
+            self.cleanup.keep(|| fs::rename(&self.path, &self.output)).with_context(placing)?;
         }
         self.is_published = true;
         Ok(facts)

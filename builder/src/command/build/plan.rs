@@ -38,10 +38,7 @@ impl Plan {
         let profile = Profile::load(&arguments.profile, arch, &directory).map_err(failure::of_settings)?;
         let image = Image::load(&arguments.image, &directory).map_err(failure::of_settings)?;
         let reviews = ReviewTable::load(&directory).map_err(|error| anyhow::Error::from(error).input())?;
-        let programs = Programs::find(arch).map_err(|error| {
-            anyhow::Error::from(error)
-                .hint("`make build` makes the node programs, `make install` installs them")
-        })?;
+        let programs = Programs::find(arch).map_err(failure::of_programs)?;
         let output = arguments
             .output
             .clone()

@@ -47,21 +47,28 @@ fn an_unreviewed_script_is_shown_with_the_stanza_to_add() {
     assert_eq!(faults.len(), 1);
     assert_eq!(
         faults[0].to_string(),
-        format!(
-            "postinst of `p` 1 is not reviewed; beyond generated sections it does:\n    set -e\n    \
-             adduser --system x\nread it, then add to `reviewed.toml` beside `cluster.toml`:\n    \
-             [[package]]\n    name = \"p\"\n    postinst = [\"{sha256}\"]\n    steps = []\n    \
-             note = \"what replaces it\"\n"
-        )
+        "postinst of `p` 1 is not reviewed; beyond generated sections it does:\n    set -e\n    adduser --system x\n"
     );
-    let reviewed = table(&faults[0].stanza());
+    let stanza = format!(
+        "[[package]]\nname = \"p\"\npostinst = [\"{sha256}\"]\nsteps = []\nnote = \"what replaces it\"\n"
+    );
+    assert_eq!(stanzas(&faults), stanza);
+    let reviewed = table(&stanzas(&faults));
     assert_eq!(check_scripts(&[deb("p", "postinst", HAND)], &reviewed), Ok(()));
+}
+
+#[test]
+fn two_scripts_of_a_package_make_one_entry() {
+    let debs = [deb("p", "postinst", HAND), deb("p", "preinst", HAND)];
+    let faults = check_scripts(&debs, &ReviewTable::default()).unwrap_err();
+    let reviewed = table(&stanzas(&faults));
+    assert_eq!((faults.len(), check_scripts(&debs, &reviewed)), (2, Ok(())));
 }
 
 #[test]
 fn a_changed_script_is_refused() {
     let faults = check_scripts(&[deb("p", "postinst", HAND)], &ReviewTable::default()).unwrap_err();
-    let reviewed = table(&faults[0].stanza());
+    let reviewed = table(&stanzas(&faults));
     let changed = deb("p", "postinst", &HAND.replace("adduser", "adduser --group"));
     let faults = check_scripts(&[changed], &reviewed).unwrap_err();
     assert!(faults[0].to_string().starts_with("postinst of `p` 1 changed since it was reviewed;"));
@@ -87,7 +94,7 @@ fn a_new_kernel_release_needs_no_new_review() {
     let script = |release: &str| format!("version={release}\ndepmod $version\n");
     let deb = |release: &str| deb(&format!("linux-image-{release}"), "postinst", &script(release));
     let faults = check_scripts(&[deb("6.12.1-amd64")], &ReviewTable::default()).unwrap_err();
-    let reviewed = table(&faults[0].stanza());
+    let reviewed = table(&stanzas(&faults));
     assert_eq!(check_scripts(&[deb("6.12.1-amd64"), deb("6.12.9+deb13-cloud-arm64")], &reviewed), Ok(()));
 }
 
@@ -126,7 +133,7 @@ fn an_own_entry_adds_digests_and_keeps_the_declared_setup() {
     let changed = deb("less", "postinst", "update-alternatives --new-way\n");
     let mut table_of_both = ReviewTable::built_in().unwrap();
     let faults = check_scripts(std::slice::from_ref(&changed), &table_of_both).unwrap_err();
-    table_of_both.extend(table(&faults[0].stanza()));
+    table_of_both.extend(table(&stanzas(&faults)));
     assert_eq!(check_scripts(&[changed], &table_of_both), Ok(()));
     let shipped = ReviewTable::built_in().unwrap();
     assert_eq!(table_of_both.get("less").unwrap().setup, shipped.get("less").unwrap().setup);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::accounts::Accounts;
 use super::{SetupError, Work, text, words};
-use crate::rootfs::review::Review;
+use crate::rootfs::review::{self, Review};
 use crate::tree::{Entry, Kind, Metadata, Tree};
 
 /// What to do in place of a package's scripts, in this order.
@@ -97,7 +97,7 @@ fn octal<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u16
 /// The reviews of packages that are in the image.
 pub(super) fn reviews<'a>(work: &Work<'a>) -> impl Iterator<Item = &'a Review> + use<'a> {
     let debs = work.context.debs;
-    work.context.reviews.iter().filter(|review| debs.iter().any(|deb| deb.name == review.name))
+    work.context.reviews.iter().filter(|review| debs.iter().any(|deb| review::key(&deb.name) == review.name))
 }
 
 pub(super) fn place(tree: &mut Tree, work: &mut Work<'_>) -> Result<(), SetupError> {

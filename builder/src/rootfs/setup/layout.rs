@@ -19,16 +19,20 @@ const FOLDERS: [(&str, u16); 10] = [
 ];
 
 /// Folders outside `/var` that people and programs write to, and where they lie instead. The root is
-/// read-only, so each becomes a link.
-const WRITABLE: [(&str, &str, u16); 7] = [
+/// read-only, so each becomes a link. Not `/usr/local`: systemd, udev and the shell read it before
+/// `/usr`, so that a file there would change the node for good.
+const WRITABLE: [(&str, &str, u16); 5] = [
     ("home", "var/home", 0o755),
     ("media", "var/media", 0o755),
     ("mnt", "var/mnt", 0o755),
     ("opt", "var/opt", 0o755),
-    ("root", "var/root", 0o700),
     ("srv", "var/srv", 0o755),
-    ("usr/local", "var/usrlocal", 0o755),
 ];
+
+/// root's home is made anew at every boot: its dot files are read by every shell of root.
+const ROOT_HOME: (&str, &str) = ("root", "run/root");
+/// What it begins with.
+const ROOT_FACTORY: &str = "usr/share/factory/root";
 
 /// Stands for base-files (usrmerge, /var/run, /var/lock), libc6's and systemd's checks of the same.
 pub(super) fn merged_usr(tree: &mut Tree, work: &mut Work<'_>) -> Result<(), SetupError> {
@@ -78,21 +82,30 @@ pub(super) fn host_files(tree: &mut Tree, work: &mut Work<'_>) -> Result<(), Set
 /// packages follow, for systemd-tmpfiles refuses to make a directory where a link is.
 pub(super) fn writable(tree: &mut Tree, _work: &mut Work<'_>) -> Result<(), SetupError> {
     for (path, target, mode) in WRITABLE {
-        let mut moved: Vec<(String, Entry)> =
-            tree.below(path).map(|(path, entry)| (path.to_owned(), entry.clone())).collect();
-        let metadata = match tree.get(path) {
-            Some(Entry { metadata, kind: Kind::Directory }) => *metadata,
-            _ => Metadata::root(mode),
-        };
-        tree.remove(path);
-        tree.directory(target, metadata)?;
-        for (from, entry) in moved.drain(..) {
-            tree.insert(&format!("{target}{}", &from[path.len()..]), entry)?;
-        }
-        let up = "../".repeat(path.matches('/').count());
-        tree.symlink(path, &format!("{up}{target}"))?;
+        move_folder(tree, path, target, mode)?;
+        tree.symlink(path, target)?;
     }
+    let (path, target) = ROOT_HOME;
+    move_folder(tree, path, ROOT_FACTORY, 0o700)?;
+    tree.symlink(path, target)?;
+    let line = format!("C /{target} 0700 root root - /{ROOT_FACTORY}\n");
+    tree.write("usr/lib/tmpfiles.d/imgbuild-root.conf", Metadata::FILE, line)?;
     follow_in_tmpfiles(tree)
+}
+
+fn move_folder(tree: &mut Tree, path: &str, target: &str, mode: u16) -> Result<(), SetupError> {
+    let moved: Vec<(String, Entry)> =
+        tree.below(path).map(|(path, entry)| (path.to_owned(), entry.clone())).collect();
+    let metadata = match tree.get(path) {
+        Some(Entry { metadata, kind: Kind::Directory }) => *metadata,
+        _ => Metadata::root(mode),
+    };
+    tree.remove(path);
+    tree.directory(target, metadata)?;
+    for (from, entry) in moved {
+        tree.insert(&format!("{target}{}", &from[path.len()..]), entry)?;
+    }
+    Ok(())
 }
 
 fn follow_in_tmpfiles(tree: &mut Tree) -> Result<(), SetupError> {
@@ -113,7 +126,8 @@ fn follow_line(line: &str) -> String {
     let Some(path) = words::split(line).and_then(|words| words.into_iter().nth(1)) else {
         return line.to_owned();
     };
-    for (from, to, _) in WRITABLE {
+    let moved = WRITABLE.iter().map(|(from, to, _)| (*from, *to));
+    for (from, to) in moved.chain([ROOT_HOME]) {
         let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(from));
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) && !line.starts_with('#') {
             return line.replacen(&format!("/{from}"), &format!("/{to}"), 1);
@@ -130,11 +144,11 @@ mod tests {
     fn tmpfiles_lines_follow_moved_folders() {
         let cases = [
             ("Q /home 0755 - - -", "Q /var/home 0755 - - -"),
-            ("d- /root/.ssh :0700 root :root -", "d- /var/root/.ssh :0700 root :root -"),
+            ("d- /root/.ssh :0700 root :root -", "d- /run/root/.ssh :0700 root :root -"),
             ("d /rootless 0755 - - -", "d /rootless 0755 - - -"),
             ("d /var/home 0755 - - -", "d /var/home 0755 - - -"),
             ("# d /home", "# d /home"),
-            ("d /usr/local/bin 0755", "d /var/usrlocal/bin 0755"),
+            ("d /usr/local/bin 0755", "d /usr/local/bin 0755"),
         ];
         for (line, expected) in cases {
             assert_eq!(follow_line(line), expected);

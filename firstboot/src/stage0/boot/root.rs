@@ -9,7 +9,7 @@ use kernel_ioctl::dm::{DeviceMapper, DeviceNumber};
 use rustix::mount::MountFlags;
 
 use super::{Error, HINT_IMAGE, Session};
-use crate::gpt::Guid;
+use crate::gpt::{Entry, Guid};
 use crate::stage0::cmdline::RootHash;
 use crate::stage0::disks::{BlockDisk, BootDisk, Partition};
 use crate::stage0::failure::{During, Failure};
@@ -49,14 +49,7 @@ impl Session {
         id: Guid,
     ) -> Result<(Partition, String), Failure> {
         let doing = "looking for the root on the boot disk";
-        let missing = Error::NoPartition { disk: disk.device.name.clone(), role, id };
-        let (number, entry) = disk
-            .copies
-            .table
-            .entries()
-            .find(|(_, entry)| entry.id == id)
-            .ok_or(missing)
-            .during(doing, HINT_IMAGE)?;
+        let (number, entry) = only_partition(disk, role, id).during(doing, HINT_IMAGE)?;
         let file = BlockDisk::open(&disk.device, false).during(doing, HINT_IMAGE)?;
         let partition =
             self.sysfs.announce(&disk.device, &file, number, entry.extent).during(doing, HINT_IMAGE)?;
@@ -83,5 +76,42 @@ impl Session {
             .during(doing, HINT_IMAGE)?;
         let mapper = DeviceMapper::open(Path::new(CONTROL)).during(doing, HINT_IMAGE)?;
         mapper.activate(DEVICE_NAME, &superblock.device_uuid(), &target).during(doing, HINT_IMAGE)
+    }
+}
+
+/// The one partition `id` of the boot disk; where there are two, which of them is whole cannot be known.
+fn only_partition<'a>(disk: &'a BootDisk, role: &'static str, id: Guid) -> Result<(u32, &'a Entry), Error> {
+    let name = || disk.device.name.clone();
+    let mut hits = disk.copies.table.entries().filter(|(_, entry)| entry.id == id);
+    let (one, entry) = hits.next().ok_or_else(|| Error::NoPartition { disk: name(), role, id })?;
+    match hits.next() {
+        None => Ok((one, entry)),
+        Some((other, _)) => Err(Error::TwoPartitions { disk: name(), role, id, one, other }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpt::tests::image;
+    use crate::gpt::{self, SectorSize};
+    use crate::stage0::disks::Device;
+
+    #[test]
+    fn a_root_that_is_there_twice_is_not_chosen() {
+        let device = Device { name: "vda".to_owned(), size: 8 << 20, sector_size: SectorSize::S512 };
+        let copies = gpt::read(&image(SectorSize::S512)).unwrap();
+        let mut disk = BootDisk { device, copies, esp: 1 };
+        let root = Guid::from_u128(0xa0);
+        assert_eq!(only_partition(&disk, "root", root).unwrap().0, 2);
+        disk.copies.table.entry_mut(3).unwrap().id = root;
+        assert_eq!(
+            only_partition(&disk, "root", root).unwrap_err().to_string(),
+            "partitions 2 and 3 of disk `/dev/vda` are both 00000000-0000-0000-0000-0000000000a0, the root"
+        );
+        assert_eq!(
+            only_partition(&disk, "root", Guid::from_u128(7)).unwrap_err().to_string(),
+            "disk `/dev/vda` has no partition 00000000-0000-0000-0000-000000000007 for the root"
+        );
     }
 }

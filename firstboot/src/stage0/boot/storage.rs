@@ -1,13 +1,12 @@
 //! The step that brings the state partition to `/var`.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::rand::{GetRandomFlags, getrandom};
-
 use super::{HINT_DISK, HINT_STATE, STEP_TIME, Session};
 use crate::gpt::{self, CopyState, Disk, Guid, Table};
+use crate::random::random;
 use crate::stage0::disks::{self, BlockDisk, BootDisk, Partition};
 use crate::stage0::failure::{During, Failure};
 use crate::stage0::mounts::{Bound, SYSROOT};
@@ -40,24 +39,35 @@ enum CreateError {
 }
 
 impl Session {
-    /// Finds or makes the state partition, checks it and mounts it on the root's `/var`.
+    /// Finds or makes the state partition, checks it, mounts it on the root's `/var`, and lets it fill the disk.
+    ///
+    /// What lies there is known to be ours before the table or the file system is changed for it.
     pub(super) fn open_state(&mut self, disk: &BootDisk) -> Result<State, Failure> {
         let doing = "preparing the state partition";
         let mut file = BlockDisk::open(&disk.device, true).during(doing, HINT_DISK)?;
         self.repair_table(disk, &mut file)?;
-        let bound = Bound::open(Path::new(SYSROOT)).during(doing, HINT_STATE)?;
+        let sysroot = Path::new(SYSROOT);
+        let bound = Bound::open(sysroot).during(doing, HINT_STATE)?;
         let table = &disk.copies.table;
-        let (partition, is_new) = match state::find(table).during(doing, HINT_STATE)? {
-            Found::Present(number) => (self.known_state(disk, table, &mut file, number)?, false),
-            Found::Absent => (self.create_state(disk, table, &mut file)?, true),
+        let known = match state::find(table).during(doing, HINT_STATE)? {
+            Found::Present(number) => Some(number),
+            Found::Absent => None,
+        };
+        let partition = match known {
+            Some(number) => self.known_state(disk, table, &file, number)?,
+            None => self.create_state(disk, table, &mut file)?,
         };
         let path = partition.path().display().to_string();
-        self.check_state(&partition)?;
+        let size = self.check_state(&partition)?;
+        filesystem::attach(&partition, &sysroot.join("var"))
+            .during("mounting the state partition", HINT_STATE)?;
+        if let Some(number) = known {
+            let partition = self.grow_partition(disk, table, &mut file, number)?;
+            self.grow_file_system(&partition, size);
+        }
         bound.close().during(doing, HINT_STATE)?;
-        let mount_point = Path::new(SYSROOT).join("var");
-        filesystem::attach(&partition, &mount_point).during("mounting the state partition", HINT_STATE)?;
         self.journal.info(&format!("state on {path}"));
-        Ok(State { path, is_new })
+        Ok(State { path, is_new: known.is_none() })
     }
 
     /// Writes a damaged copy of the partition table anew, before anything depends on it.
@@ -101,53 +111,68 @@ impl Session {
         .during(doing, HINT_DISK)
     }
 
-    /// The state partition of an earlier boot, made larger where the disk has grown.
+    /// The state partition of an earlier boot, as large as it was then.
     fn known_state(
+        &self,
+        disk: &BootDisk,
+        table: &Table,
+        file: &BlockDisk,
+        number: u32,
+    ) -> Result<Partition, Failure> {
+        let doing = "opening the state partition";
+        let missing = || disks::Error::Unknown { disk: disk.device.name.clone(), number };
+        let entry = table.entry(number).ok_or_else(missing).during(doing, HINT_DISK)?;
+        self.sysfs.announce(&disk.device, file, number, entry.extent).during(doing, HINT_DISK)
+    }
+
+    /// Lets the mounted state partition reach to the end of a disk that has grown.
+    fn grow_partition(
         &mut self,
         disk: &BootDisk,
         table: &Table,
         file: &mut BlockDisk,
         number: u32,
     ) -> Result<Partition, Failure> {
-        let doing = "opening the state partition";
+        let doing = "growing the state partition";
         let grown = state::grow(table, file.sectors(), number).during(doing, HINT_DISK)?;
         if let Some(grown) = &grown {
             self.journal.note("the disk has another size than before: the partition table follows it");
             gpt::write(file, grown).during(doing, HINT_DISK)?;
         }
-        let table = grown.as_ref().unwrap_or(table);
-        let missing = || disks::Error::Unknown { disk: disk.device.name.clone(), number };
-        let entry = table.entry(number).ok_or_else(missing).during(doing, HINT_DISK)?;
-        self.sysfs.announce(&disk.device, file, number, entry.extent).during(doing, HINT_DISK)
+        self.known_state(disk, grown.as_ref().unwrap_or(table), file, number)
     }
 
-    fn check_state(&mut self, partition: &Partition) -> Result<(), Failure> {
+    /// A file system that stays small is still one that a node can run on: the next boot tries again.
+    fn grow_file_system(&mut self, partition: &Partition, size: u64) {
+        self.allow(filesystem::GROW_DEADLINE.saturating_add(STEP_TIME));
+        match filesystem::grow(Path::new(SYSROOT), partition, size) {
+            Ok(false) => {}
+            Ok(true) => self.journal.note("the file system on state grew with the disk"),
+            Err(error) => {
+                self.journal.warn(&format!("the file system on state stays as small as it was: {error}"))
+            }
+        }
+        self.allow(STEP_TIME);
+    }
+
+    /// Returns the size of the file system.
+    fn check_state(&mut self, partition: &Partition) -> Result<u64, Failure> {
         let doing = "checking the state partition";
         let found = filesystem::look(partition).during(doing, HINT_STATE)?;
         // Before the check: e2fsck takes times in the future for damage.
         self.raise_clock(found.written, "the last write to state");
-        self.allow(filesystem::CHECK_DEADLINE);
-        if filesystem::check(Path::new(SYSROOT), partition, &found).during(doing, HINT_STATE)? {
+        self.allow(filesystem::CHECK_DEADLINE.saturating_add(STEP_TIME));
+        if filesystem::check(Path::new(SYSROOT), partition).during(doing, HINT_STATE)? {
             self.journal.note("the file system on state was repaired");
         }
         self.allow(STEP_TIME);
-        Ok(())
+        Ok(found.size)
     }
 }
 
-fn fresh_ids() -> Result<FreshIds, Errno> {
+fn fresh_ids() -> io::Result<FreshIds> {
     let id = || random().map(Guid::from_random);
     Ok(FreshIds { disk: id()?, esp: id()?, state: id()? })
-}
-
-/// Waits for the kernel's random numbers where the machine has just been switched on.
-pub(super) fn random() -> Result<[u8; 16], Errno> {
-    let mut bytes = [0; 16];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty())?;
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]
