@@ -132,5 +132,8 @@ fn refuses_headers_and_padding_that_a_damaged_stub_claims() {
     short.truncate(TABLE + 40);
     assert_eq!(assemble_with(&short), "section headers need 408 B, the stub has room for 368 B");
     let coarse = changed(OPTIONAL + 36, &(1_u32 << 30).to_le_bytes());
-    assert_eq!(assemble_with(&coarse), "the stub has a file alignment above 64 KiB, which is not supported");
+    assert_eq!(
+        assemble_with(&coarse),
+        "the stub is a PE file with a file alignment above 64 KiB, which is not supported"
+    );
 }
