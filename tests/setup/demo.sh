@@ -37,8 +37,8 @@ step "5/5 booting it as node cp1"
 
 step "built"
 "$program" size "$image" | sed -n '1,/^$/p'
-printf '%s\n' "$image, size on this disk:"
-(cd "$image" && du -h --apparent-size disk.raw && du -h ./*) | sed 's/^/  /'
+echo "$image, with what each file takes here (disk.raw is sparse):"
+(cd "$image" && du -h -- *) | sed 's/^/  /'
 seconds=$(sed -n 's/^  "seconds": \([0-9.]*\).*/\1/p' "$image/build.json")
 printf 'The image was built in %.1f s; the demo took %d s.\n' "$seconds" $((SECONDS - begun))
 echo "Next: docs/guide/your-first-image.md"

@@ -18,6 +18,9 @@ const SIZE_OF_IMAGE: usize = OPTIONAL_HEADER + 56;
 const CHECKSUM: usize = OPTIONAL_HEADER + 64;
 const DLL_CHARACTERISTICS: usize = OPTIONAL_HEADER + 70;
 
+/// What the PE format allows; a damaged file could ask for gigabytes of padding.
+const LARGEST_FILE_ALIGNMENT: u32 = 64 << 10;
+
 /// One section of a PE file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Section {
@@ -111,6 +114,9 @@ pub(super) fn parse(what: &'static str, data: &[u8]) -> Result<Headers, UkiError
     if !file_alignment.is_power_of_two() || !section_alignment.is_power_of_two() {
         return unsupported("an alignment that is no power of two");
     }
+    if file_alignment > LARGEST_FILE_ALIGNMENT {
+        return unsupported("a file alignment above 64 KiB");
+    }
     let sections =
         file.section_table().iter().map(|section| section_of(data, section)).collect::<Result<_, _>>();
     let sections: Vec<Section> = sections.map_err(corrupt)?;
@@ -123,6 +129,8 @@ pub(super) fn parse(what: &'static str, data: &[u8]) -> Result<Headers, UkiError
     let table = u64::from(count).saturating_mul(u64::try_from(SECTION_HEADER_SIZE).unwrap_or_default());
     let contents = sections.iter().filter(|section| section.room > 0).map(|section| section.offset);
     let header_room = contents.chain([optional.size_of_headers()]).min().unwrap_or_default();
+    // A damaged file may claim headers beyond its own end.
+    let header_room = Bytes(u64::from(header_room)).min(Bytes::of(data));
     Ok(Headers {
         machine: header.machine.get(LittleEndian),
         characteristics: optional.dll_characteristics(),
@@ -132,7 +140,7 @@ pub(super) fn parse(what: &'static str, data: &[u8]) -> Result<Headers, UkiError
         section_count: count,
         sections,
         table_end: Bytes(optional_end.saturating_add(table)),
-        header_room: Bytes(u64::from(header_room)),
+        header_room,
         length: Bytes::of(data),
         is_signed: certificates.is_some_and(|directory| directory.virtual_address.get(LittleEndian) != 0),
         has_symbols: header.pointer_to_symbol_table.get(LittleEndian) != 0,

@@ -116,3 +116,24 @@ fn refuses_addresses_beyond_32_bits() {
     let uki = Uki { stub: &stub, command_line: Some("quiet"), ..Uki::default() };
     assert_eq!(assemble(&uki).unwrap_err(), UkiError::TooLarge { name: ".cmdline" });
 }
+
+/// Found by fuzzing: the new sections' headers went beyond the end of the file.
+#[test]
+fn refuses_headers_and_padding_that_a_damaged_stub_claims() {
+    let assemble_with = |stub: &[u8]| {
+        let command_line = Some("quiet");
+        let uki =
+            Uki { stub, kernel: None, initrd: None, command_line, os_release: None, uname: None, sbat: None };
+        assemble(&uki).unwrap_err().to_string()
+    };
+    let mut short = changed(OPTIONAL + 60, &0x0200_0000_u32.to_le_bytes());
+    // No section has contents, so nothing else bounds the headers.
+    short[TABLE + 16..TABLE + 24].fill(0);
+    short.truncate(TABLE + 40);
+    assert_eq!(assemble_with(&short), "section headers need 408 B, the stub has room for 368 B");
+    let coarse = changed(OPTIONAL + 36, &(1_u32 << 30).to_le_bytes());
+    assert_eq!(
+        assemble_with(&coarse),
+        "the stub is a PE file with a file alignment above 64 KiB, which is not supported"
+    );
+}
