@@ -59,7 +59,9 @@ impl Peer {
         let [root, image, tree] = ["root", "root.erofs", "root.verity"].map(|name| self.work.join(name));
         let include = format!("--include={}", self.packages);
         let source = format!("deb [trusted=yes] copy:{} ./", self.repository.display());
-        let mmdebstrap = Program::new("mmdebstrap")
+        // In a mount namespace of its own: /proc, /sys and /dev in the root go with it, even when it is killed.
+        let mmdebstrap = Program::new("unshare")
+            .arguments(["--mount", "mmdebstrap"])
             .arguments(["--variant=essential", "--format=directory", "--dpkgopt=force-unsafe-io", &include])
             .arguments(["--aptopt=APT::Install-Recommends \"false\"", "trixie"])
             .argument(&root)

@@ -76,7 +76,8 @@ pub fn stop(failure: &Failure, place: &str, journal: &mut Journal) -> ! {
     )
     .replace('\n', "\r\n");
     let show = |name: String| console::show(&Path::new("/dev").join(name), &screen, console::PATIENCE);
-    let is_shown = consoles().into_iter().map(show).filter(Result::is_ok).count() > 0;
+    // Every console is tried, not only those up to the first that works.
+    let is_shown = consoles().into_iter().map(show).fold(false, |any, shown| any | shown.is_ok());
     for line in text.lines() {
         // The kernel shows errors on each console, where they are already.
         if is_shown { journal.debug(line) } else { journal.error(line) }

@@ -149,7 +149,7 @@ impl Session {
             Ok(false) => {}
             Ok(true) => self.journal.note("the file system on state grew with the disk"),
             Err(error) => {
-                self.journal.warn(&format!("the file system on state stays as small as it was: {error}"))
+                self.journal.warn(&format!("the file system on state stays as small as it was: {error}"));
             }
         }
         self.allow(STEP_TIME);
