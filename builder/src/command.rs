@@ -59,8 +59,13 @@ pub struct Global {
     /// When to use colour
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", global = true)]
     pub color: Color,
-    /// Debian mirror to fetch packages from [env: IMGBUILD_MIRROR]
-    #[arg(long, value_name = "URL", global = true)]
+    /// Debian mirror to fetch packages from.
+    #[arg(
+        long,
+        value_name = "URL",
+        global = true,
+        help = "Debian mirror to fetch packages from [env: IMGBUILD_MIRROR]"
+    )]
     pub mirror: Option<String>,
     /// Fetch nothing: use what the cache holds
     #[arg(long, global = true)]

@@ -8,7 +8,7 @@ mod script;
 mod table;
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 pub use script::{GENERATORS, Script};
 pub use table::{Review, ReviewTable, TableError};
@@ -89,9 +89,11 @@ pub fn stanzas(scripts: &[Unreviewed]) -> String {
     }
     let mut text = String::new();
     for (key, scripts) in packages {
-        let digests: String =
-            scripts.iter().map(|script| format!("{} = [\"{}\"]\n", script.script, script.sha256)).collect();
-        text += &format!("[[package]]\nname = \"{key}\"\n{digests}steps = []\nnote = \"what replaces it\"\n");
+        let _ = writeln!(text, "[[package]]\nname = \"{key}\"");
+        for Unreviewed { script, sha256, .. } in scripts {
+            let _ = writeln!(text, "{script} = [\"{sha256}\"]");
+        }
+        text += "steps = []\nnote = \"what replaces it\"\n";
     }
     text
 }
