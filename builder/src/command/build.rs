@@ -59,7 +59,7 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
     let mut timings = Timings::start();
     let mut locking = Locking::open(&plan.cluster, context, is_locked)?;
     let selection = timings.measure("lock", || locking.selection(&plan.profile))?;
-    if let Some(built) = cached::find(plan, locking.lock(), &selection)? {
+    if let Some(built) = cached::find(plan, locking.lock(), &selection) {
         printer.note(&format!("`{}` is up to date", plan.output.display()));
         return show(plan, &built.manifest, &built.facts, context);
     }
@@ -89,7 +89,7 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
     })?;
     let (layout, disk) = timings.measure("lay", || lay(plan, &bundle, &root, &staging, context))?;
     let manifest = describe(plan, &selection, &root, &bundle, &layout, disk);
-    let facts = BuildFacts::new(plan, lock, &selection, timings)?;
+    let facts = BuildFacts::new(plan, lock, &selection, timings);
     let facts = staging.publish(&manifest, facts)?;
     show(plan, &manifest, &facts, context)
 }

@@ -52,17 +52,17 @@ pub(super) struct Built {
 }
 
 /// Looks whether the plan's folder is up to date.
-pub(super) fn find(plan: &Plan, lock: &Lock, selection: &Selection) -> anyhow::Result<Option<Built>> {
-    let Some(facts) = read::<BuildFacts>(&plan.output.join(FILE)) else { return Ok(None) };
-    if facts.inputs != inputs(plan, lock, selection)? {
-        return Ok(None);
+pub(super) fn find(plan: &Plan, lock: &Lock, selection: &Selection) -> Option<Built> {
+    let facts: BuildFacts = read(&plan.output.join(FILE))?;
+    if facts.inputs != inputs(plan, lock, selection) {
+        return None;
     }
-    let Some(manifest) = read::<Manifest>(&plan.output.join(manifest::FILE)) else { return Ok(None) };
+    let manifest: Manifest = read(&plan.output.join(manifest::FILE))?;
     let is_same = |(name, expected): (&String, &Stamp)| {
         stamp(&plan.output.join(name)).is_ok_and(|found| found == *expected)
     };
     let is_whole = !facts.files.is_empty() && facts.files.iter().all(is_same);
-    Ok(is_whole.then_some(Built { manifest, facts }))
+    is_whole.then_some(Built { manifest, facts })
 }
 
 /// `None` for anything that is not what this version writes: then the folder is built anew.
@@ -76,10 +76,9 @@ fn stamp(path: &Path) -> io::Result<Stamp> {
     Ok(Stamp { size: metadata.len(), modified })
 }
 
-fn inputs(plan: &Plan, lock: &Lock, selection: &Selection) -> anyhow::Result<Sha256> {
-    let program = std::env::current_exe().and_then(fs::read).context("reading the running program")?;
+fn inputs(plan: &Plan, lock: &Lock, selection: &Selection) -> Sha256 {
     let inputs = json!({
-        "imgbuild": Sha256::of(&program),
+        "imgbuild": plan.imgbuild,
         "profile": plan.profile,
         "image": plan.image,
         "date": selection.date,
@@ -89,19 +88,14 @@ fn inputs(plan: &Plan, lock: &Lock, selection: &Selection) -> anyhow::Result<Sha
         "reviews": format!("{:?}", plan.reviews),
         "programs": [ProgramFacts::of(&plan.programs.firstboot), ProgramFacts::of(&plan.programs.stage0)],
     });
-    Ok(Sha256::of(inputs.to_string().as_bytes()))
+    Sha256::of(inputs.to_string().as_bytes())
 }
 
 impl BuildFacts {
-    pub(super) fn new(
-        plan: &Plan,
-        lock: &Lock,
-        selection: &Selection,
-        timings: Timings,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn new(plan: &Plan, lock: &Lock, selection: &Selection, timings: Timings) -> Self {
         let (stages, seconds) = timings.finish();
-        let inputs = inputs(plan, lock, selection)?;
-        Ok(Self { inputs, seconds, stages, peak_memory: peak_memory(), files: BTreeMap::new() })
+        let inputs = inputs(plan, lock, selection);
+        Self { inputs, seconds, stages, peak_memory: peak_memory(), files: BTreeMap::new() }
     }
 
     /// Adds the stamps of the manifest and the files it names.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
+
 use super::super::{Context, Note as _, failure};
 use super::Arguments;
 use crate::bundle::programs::Programs;
@@ -9,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::image::Image;
 use crate::profile::Profile;
 use crate::rootfs::review::ReviewTable;
-use crate::units::Arch;
+use crate::units::{Arch, Sha256};
 
 /// What to build, from what, and where to.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(super) struct Plan {
     pub(super) arch: Arch,
     pub(super) reviews: ReviewTable,
     pub(super) programs: Programs,
+    /// Digest of imgbuild itself, which decides the result like any other input.
+    pub(super) imgbuild: Sha256,
     /// The build folder.
     pub(super) output: PathBuf,
     /// Beside it: where a build is under way.
@@ -39,6 +43,9 @@ impl Plan {
         let image = Image::load(&arguments.image, &directory).map_err(failure::of_settings)?;
         let reviews = ReviewTable::load(&directory).map_err(|error| anyhow::Error::from(error).input())?;
         let programs = Programs::find(arch).map_err(failure::of_programs)?;
+        // Not by its path, where an upgrade may have put another program meanwhile.
+        let imgbuild = std::fs::read("/proc/self/exe").context("reading the running program")?;
+        let imgbuild = Sha256::of(&imgbuild);
         let output = arguments
             .output
             .clone()
@@ -51,6 +58,6 @@ impl Plan {
         staging.push(".partial");
         let staging = output.with_file_name(staging);
         super::folder::check_replaceable(&output)?;
-        Ok(Self { cluster, profile, image, arch, reviews, programs, output, staging })
+        Ok(Self { cluster, profile, image, arch, reviews, programs, imgbuild, output, staging })
     }
 }

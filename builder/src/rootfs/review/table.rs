@@ -123,11 +123,6 @@ impl ReviewTable {
         Self::parse(BUILT_IN)
     }
 
-    /// The text of the table that ships with the program, to be shown to people.
-    pub const fn built_in_text() -> &'static str {
-        BUILT_IN
-    }
-
     /// Reads a table.
     pub fn parse(text: &str) -> Result<Self, TableError> {
         let raw: RawTable = toml::from_str(text)?;
