@@ -48,12 +48,15 @@ pub fn select(archive: &Archive, packages: &[Package], profile: &Profile) -> Res
         boot_packages.push(locked(newest.ok_or_else(missing)?));
     }
     boot_packages.sort();
+    // As the lock has them when it is read back: a build of the same selection is the same build.
+    let mut suites = archive.suites.clone();
+    suites.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(Selection {
         profile: profile.name.clone(),
         arch: profile.arch,
         inputs: inputs(profile),
         date: archive.date,
-        suites: archive.suites.clone(),
+        suites,
         packages: chosen,
         boot_packages,
     })
