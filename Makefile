@@ -15,7 +15,10 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS := $(REMAP)
 export CFLAGS := -ffile-prefix-map=$(CARGO_HOME)=/cargo
 CARGO_BUILD := cargo build --release --locked --target $(TRIPLE)
 
-.PHONY: help build demo test soak bench fuzz check install clean
+# Programs that run on nodes: for both architectures, by one compiler.
+NODES := target/nodes
+
+.PHONY: help build nodes demo test soak bench fuzz check install clean
 help:
 	@sed -n 's/^#: \?//p' Makefile
 
@@ -34,6 +37,11 @@ build:
 	@tests/setup/install.sh build
 	$(CARGO_BUILD)
 
+#:   make nodes    compile what runs on nodes, for amd64 and arm64
+nodes:
+	@tests/setup/install.sh nodes
+	@tests/setup/nodes.sh $(NODES)
+
 demo:
 	@tests/setup/demo.sh
 
@@ -41,7 +49,7 @@ test:
 	@tests/setup/install.sh test
 	@tests/setup/suites.sh
 
-soak:
+soak: nodes
 	@tests/setup/install.sh test
 	$(CARGO_BUILD)
 	cargo test --release --locked --target $(TRIPLE) -p imgbuild-tests --test soak -- --nocapture --test-threads=1 $(SUITE)
@@ -62,7 +70,7 @@ fuzz:
 	@tests/setup/install.sh fuzz
 	@tests/setup/fuzz.sh
 
-install: build
+install: build nodes
 	$(RELEASE)/imgbuild install --prefix $(DESTDIR)$(PREFIX)
 
 clean:

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod core {
+    mod arm64;
     mod faults;
     mod image;
     mod life;

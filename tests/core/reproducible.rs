@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use imgbuild::bundle::manifest;
+use imgbuild::units::Arch;
 use machine::{Bundle, Scene, oracle};
 
 /// Builds as nobody, with a /dev of three devices. Arguments: the folder, then a program that gives up all rights.
@@ -55,9 +56,11 @@ fn build_as_stranger(scene: &Scene, place: &Path) -> anyhow::Result<Bundle> {
     for folder in ["bin", "lib/imgbuild/amd64", "cluster"] {
         fs::create_dir_all(place.join(folder)).context("making a folder for the stranger")?;
     }
-    copy(&scene.program("imgbuild"), "bin")?;
-    copy(&scene.program("firstboot"), "lib/imgbuild/amd64")?;
-    copy(&scene.program("stage0"), "lib/imgbuild/amd64")?;
+    copy(&scene.program(), "bin")?;
+    let nodes = scene.node_programs(Arch::Amd64)?;
+    for (name, program) in [("firstboot", &nodes.firstboot), ("stage0", &nodes.stage0)] {
+        fs::write(place.join("lib/imgbuild/amd64").join(name), program).context("copying a node program")?;
+    }
     copy(&scene.cache(), "cache")?;
     for name in ["cluster.toml", "imgbuild.lock"] {
         copy(&scene.cluster_file().with_file_name(name), &format!("cluster/{name}"))?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use imgbuild::machine::disk;
-use imgbuild::units::Bytes;
+use imgbuild::units::{Arch, Bytes};
 use tempfile::TempDir;
 
 use crate::{Bundle, Scene, oracle};
@@ -21,6 +21,7 @@ const SECTOR: u64 = 512;
 pub struct Disk {
     path: PathBuf,
     folder: TempDir,
+    arch: Arch,
 }
 
 /// A partition as `sgdisk` sees it.
@@ -47,7 +48,12 @@ impl Disk {
             TempDir::with_prefix_in("disk-", scene.folder()).context("making a folder for a disk")?;
         let path = folder.path().join("disk.raw");
         disk::copy(&bundle.file("disk.raw"), &path, STATE)?;
-        Ok(Self { path, folder })
+        Ok(Self { path, folder, arch: bundle.manifest.arch })
+    }
+
+    /// The architecture of machines that it boots.
+    pub fn arch(&self) -> Arch {
+        self.arch
     }
 
     /// The file.

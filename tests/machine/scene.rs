@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use imgbuild::bundle::manifest::{Manifest, Partition};
+use imgbuild::bundle::programs::Programs;
 use imgbuild::process::Program;
+use imgbuild::units::Arch;
 
 use crate::oracle;
 
-/// The programs under test, beside the test programs' folder.
-const PROGRAMS: [&str; 3] = ["imgbuild", "firstboot", "stage0"];
+/// The program under test, beside the test programs' folder.
+const PROGRAM: &str = "imgbuild";
 /// A build with its downloads.
 const BUILD_DEADLINE: Duration = Duration::from_mins(15);
 
@@ -35,10 +37,8 @@ impl Scene {
         let test = std::env::current_exe().context("asking where the test program lies")?;
         let programs =
             test.parent().and_then(Path::parent).context("the test program lies in no target folder")?;
-        for name in PROGRAMS {
-            let path = programs.join(name);
-            ensure!(path.is_file(), "`{}` is missing; `cargo build --release` makes it", path.display());
-        }
+        let path = programs.join(PROGRAM);
+        ensure!(path.is_file(), "`{}` is missing; `make build` makes it", path.display());
         let folder = programs.join("machines");
         fs::create_dir_all(folder.join("home/.ssh")).context("making the scene's folder")?;
         let lock = File::create(folder.join("lock")).context("opening the scene's lock")?;
@@ -54,16 +54,27 @@ impl Scene {
 
     /// `imgbuild`, about this cluster.
     pub fn imgbuild(&self) -> Program {
-        Program::new("testing imgbuild", self.program("imgbuild"))
+        Program::new("testing imgbuild", self.program())
             .argument("--file")
             .argument(self.cluster_file())
             .argument("--cache")
             .argument(self.cache())
     }
 
-    /// One of the programs under test.
-    pub fn program(&self, name: &str) -> PathBuf {
-        self.programs.join(name)
+    /// The program itself.
+    pub fn program(&self) -> PathBuf {
+        self.programs.join(PROGRAM)
+    }
+
+    /// What runs on nodes, as `make nodes` left it in the target folder.
+    pub fn node_programs(&self, arch: Arch) -> anyhow::Result<Programs> {
+        let target = self.programs.parent().and_then(Path::parent).context("no target folder")?;
+        let triple = match arch {
+            Arch::Amd64 => "x86_64-unknown-linux-gnu",
+            Arch::Arm64 => "aarch64-unknown-linux-gnu",
+        };
+        let folder = target.join("nodes").join(triple).join("release");
+        Programs::load(&folder, arch).context("`make nodes` compiles the node programs")
     }
 
     /// The cache: the user's own is left alone.
@@ -86,11 +97,16 @@ impl Scene {
         &self.folder
     }
 
-    /// Builds `profile`, or finds it built.
+    /// Builds `profile` for amd64, or finds it built.
     pub fn build(&self, profile: &str) -> anyhow::Result<Bundle> {
-        let folder = self.folder.join("cluster/out").join(format!("{profile}-amd64"));
+        self.build_for(profile, Arch::Amd64)
+    }
+
+    /// Builds `profile`, or finds it built.
+    pub fn build_for(&self, profile: &str, arch: Arch) -> anyhow::Result<Bundle> {
+        let folder = self.folder.join("cluster/out").join(format!("{profile}-{arch}"));
         self.imgbuild()
-            .arguments(["build", profile])
+            .arguments(["build", profile, "--arch", arch.debian()])
             .argument("--output")
             .argument(&folder)
             .output(BUILD_DEADLINE)?;
@@ -119,7 +135,7 @@ impl Scene {
         if self.cluster_file().exists() {
             return Ok(());
         }
-        let program = Program::new("testing imgbuild", self.program("imgbuild"))
+        let program = Program::new("testing imgbuild", self.program())
             .argument("init")
             .argument(self.folder.join("cluster"))
             .environment("HOME", self.folder.join("home"))

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use imgbuild::machine::{Machine, Settings};
-use imgbuild::units::Arch;
 
 use crate::{Disk, Scene, oracle};
 
@@ -46,7 +45,7 @@ impl Vm {
         let port = free_port()?;
         let settings = Settings {
             name: format!("imgbuild-test-{name}-{port}"),
-            arch: Arch::Amd64,
+            arch: disk.arch(),
             disk: disk.path().to_owned(),
             memory: 1536,
             processors: 2,

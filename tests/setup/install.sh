@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a task needs and is missing: install.sh build|demo|test|bench|check|fuzz [--list]
+# Installs what a task needs and is missing: install.sh build|nodes|demo|test|bench|check|fuzz [--list]
 # With --list it only names the packages. Without apt, or without root, it says what to install and stops.
 set -euo pipefail
 task=$1 wanted_rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../../Cargo.toml")
@@ -7,15 +7,22 @@ task=$1 wanted_rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/
 # program or file that shows the package is there : Debian package
 build=(cc:gcc make:make "/usr/lib/$(uname -m)-linux-gnu/libc.a:libc6-dev"
   /etc/ssl/certs/ca-certificates.crt:ca-certificates)
+# The architecture that this machine is not.
+case $(uname -m) in
+  x86_64) nodes=(aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu /usr/aarch64-linux-gnu/lib/libc.a:libc6-dev-arm64-cross) ;;
+  *) nodes=(x86_64-linux-gnu-gcc:gcc-x86-64-linux-gnu /usr/x86_64-linux-gnu/lib/libc.a:libc6-dev-amd64-cross) ;;
+esac
 boot=(qemu-system-x86_64:qemu-system-x86 /usr/share/OVMF/OVMF_CODE_4M.fd:ovmf)
+boot_arm=(qemu-system-aarch64:qemu-system-arm /usr/share/AAVMF/AAVMF_CODE.fd:qemu-efi-aarch64)
 oracles=(sgdisk:gdisk fsck.vfat:dosfstools mdir:mtools fsck.erofs:erofs-utils veritysetup:cryptsetup-bin
   depmod:kmod cpio:cpio objdump:binutils dpkg-deb:dpkg ssh:openssh-client ssh-keygen:openssh-client
   openssl:openssl xz:xz-utils zstd:zstd systemd-sysusers:systemd unshare:util-linux
   setpriv:util-linux debugfs:e2fsprogs cmp:diffutils)
 case $task in
   build) wanted=("${build[@]}") ;;
+  nodes) wanted=("${build[@]}" "${nodes[@]}") ;;
   demo) wanted=("${build[@]}" "${boot[@]}") ;;
-  test) wanted=("${build[@]}" "${boot[@]}" "${oracles[@]}") ;;
+  test) wanted=("${build[@]}" "${nodes[@]}" "${boot[@]}" "${boot_arm[@]}" "${oracles[@]}") ;;
   bench) wanted=("${build[@]}" "${boot[@]}" "${oracles[@]}" mmdebstrap:mmdebstrap) ;;
   check) wanted=("${build[@]}" shellcheck:shellcheck) ;;
   fuzz) wanted=("${build[@]}" c++:g++) ;;

@@ -11,9 +11,13 @@ suite() {
   names+=("$name"); times+=($((SECONDS - started)))
 }
 # The same sources give the same bytes in any folder.
-name_no_folder() { ! grep -lFa -e "$PWD/" -e "${CARGO_HOME:-$HOME/.cargo}/" "$PROGRAMS"/{imgbuild,firstboot,stage0}; }
+name_no_folder() {
+  ! grep -lFa -e "$PWD/" -e "${CARGO_HOME:-$HOME/.cargo}/" "$PROGRAMS"/{imgbuild,firstboot,stage0} \
+    target/nodes/*/release/{firstboot,stage0}
+}
 cargo=(cargo test --release --locked --target "$TRIPLE")
 suite "compile" "${cargo[@]}" --workspace --no-run
+suite "node programs" tests/setup/nodes.sh target/nodes
 suite "programs for the tests" cargo build --release --locked --target "$TRIPLE"
 suite "programs name no folder of this machine" name_no_folder
 suite "units" "${cargo[@]}" --workspace --lib --bins

@@ -69,7 +69,7 @@ fn shown(folders: &[PathBuf]) -> String {
 
 impl Programs {
     /// Finds the programs for `arch`: in the folder that the environment names, below the
-    /// installation's `lib/imgbuild/`, or beside `imgbuild` itself as cargo leaves them.
+    /// installation's `lib/imgbuild/`, or in the target folder that holds `imgbuild` itself.
     pub fn find(arch: Arch) -> Result<Self, ProgramsError> {
         let looked_in = folders(arch);
         let has_both =
@@ -97,15 +97,15 @@ fn folders(arch: Arch) -> Vec<PathBuf> {
     // <prefix>/bin/imgbuild, <prefix>/lib/imgbuild/<arch>.
     let installed =
         beside.and_then(Path::parent).map(|prefix| prefix.join("lib/imgbuild").join(arch.debian()));
-    // target/<triple>/release, of which each architecture has its own.
-    let triple = match arch {
-        Arch::Amd64 => "x86_64-unknown-linux-gnu",
-        Arch::Arm64 => "aarch64-unknown-linux-gnu",
+    // In a checkout, `imgbuild` lies in target/<triple>/release: what `make nodes` made for both
+    // architectures, then what cargo compiled beside it.
+    let release = match arch {
+        Arch::Amd64 => "x86_64-unknown-linux-gnu/release",
+        Arch::Arm64 => "aarch64-unknown-linux-gnu/release",
     };
-    let built = beside
-        .and_then(Path::parent)
-        .and_then(Path::parent)
-        .map(|target| target.join(triple).join("release"));
+    let target = beside.and_then(Path::parent).and_then(Path::parent);
+    let built =
+        target.into_iter().flat_map(|target| [target.join("nodes").join(release), target.join(release)]);
     named.into_iter().chain(installed).chain(built).collect()
 }
 

@@ -138,7 +138,7 @@ pub fn of_select(error: SelectError) -> anyhow::Error {
 
 /// Node programs are made and installed beside imgbuild.
 pub fn of_programs(error: ProgramsError) -> anyhow::Error {
-    anyhow::Error::new(error).hint("`make build` makes the node programs, `make install` installs them")
+    anyhow::Error::new(error).hint("`make nodes` makes the node programs, `make install` installs them")
 }
 
 /// A build folder that is none is the user's input.

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Compiles firstboot and stage0 for amd64 and arm64 with one compiler into FOLDER/<triple>/release: nodes.sh FOLDER
+# Debian's rustc-web comes with a standard library per architecture, which a rustup toolchain need not have. It is
+# unpacked into FOLDER/compiler; the system stays as it is.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tests/setup/private-apt.sh
+mkdir -p "$1"
+folder=$(realpath "$1")
+compiler=$folder/compiler
+
+unpack_compiler() {
+  private_apt "$folder/apt" amd64,arm64
+  depends() { apt-cache show "$1" | awk '/^Depends:/ {print; exit}' | grep -oE "$2" | head -1; }
+  local version std llvm
+  version=$(apt-cache policy rustc-web | awk '/Candidate/ {print $2}')
+  std=$(depends "libstd-rust-web-dev=$version" 'libstd-rust-web-[0-9.]+')
+  llvm=$(depends "$std=$version" 'libllvm[0-9]+')
+  rm -rf "$compiler" "$compiler.new"
+  unpack_into "$compiler.new" "rustc-web=$version" "$std=$version" "$llvm" \
+    "libstd-rust-web-dev:amd64=$version" "libstd-rust-web-dev:arm64=$version"
+  printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s --sysroot %s "$@"\n' "$compiler/usr/lib/$(uname -m)-linux-gnu" \
+    "$compiler/usr/bin/rustc" "$compiler/usr" >"$compiler.new/rustc"
+  chmod +x "$compiler.new/rustc"
+  mv "$compiler.new" "$compiler"
+  rm -rf "$folder/apt"
+}
+[ -x "$compiler/rustc" ] || unpack_compiler
+unset APT_CONFIG
+
+# A linker per architecture; no dependency of the node programs has C code.
+for machine in x86_64 aarch64; do
+  name=CARGO_TARGET_${machine^^}_UNKNOWN_LINUX_GNU_LINKER linker=cc
+  [ "$machine" = "$(uname -m)" ] || linker=$machine-linux-gnu-gcc
+  export "$name=$linker"
+done
+RUSTC=$compiler/rustc cargo build --release --locked --target-dir "$folder" -p firstboot --bins \
+  --target x86_64-unknown-linux-gnu --target aarch64-unknown-linux-gnu
