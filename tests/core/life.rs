@@ -4,6 +4,7 @@ use anyhow::{Context as _, ensure};
 use firstboot::apply::StepState;
 use firstboot::boot::BootReport;
 use firstboot::status::{Phase, Status};
+use imgbuild::units::Bytes;
 use machine::{Disk, Power, Scene, Vm};
 
 /// A claim, the command that shows it, and lines or parts of lines that the command prints.
@@ -64,6 +65,9 @@ const MASQUERADE: &str = "
     ip netns exec pod ping -q -c 3 -W 10 10.0.2.2
     nft list ruleset";
 
+/// How much the disk grows between two boots: from less than 2 GiB of state to more.
+const GROWTH: Bytes = Bytes(1 << 30);
+
 /// What must not outlive a boot, and what must.
 const DRIFT: &str = "
     set -e
@@ -82,8 +86,13 @@ fn a_node_becomes_what_its_record_says_and_keeps_var_and_nothing_else() -> anyho
     disk.check_table()?;
     disk.check_state()?;
     disk.put_on_esp(&scene.record("edge1")?, firstboot::source::ESP_FILE)?;
+    let state = disk.partition("state")?;
+    disk.grow(GROWTH)?;
     second_boot(&disk, &machine_id, &scene)?;
     disk.check_table()?;
+    let grown = disk.partition("state")?;
+    ensure!(grown.sectors * 512 == state.sectors * 512 + GROWTH.0, "{state:?} became {grown:?}");
+    ensure!((grown.first, &grown.partuuid) == (state.first, &state.partuuid), "{state:?} became {grown:?}");
     disk.check_state()
 }
 
@@ -126,6 +135,8 @@ fn second_boot(disk: &Disk, machine_id: &str, scene: &Scene) -> anyhow::Result<(
     )?;
     let expected = format!("running\n{machine_id}kept\ngone\n");
     ensure!(output == expected, "expected:\n{expected}found:\n{output}");
+    let size: u64 = vm.run("findmnt -bno SIZE /var")?.trim().parse().context("reading the size of /var")?;
+    ensure!(size > 5 << 29, "/var has only {size} bytes on the grown disk");
     vm.shut_down()?;
     Ok(())
 }

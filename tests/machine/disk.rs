@@ -100,6 +100,13 @@ impl Disk {
         Ok(())
     }
 
+    /// Makes the disk larger, as a rented server's disk is when its owner pays for more.
+    pub fn grow(&self, by: Bytes) -> anyhow::Result<()> {
+        let file = self.open()?;
+        let length = file.metadata().context("looking at the disk")?.len();
+        file.set_len(length.checked_add(by.0).context("no disk is that large")?).context("growing the disk")
+    }
+
     /// Puts a file on the ESP, as a person with a stick does.
     pub fn put_on_esp(&self, from: &Path, to: &str) -> anyhow::Result<()> {
         let image = format!("{}@@{}", self.path.display(), self.partition("esp")?.first * SECTOR);
