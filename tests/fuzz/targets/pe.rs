@@ -1,7 +1,8 @@
-//! A PE file, read and used as a UKI's stub.
+//! A PE file, read, hashed and used as a UKI's stub.
 
 #![no_main]
 
+use imgbuild::format::authenticode;
 use imgbuild::format::uki::{self, Uki};
 
 libfuzzer_sys::fuzz_target!(|stub: &[u8]| {
@@ -10,6 +11,7 @@ libfuzzer_sys::fuzz_target!(|stub: &[u8]| {
             let _ = section.content(stub);
         }
     }
+    let _ = authenticode::digest(stub);
     let command_line = Some("console=ttyS0");
     let parts =
         Uki { stub, kernel: None, initrd: None, command_line, os_release: None, uname: None, sbat: None };
