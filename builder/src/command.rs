@@ -6,6 +6,7 @@ mod check;
 mod clean;
 pub mod failure;
 mod file;
+mod identity;
 mod init;
 mod install;
 mod interrupt;
@@ -91,6 +92,8 @@ pub enum Command {
     Build(build::Arguments),
     /// Boot a built image in QEMU
     Boot(boot::Arguments),
+    /// The cluster's secrets: one encrypted file beside the cluster file
+    Identity(identity::Arguments),
     /// Show what takes the room in a build
     Size(size::Arguments),
     /// Remove builds, and the cache if asked to
@@ -167,6 +170,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Lock(arguments) => lock::run(&arguments, context),
         Command::Build(arguments) => build::run(&arguments, context),
         Command::Boot(arguments) => boot::run(&arguments, context),
+        Command::Identity(arguments) => identity::run(&arguments, context),
         Command::Size(arguments) => size::run(&arguments, context),
         Command::Clean(arguments) => clean::run(&arguments, context),
         Command::Record(arguments) => record::run(&arguments, context),

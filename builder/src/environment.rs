@@ -15,7 +15,17 @@ pub const PROGRAMS: &str = "IMGBUILD_PROGRAMS";
 /// Folder of users' caches (XDG Base Directory Specification); the cache is its folder `imgbuild`.
 pub const CACHE_HOME: &str = "XDG_CACHE_HOME";
 
-/// The user's home: without `XDG_CACHE_HOME` the cache is `.cache/imgbuild` below it; `init` takes SSH keys from `.ssh`.
+/// File with an age or SSH private key that opens the identity; `--identity-key` goes before it.
+pub const IDENTITY_KEY: &str = "IMGBUILD_IDENTITY_KEY";
+
+/// File whose first line is the passphrase of the identity; `--passphrase-file` goes before it.
+pub const PASSPHRASE_FILE: &str = "IMGBUILD_PASSPHRASE_FILE";
+
+/// Folder of users' settings (XDG Base Directory Specification); keys that `identity` makes lie in its folder `imgbuild`.
+pub const CONFIG_HOME: &str = "XDG_CONFIG_HOME";
+
+/// The user's home: without `XDG_CACHE_HOME` the cache is `.cache/imgbuild` below it; `init` takes SSH keys from `.ssh`,
+/// and the identity is opened by those there.
 pub const HOME: &str = "HOME";
 
 /// The user's time zone (POSIX), which `init` prefers to the host's.

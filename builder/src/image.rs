@@ -8,6 +8,7 @@ mod raw;
 
 use serde::Serialize;
 
+use crate::secure_boot::SecureBoot;
 use crate::units::{Bytes, SectorSize};
 
 /// A disk image.
@@ -27,6 +28,8 @@ pub struct Image {
     pub command_line: Vec<String>,
     /// Least room for the state partition, which the node makes at first boot.
     pub state_minimum: Bytes,
+    /// What the medium says of Secure Boot, where the cluster has keys for it.
+    pub secure_boot: SecureBoot,
 }
 
 /// One partition.

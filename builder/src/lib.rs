@@ -2,6 +2,7 @@
 //!
 //! Arrows point one way: [`command`] → ([`medium`] | [`machine`]) → [`bundle`] →
 //! ([`rootfs`], [`archive`], [`format`]). [`tree`] and [`units`] are what they exchange;
+//! [`identity`] keeps the cluster's secrets, [`secure_boot`] is what some of them are for;
 //! [`cluster`], [`profile`] and [`image`] are the [`settings`] that people write.
 
 pub mod archive;
@@ -11,6 +12,7 @@ pub mod command;
 pub mod diagnostic;
 pub mod environment;
 pub mod format;
+pub mod identity;
 pub mod image;
 pub mod machine;
 pub mod medium;
@@ -18,6 +20,9 @@ pub mod printer;
 pub mod process;
 pub mod profile;
 pub mod rootfs;
+pub mod secret;
+pub mod secure_boot;
 pub mod settings;
+pub mod terminal;
 pub mod tree;
 pub mod units;

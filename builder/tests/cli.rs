@@ -4,6 +4,7 @@
 mod cli {
     mod check;
     mod faults;
+    mod identity;
     mod init;
     mod profiles;
     mod program;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes as Content;
 use imgbuild::image::{Image, Partition, Role};
 use imgbuild::medium::disk::{DiskContents, DiskLayout, write};
+use imgbuild::secure_boot::SecureBoot;
 use imgbuild::units::{Arch, Bytes, RootHash, SectorSize, Sha256, Timestamp};
 
 use oracle::run;
@@ -37,6 +38,7 @@ fn image(sector_size: SectorSize, esp: u64) -> Image {
         partitions: sizes.map(|(role, size)| Partition { role, size: Bytes(size * MIB) }).into(),
         command_line: Vec::new(),
         state_minimum: Bytes(0),
+        secure_boot: SecureBoot::default(),
     }
 }
 

@@ -9,6 +9,7 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::programs::ProgramFacts;
+use crate::secure_boot::SignedBy;
 use crate::units::{Arch, Bytes, Lba, RootHash, Sha256, Timestamp};
 
 /// The format this program writes.
@@ -85,6 +86,10 @@ pub struct Manifest {
     pub kernel: String,
     /// Kernel arguments in the UKI.
     pub command_line: String,
+    /// Kernel arguments that the medium adds, in an add-on beside the UKI.
+    pub image_command_line: String,
+    /// Whose signature the boot programs have: `unsigned`, or `signed-by` and the SHA-256 of the certificate.
+    pub secure_boot: SignedBy,
     /// Size of the initrd inside the UKI.
     pub initrd_size: Bytes,
     /// Files of the folder by name.

@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::initrd;
 use super::manifest::FileFacts;
 use super::root::Root;
+use crate::format::signer::Signer;
 use crate::format::uki::{self, Uki};
-use crate::format::{erofs, verity};
+use crate::format::{authenticode, erofs, verity};
 use crate::image::Image;
 use crate::printer::Printer;
 use crate::profile::Profile;
@@ -42,6 +43,8 @@ pub struct Bundle {
     pub initrd_size: Bytes,
     /// systemd-boot.
     pub boot_loader: bytes::Bytes,
+    /// The medium's own arguments as an add-on to the UKI, if it has any.
+    pub addon: Option<bytes::Bytes>,
     /// The files by name.
     pub files: Vec<(&'static str, FileFacts)>,
 }
@@ -55,15 +58,17 @@ pub struct Parts<'a> {
     pub boot: &'a Tree,
     /// Kernel arguments, modules of the initrd.
     pub profile: &'a Profile,
-    /// Kernel arguments that the medium adds.
+    /// Kernel arguments that the medium adds, in an add-on.
     pub image: &'a Image,
     /// The initrd's `/init`.
     pub stage0: &'a bytes::Bytes,
+    /// Who signs the boot programs, if anybody does.
+    pub signer: Option<&'a Signer>,
 }
 
 /// Seals a root into files in `folder`.
 pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Result<Bundle> {
-    let Parts { root, boot, profile, image, stage0 } = *parts;
+    let Parts { root, boot, profile, image, stage0, signer } = *parts;
     let task = printer.task("sealing the root", None);
     let (initrd, sealed) = rayon::join(
         || initrd::disk_initrd(&root.kernel, &root.tree, &profile.kernel.initrd_modules, stage0, root.date),
@@ -71,31 +76,64 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
     );
     let (initrd, (tree, root_facts)) = (initrd?, sealed?);
     let verity = write(folder, VERITY, &tree.bytes)?;
-    let command_line = full_command_line(profile, image, tree.root_hash);
-    let uki = uki::assemble(&Uki {
-        stub: boot_file(boot, &format!("linux{}.efi.stub", profile.arch.efi()))?,
-        kernel: Some(&root.kernel.image),
-        initrd: Some(&initrd),
-        command_line: Some(&command_line),
-        os_release: Some(OS_RELEASE),
-        uname: Some(&root.kernel.release),
-        sbat: None,
-    })?;
+    let command_line = full_command_line(profile, tree.root_hash);
+    let uki = boot_program(
+        "the UKI",
+        signer,
+        &Uki {
+            stub: boot_file(boot, &format!("linux{}.efi.stub", profile.arch.efi()))?,
+            kernel: Some(&root.kernel.image),
+            initrd: Some(&initrd),
+            command_line: Some(&command_line),
+            os_release: Some(OS_RELEASE),
+            uname: Some(&root.kernel.release),
+            sbat: None,
+        },
+    )?;
     let uki = write(folder, UKI, &uki)?;
+    let boot_loader = boot_file(boot, &format!("systemd-boot{}.efi", profile.arch.efi()))?;
     task.finish(&format!("root {}, initrd {}, UKI {}", root_facts.size, Bytes::of(&initrd), uki.size));
     Ok(Bundle {
         root_hash: tree.root_hash,
         command_line,
         initrd_size: Bytes::of(&initrd),
-        boot_loader: boot_file(boot, &format!("systemd-boot{}.efi", profile.arch.efi()))?.clone(),
+        boot_loader: sign("systemd-boot", boot_loader.clone(), signer)?,
+        addon: addon(boot, profile, image, signer)?,
         files: vec![(ROOT, root_facts), (VERITY, verity), (UKI, uki)],
     })
 }
 
-fn full_command_line(profile: &Profile, image: &Image, root_hash: RootHash) -> String {
+/// What every medium of the bundle needs; its own arguments come as an add-on.
+fn full_command_line(profile: &Profile, root_hash: RootHash) -> String {
     let mut words = vec![format!("roothash={root_hash}")];
-    words.extend(profile.kernel.command_line.iter().chain(&image.command_line).cloned());
+    words.extend(profile.kernel.command_line.iter().cloned());
     words.join(" ")
+}
+
+fn addon(
+    boot: &Tree,
+    profile: &Profile,
+    image: &Image,
+    signer: Option<&Signer>,
+) -> anyhow::Result<Option<bytes::Bytes>> {
+    if image.command_line.is_empty() {
+        return Ok(None);
+    }
+    let stub = boot_file(boot, &format!("addon{}.efi.stub", profile.arch.efi()))?;
+    let command_line = image.command_line.join(" ");
+    let addon = Uki { stub, command_line: Some(&command_line), ..Uki::default() };
+    boot_program("the add-on", signer, &addon).map(Some)
+}
+
+fn boot_program(name: &'static str, signer: Option<&Signer>, uki: &Uki<'_>) -> anyhow::Result<bytes::Bytes> {
+    let assembled = uki::assemble(uki).with_context(|| format!("assembling {name}"))?;
+    sign(name, assembled.into(), signer)
+}
+
+fn sign(name: &'static str, program: bytes::Bytes, signer: Option<&Signer>) -> anyhow::Result<bytes::Bytes> {
+    let Some(signer) = signer else { return Ok(program) };
+    let signed = authenticode::sign(&program, signer).with_context(|| format!("signing {name}"))?;
+    Ok(signed.into())
 }
 
 fn boot_file<'tree>(boot: &'tree Tree, name: &str) -> anyhow::Result<&'tree bytes::Bytes> {

@@ -1,6 +1,7 @@
 //! `imgbuild build`: from the cluster file to a bootable disk image.
 
 mod cached;
+mod esp;
 mod folder;
 mod plan;
 mod timings;
@@ -17,6 +18,7 @@ use self::folder::Staging;
 use self::plan::Plan;
 use self::timings::Timings;
 use super::Context;
+use super::identity::Unlock;
 use super::interrupt::{self, Cleanup};
 use super::locking::Locking;
 use crate::archive::lock::Selection;
@@ -26,6 +28,7 @@ use crate::bundle::root::{self, Ingredients, Root};
 use crate::bundle::seal::{self, Bundle};
 use crate::medium::disk::{self, DiskContents, DiskLayout};
 use crate::rootfs::{Exclusions, PackageFile, unpack_all};
+use crate::secure_boot::SignedBy;
 use crate::tree::{Kind, Tree};
 use crate::units::{Arch, Bytes};
 
@@ -46,6 +49,11 @@ pub struct Arguments {
     /// Fail rather than change imgbuild.lock
     #[arg(long)]
     locked: bool,
+    /// Sign nothing, though the identity has keys for it
+    #[arg(long)]
+    unsigned: bool,
+    #[command(flatten)]
+    unlock: Unlock,
 }
 
 /// Runs the command. Interrupted, it removes what it had begun; the cache stays usable.
@@ -84,6 +92,7 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
             profile: &plan.profile,
             image: &plan.image,
             stage0: &plan.programs.stage0,
+            signer: plan.secure_boot.as_ref().map(|keys| &keys.database),
         };
         seal::seal(&parts, staging.path(), printer)
     })?;
@@ -110,13 +119,7 @@ fn lay(
 ) -> anyhow::Result<(DiskLayout, FileFacts)> {
     let task = context.printer.task("laying the disk", None);
     let uki = std::fs::read(staging.path().join(seal::UKI)).context("reading the UKI back")?;
-    let efi = plan.arch.efi().to_ascii_uppercase();
-    let loader = "timeout 0\neditor no\n";
-    let esp = [
-        (format!("EFI/BOOT/BOOT{efi}.EFI"), bundle.boot_loader.clone()),
-        ("EFI/Linux/imgbuild_1.efi".to_owned(), uki.into()),
-        ("loader/loader.conf".to_owned(), loader.into()),
-    ];
+    let esp = esp::files(plan, bundle, uki.into())?;
     let contents = DiskContents {
         arch: plan.arch,
         root_hash: bundle.root_hash,
@@ -162,6 +165,11 @@ fn describe(
         root_hash: bundle.root_hash,
         kernel: root.kernel.release.clone(),
         command_line: bundle.command_line.clone(),
+        image_command_line: plan.image.command_line.join(" "),
+        secure_boot: match &plan.secure_boot {
+            None => SignedBy::Nobody,
+            Some(keys) => SignedBy::Certificate(keys.database.fingerprint()),
+        },
         initrd_size: bundle.initrd_size,
         files: files.chain([(folder::DISK.to_owned(), disk)]).collect(),
         partitions: layout.partitions.iter().map(|partition| used(partition, bundle)).collect(),
@@ -219,5 +227,6 @@ fn show(plan: &Plan, manifest: &Manifest, facts: &BuildFacts, context: &Context)
         let _ = writeln!(text, "  {name:<12} {:>10}  {}", file.size.to_string(), file.sha256);
     }
     let _ = writeln!(text, "  root hash    {:>10}  {}", "", manifest.root_hash);
+    let _ = writeln!(text, "  secure boot  {:>10}  {}", "", String::from(manifest.secure_boot));
     Ok(context.printer.data(&text)?)
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::raw::{FILE, ROLES, RawImage, RawPartition, Size};
+use super::raw::{FILE, ROLES, RawImage, RawPartition, RawSecureBoot, Size};
 use super::{Image, Partition, Role};
 use crate::diagnostic::{Located, Report};
+use crate::secure_boot::SecureBoot;
 use crate::settings::{self, Kind, LoadError};
 use crate::units::{Bytes, SectorSize};
 
@@ -62,7 +63,17 @@ fn check(raw: RawImage, name: &str, report: &Report) -> Option<Image> {
         partitions: partitions?,
         command_line: raw.command_line.into_iter().map(|argument| argument.value).collect(),
         state_minimum: raw.state_minimum?.value.0,
+        secure_boot: secure_boot(raw.secure_boot),
     })
+}
+
+fn secure_boot(raw: Option<RawSecureBoot>) -> SecureBoot {
+    let default = SecureBoot::default();
+    let Some(raw) = raw else { return default };
+    SecureBoot {
+        enrol: raw.enrol.map_or(default.enrol, |enrol| enrol.value),
+        microsoft: raw.microsoft.map_or(default.microsoft, |microsoft| microsoft.value),
+    }
 }
 
 fn check_arguments(arguments: &[Located<String>], report: &Report) {

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::Role;
 use crate::diagnostic::{Located, Span, Table};
+use crate::secure_boot::Enrolment;
 use crate::units::Bytes;
 
 /// The only version of the file so far.
@@ -30,7 +31,15 @@ pub(super) struct RawImage {
     pub(super) sector_size: Option<Located<u32>>,
     pub(super) command_line: Vec<Located<String>>,
     pub(super) state_minimum: Option<Located<Size>>,
+    pub(super) secure_boot: Option<RawSecureBoot>,
     pub(super) partitions: Vec<RawPartition>,
+}
+
+/// `[secure-boot]`.
+#[derive(Debug)]
+pub(super) struct RawSecureBoot {
+    pub(super) enrol: Option<Located<Enrolment>>,
+    pub(super) microsoft: Option<Located<bool>>,
 }
 
 /// `[[partition]]`.
@@ -82,7 +91,17 @@ impl RawImage {
             sector_size: file.optional("sector-size").choice_of_integers(&[512, 4096]),
             command_line: file.optional("command-line").list(),
             state_minimum: file.required("state-minimum").parsed(),
+            secure_boot: file.optional("secure-boot").table(RawSecureBoot::read),
             partitions: file.required("partition").tables(RawPartition::read),
+        }
+    }
+}
+
+impl RawSecureBoot {
+    fn read(table: &mut Table<'_>) -> Self {
+        Self {
+            enrol: table.optional("enroll").choice(&Enrolment::NAMES),
+            microsoft: table.optional("microsoft").boolean(),
         }
     }
 }

@@ -13,15 +13,16 @@ fn shows_help() {
     Usage: imgbuild [OPTIONS] <COMMAND>
 
     Commands:
-      init     Make a folder with a cluster file that is valid as it stands
-      check    Show every fault of the cluster file, or what it describes
-      lock     Choose packages by exact version and digest
-      build    Build a bootable disk image from a profile
-      boot     Boot a built image in QEMU
-      size     Show what takes the room in a build
-      clean    Remove builds, and the cache if asked to
-      record   Print the record that a node is configured by
-      install  Install programs, man pages and completions below a prefix
+      init      Make a folder with a cluster file that is valid as it stands
+      check     Show every fault of the cluster file, or what it describes
+      lock      Choose packages by exact version and digest
+      build     Build a bootable disk image from a profile
+      boot      Boot a built image in QEMU
+      identity  The cluster's secrets: one encrypted file beside the cluster file
+      size      Show what takes the room in a build
+      clean     Remove builds, and the cache if asked to
+      record    Print the record that a node is configured by
+      install   Install programs, man pages and completions below a prefix
 
     Options:
       -h, --help

@@ -14,16 +14,24 @@ pub(crate) fn page() -> String {
             .to_owned();
     let _ = write!(text, "\n## Options of every command\n\n{}", table(&command, Arg::is_global_set));
     for subcommand in command.get_subcommands_mut() {
-        let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
-        let usage = subcommand.render_usage().to_string().replace("Usage: ", "");
-        let _ = write!(text, "\n## imgbuild {}\n\n{about}.\n\n", subcommand.get_name());
-        let _ = writeln!(text, "    {usage}");
-        let own = table(subcommand, |arg| !arg.is_global_set() && arg.get_id() != "help");
-        if !own.is_empty() {
-            let _ = write!(text, "\n{own}");
-        }
+        section(subcommand, "imgbuild", &mut text);
     }
     text
+}
+
+/// A command and those below it.
+fn section(command: &mut Command, above: &str, text: &mut String) {
+    let path = format!("{above} {}", command.get_name());
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let usage = command.render_usage().to_string().replace("Usage: ", "");
+    let _ = write!(text, "\n## {path}\n\n{about}.\n\n    {usage}\n");
+    let own = table(command, |arg| !arg.is_global_set() && arg.get_id() != "help");
+    if !own.is_empty() {
+        let _ = write!(text, "\n{own}");
+    }
+    for subcommand in command.get_subcommands_mut() {
+        section(subcommand, &path, text);
+    }
 }
 
 fn table(command: &Command, is_wanted: impl Fn(&Arg) -> bool) -> String {

@@ -15,6 +15,7 @@ use super::timings::{Stage, Timings};
 use crate::archive::lock::{Lock, Selection};
 use crate::bundle::manifest::{self, Manifest};
 use crate::bundle::programs::ProgramFacts;
+use crate::secure_boot::Keys;
 use crate::units::{Bytes, Sha256};
 
 /// Its file name; outside any digest.
@@ -81,6 +82,7 @@ fn inputs(plan: &Plan, lock: &Lock, selection: &Selection) -> Sha256 {
         "imgbuild": plan.imgbuild,
         "profile": plan.profile,
         "image": plan.image,
+        "secure_boot": plan.secure_boot.as_ref().map(Keys::digest),
         "date": selection.date,
         "users": lock.users,
         "groups": lock.groups,

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::super::{Context, Note as _, failure};
+use super::super::{Context, Note as _, failure, identity};
 use super::Arguments;
 use crate::bundle::programs::Programs;
 use crate::cluster::Cluster;
 use crate::image::Image;
 use crate::profile::Profile;
 use crate::rootfs::review::ReviewTable;
+use crate::secure_boot::Keys;
 use crate::units::{Arch, Sha256};
 
 /// What to build, from what, and where to.
@@ -22,12 +23,25 @@ pub(super) struct Plan {
     pub(super) arch: Arch,
     pub(super) reviews: ReviewTable,
     pub(super) programs: Programs,
+    /// The cluster's Secure Boot keys, if it has any and they are to be used.
+    pub(super) secure_boot: Option<Keys>,
     /// Digest of imgbuild itself, which decides the result like any other input.
     pub(super) imgbuild: Sha256,
     /// The build folder.
     pub(super) output: PathBuf,
     /// Beside it: where a build is under way.
     pub(super) staging: PathBuf,
+}
+
+/// Without an identity builds are unsigned; with one that cannot be opened they are only on demand.
+fn secure_boot(arguments: &Arguments, cluster: &Cluster) -> anyhow::Result<Option<Keys>> {
+    let path = identity::path(cluster);
+    if arguments.unsigned || path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let opened = arguments.unlock.open(&path, cluster);
+    let (identity, _) = opened.map_err(|error| error.hint("`--unsigned` builds without its signatures"))?;
+    Ok(identity.secure_boot)
 }
 
 /// The folder without a leading `.`, for paths that people read.
@@ -41,6 +55,7 @@ impl Plan {
         let (arch, directory) = (arguments.arch, cluster.directory().to_owned());
         let profile = Profile::load(&arguments.profile, arch, &directory).map_err(failure::of_settings)?;
         let image = Image::load(&arguments.image, &directory).map_err(failure::of_settings)?;
+        let secure_boot = secure_boot(arguments, &cluster)?;
         let reviews = ReviewTable::load(&directory).map_err(|error| anyhow::Error::from(error).input())?;
         let programs = Programs::find(arch).map_err(failure::of_programs)?;
         // Not by its path, where an upgrade may have put another program meanwhile.
@@ -58,6 +73,6 @@ impl Plan {
         staging.push(".partial");
         let staging = output.with_file_name(staging);
         super::folder::check_replaceable(&output)?;
-        Ok(Self { cluster, profile, image, arch, reviews, programs, imgbuild, output, staging })
+        Ok(Self { cluster, profile, image, arch, reviews, programs, secure_boot, imgbuild, output, staging })
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::secure_boot::SecureBoot;
 use crate::units::Sha256 as Digest;
 
 const MIB: u64 = 1 << 20;
@@ -14,6 +15,7 @@ fn image(partitions: &[(Role, u64)]) -> Image {
         partitions: partitions.collect(),
         command_line: Vec::new(),
         state_minimum: Bytes(0),
+        secure_boot: SecureBoot::default(),
     }
 }
 

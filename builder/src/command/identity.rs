@@ -1,0 +1,46 @@
+//! `imgbuild identity`: the cluster's secrets, and what of them may be shown.
+
+mod secure_boot;
+mod show;
+mod unlock;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::Context;
+use crate::cluster::Cluster;
+use crate::identity;
+
+pub(super) use self::unlock::Unlock;
+
+/// Arguments of `identity`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What to do with the identity.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show public keys, fingerprints and what opens the identity; never a secret
+    Show(show::Arguments),
+    /// Make or import the keys that boot programs are signed by
+    SecureBoot(secure_boot::Arguments),
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    match &arguments.action {
+        Action::Show(arguments) => show::run(arguments, context),
+        Action::SecureBoot(arguments) => secure_boot::run(arguments, context),
+    }
+}
+
+/// Where the identity of a cluster lies, whether there is one or not.
+pub(super) fn path(cluster: &Cluster) -> PathBuf {
+    let directory = cluster.directory();
+    // Without a leading `.`: the path is for people too.
+    directory.strip_prefix(".").unwrap_or(directory).join(identity::FILE)
+}
