@@ -8,4 +8,5 @@ mod core {
     mod life;
     mod power;
     mod reproducible;
+    mod secure_boot;
 }

@@ -108,6 +108,11 @@ fn the_guide_works_as_it_stands() {
 }
 
 #[test]
+fn the_page_on_secure_boot_works_as_it_stands() {
+    run("docs/guide/secure-boot.md");
+}
+
+#[test]
 #[expect(clippy::disallowed_types, reason = "types what a reader types")]
 fn an_installed_imgbuild_needs_nothing_of_this_checkout() {
     let place = tempfile::tempdir().unwrap();
@@ -154,7 +159,8 @@ fn the_readme_names_targets_that_exist() {
 
 #[test]
 fn links_between_pages_lead_somewhere() {
-    let pages = ["README.md", "CONTRIBUTING.md", "docs/guide/your-first-image.md"];
+    let pages =
+        ["README.md", "CONTRIBUTING.md", "docs/guide/your-first-image.md", "docs/guide/secure-boot.md"];
     let concepts = ["docs/concepts/debian-without-scripts.md", "docs/concepts/disk-and-boot.md"];
     for page in pages.into_iter().chain(concepts) {
         let path = checkout().join(page);

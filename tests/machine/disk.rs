@@ -109,11 +109,28 @@ impl Disk {
 
     /// Puts a file on the ESP, as a person with a stick does.
     pub fn put_on_esp(&self, from: &Path, to: &str) -> anyhow::Result<()> {
-        let image = format!("{}@@{}", self.path.display(), self.partition("esp")?.first * SECTOR);
+        let image = self.esp()?;
         let (folder, _) = to.rsplit_once('/').with_context(|| format!("`{to}` is in no folder"))?;
         oracle::run("mmd", ["-i", &image, &format!("::{folder}")])?;
         oracle::run("mcopy", ["-i", &image, &from.display().to_string(), &format!("::{to}")])?;
         Ok(())
+    }
+
+    /// Puts a file into a folder of the ESP that is there, in place of one of its name.
+    pub fn replace_on_esp(&self, from: &Path, to: &str) -> anyhow::Result<()> {
+        oracle::run("mcopy", ["-o", "-i", &self.esp()?, &from.display().to_string(), &format!("::{to}")])?;
+        Ok(())
+    }
+
+    /// Copies a file of the ESP to `to`.
+    pub fn copy_from_esp(&self, from: &str, to: &Path) -> anyhow::Result<()> {
+        oracle::run("mcopy", ["-o", "-i", &self.esp()?, &format!("::{from}"), &to.display().to_string()])?;
+        Ok(())
+    }
+
+    /// The ESP as mtools take it.
+    fn esp(&self) -> anyhow::Result<String> {
+        Ok(format!("{}@@{}", self.path.display(), self.partition("esp")?.first * SECTOR))
     }
 
     /// A file of the state partition, by its path there; `debugfs` reads it.

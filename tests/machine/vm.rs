@@ -26,6 +26,8 @@ pub struct Power {
     pub record: Option<PathBuf>,
     /// Log of every write to the disk.
     pub write_log: Option<PathBuf>,
+    /// Variable store of firmware with Secure Boot; made in setup mode if it is missing.
+    pub secure_boot: Option<PathBuf>,
 }
 
 /// A running machine; dropping it cuts its power.
@@ -52,6 +54,7 @@ impl Vm {
             record: power.record,
             ssh_port: Some(port),
             write_log: power.write_log,
+            secure_boot: power.secure_boot,
             extra: Vec::new(),
         };
         let machine = Machine::start(&settings)?;

@@ -87,6 +87,7 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
         record,
         ssh_port: arguments.ssh_port,
         write_log: None,
+        secure_boot: None,
         extra: Vec::new(),
     };
     let mut machine = Machine::start(&settings).map_err(missing_program)?;

@@ -27,7 +27,7 @@ pub struct FirmwareError {
     pub package: &'static str,
 }
 
-/// Code and variable templates by preference. Secure Boot variants are left to an own switch.
+/// Code and variable templates by preference.
 const AMD64: &[(&str, &str)] = &[
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
     ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
@@ -39,12 +39,37 @@ const ARM64: &[(&str, &str)] = &[
     ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
 ];
 
+/// The same with Secure Boot built in, and a store in which no keys are enrolled yet.
+const AMD64_SECURE_BOOT: &[(&str, &str)] = &[
+    ("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    ("/usr/share/OVMF/OVMF_CODE.secboot.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ("/usr/share/edk2/x64/OVMF_CODE.secboot.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
+    ("/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
+];
+const ARM64_SECURE_BOOT: &[(&str, &str)] =
+    &[("/usr/share/AAVMF/AAVMF_CODE.secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd")];
+
 impl Firmware {
     /// Finds installed firmware.
     pub fn find(arch: Arch) -> Result<Self, FirmwareError> {
-        let (candidates, package) = match arch {
-            Arch::Amd64 => (AMD64, "ovmf"),
-            Arch::Arm64 => (ARM64, "qemu-efi-aarch64"),
+        match arch {
+            Arch::Amd64 => Self::first(arch, AMD64),
+            Arch::Arm64 => Self::first(arch, ARM64),
+        }
+    }
+
+    /// Finds installed firmware that knows Secure Boot, in setup mode.
+    pub fn find_with_secure_boot(arch: Arch) -> Result<Self, FirmwareError> {
+        match arch {
+            Arch::Amd64 => Self::first(arch, AMD64_SECURE_BOOT),
+            Arch::Arm64 => Self::first(arch, ARM64_SECURE_BOOT),
+        }
+    }
+
+    fn first(arch: Arch, candidates: &[(&'static str, &'static str)]) -> Result<Self, FirmwareError> {
+        let package = match arch {
+            Arch::Amd64 => "ovmf",
+            Arch::Arm64 => "qemu-efi-aarch64",
         };
         let installed = candidates
             .iter()

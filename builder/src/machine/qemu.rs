@@ -38,6 +38,8 @@ pub struct Settings {
     pub ssh_port: Option<u16>,
     /// File that every write and flush of the disk is logged to, as the kernel's dm-log-writes does.
     pub write_log: Option<PathBuf>,
+    /// Variable store of firmware with Secure Boot, which outlives the machine: made in setup mode if it is missing.
+    pub secure_boot: Option<PathBuf>,
     /// Further QEMU arguments.
     pub extra: Vec<String>,
 }
@@ -90,15 +92,20 @@ impl Machine {
     /// Switches a machine on.
     pub fn start(settings: &Settings) -> Result<Self, MachineError> {
         let qemu = Self::qemu(settings.arch)?;
-        let firmware = Firmware::find(settings.arch)?;
+        let firmware = match &settings.secure_boot {
+            None => Firmware::find(settings.arch)?,
+            Some(_) => Firmware::find_with_secure_boot(settings.arch)?,
+        };
         let accelerator = match settings.arch {
             Arch::Amd64 => Accelerator::probe(qemu.as_os_str()),
             Arch::Arm64 => Accelerator::Emulation,
         };
         let refused = |source| MachineError::Prepare { name: settings.name.clone(), source };
         let folder = TempDir::with_prefix("imgbuild-machine-").map_err(refused)?;
-        let variables = folder.path().join("variables.fd");
-        fs::copy(&firmware.variables, &variables).map_err(refused)?;
+        let variables = settings.secure_boot.clone().unwrap_or_else(|| folder.path().join("variables.fd"));
+        if !variables.exists() {
+            fs::copy(&firmware.variables, &variables).map_err(refused)?;
+        }
         let console = folder.path().join("console");
         if let Some(log) = &settings.write_log {
             fs::File::create_new(log).map_err(refused)?;
@@ -201,6 +208,10 @@ const NO_TIMER_CHECK: &str = "type=11,value=io.systemd.stub.kernel-cmdline-extra
 
 fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Program {
     let is_timer_late = (settings.arch, accelerator) == (Arch::Amd64, Accelerator::Emulation);
+    // Firmware with Secure Boot keeps its variables where only system management mode reaches them.
+    let protection = (settings.arch == Arch::Amd64 && settings.secure_boot.is_some())
+        .then_some(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
+    let smm = if protection.is_some() { ",smm=on" } else { "" };
     let (machine, processor) = match (settings.arch, accelerator) {
         (Arch::Amd64, Accelerator::Kvm) => ("q35", "host"),
         // Kernels crash at cmpxchg16b in QEMU 7.2's emulation; without the feature they do not use it.
@@ -215,9 +226,19 @@ fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Pro
     let forward =
         settings.ssh_port.map_or_else(String::new, |port| format!(",hostfwd=tcp:127.0.0.1:{port}-:22"));
     Program::new("running a machine", qemu)
-        .arguments(["-name", &settings.name, "-machine", machine, "-cpu", processor, "-accel", accelerator])
+        .arguments([
+            "-name",
+            &settings.name,
+            "-machine",
+            &format!("{machine}{smm}"),
+            "-cpu",
+            processor,
+            "-accel",
+            accelerator,
+        ])
         .arguments(["-m", &settings.memory.to_string(), "-smp", &settings.processors.to_string()])
         .arguments(["-nodefaults", "-display", "none", "-no-reboot"])
+        .arguments(protection.into_iter().flatten())
         .arguments(is_timer_late.then_some(["-smbios", NO_TIMER_CHECK]).into_iter().flatten())
         .arguments(["-device", "virtio-rng-pci", "-device", "virtio-net-pci,netdev=net0"])
         .argument("-netdev")
