@@ -63,7 +63,7 @@ pub enum IdentityError {
         /// What was tried, in words.
         tried: String,
         /// What age says.
-        source: age::DecryptError,
+        source: Box<age::DecryptError>,
     },
     /// It is no age file.
     #[error("identity `{}` is no age file", path.display())]
@@ -71,7 +71,7 @@ pub enum IdentityError {
         /// The file.
         path: PathBuf,
         /// What age says.
-        source: age::DecryptError,
+        source: Box<age::DecryptError>,
     },
     /// A passphrase is wanted and nobody can be asked.
     #[error("identity `{}` is locked by a passphrase, and there is no terminal to ask for it", path.display())]
@@ -85,7 +85,7 @@ pub enum IdentityError {
         /// The file.
         path: PathBuf,
         /// What age says.
-        source: age::EncryptError,
+        source: Box<age::EncryptError>,
     },
     /// What is in it is of another version.
     #[error("identity `{}` has version {found}, this program knows {}", path.display(), file::VERSION)]
@@ -111,7 +111,7 @@ pub enum IdentityError {
         /// What it is for.
         purpose: &'static str,
         /// Why.
-        source: KeyError,
+        source: Box<KeyError>,
     },
     /// Somebody it should be encrypted to is none that age knows.
     #[error(transparent)]

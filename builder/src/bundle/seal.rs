@@ -132,8 +132,7 @@ fn boot_program(name: &'static str, signer: Option<&Signer>, uki: &Uki<'_>) -> a
 
 fn sign(name: &'static str, program: bytes::Bytes, signer: Option<&Signer>) -> anyhow::Result<bytes::Bytes> {
     let Some(signer) = signer else { return Ok(program) };
-    let signed = authenticode::sign(&program, signer).with_context(|| format!("signing {name}"))?;
-    Ok(signed.into())
+    Ok(authenticode::sign(&program, signer).with_context(|| format!("signing {name}"))?.into())
 }
 
 fn boot_file<'tree>(boot: &'tree Tree, name: &str) -> anyhow::Result<&'tree bytes::Bytes> {

@@ -64,22 +64,22 @@ pub fn sign(program: &[u8], signer: &Signer) -> Result<Vec<u8>, AuthenticodeErro
     if layout.is_signed {
         return Err(AuthenticodeError::Signed);
     }
-    let mut signed = program.to_vec();
-    signed.resize(program.len().next_multiple_of(ALIGNMENT), 0);
-    let content = content::of(layout.digest(&signed)).map_err(SignedDataError::from)?;
+    let mut output = program.to_vec();
+    output.resize(program.len().next_multiple_of(ALIGNMENT), 0);
+    let content = content::of(layout.digest(&output)).map_err(SignedDataError::from)?;
     let signature = signed_data::attached(content::TYPE, &content, signer)?;
     let too_large = |_| AuthenticodeError::TooLarge;
-    let begin = u32::try_from(signed.len()).map_err(too_large)?;
+    let begin = u32::try_from(output.len()).map_err(too_large)?;
     let length = u32::try_from(signature.len().saturating_add(CERTIFICATE_HEADER)).map_err(too_large)?;
-    signed.extend(length.to_le_bytes());
-    signed.extend(REVISION.to_le_bytes());
-    signed.extend(PKCS_SIGNED_DATA.to_le_bytes());
-    signed.extend(signature);
+    output.extend(length.to_le_bytes());
+    output.extend(REVISION.to_le_bytes());
+    output.extend(PKCS_SIGNED_DATA.to_le_bytes());
+    output.extend(signature);
     // The table's size counts the padding behind the signature, the certificate's length does not.
-    signed.resize(signed.len().next_multiple_of(ALIGNMENT), 0);
-    let size = u32::try_from(signed.len()).map_err(too_large)?.saturating_sub(begin);
-    layout.point_to_signature(begin, size, &mut signed);
-    Ok(signed)
+    output.resize(output.len().next_multiple_of(ALIGNMENT), 0);
+    let size = u32::try_from(output.len()).map_err(too_large)?.saturating_sub(begin);
+    layout.point_to_signature(begin, size, &mut output);
+    Ok(output)
 }
 
 #[cfg(test)]

@@ -89,12 +89,12 @@ pub fn authenticate(
     signer: &Signer,
 ) -> Result<Vec<u8>, VariableError> {
     let time = efi_time(time)?;
-    let mut signed: Vec<u8> = variable.name().encode_utf16().flat_map(u16::to_le_bytes).collect();
-    signed.extend(variable.vendor().to_bytes_le());
-    signed.extend(ATTRIBUTES.to_le_bytes());
-    signed.extend(time);
-    signed.extend(value);
-    let signature = signed_data::detached(&signed, signer)?;
+    let mut content: Vec<u8> = variable.name().encode_utf16().flat_map(u16::to_le_bytes).collect();
+    content.extend(variable.vendor().to_bytes_le());
+    content.extend(ATTRIBUTES.to_le_bytes());
+    content.extend(time);
+    content.extend(value);
+    let signature = signed_data::detached(&content, signer)?;
     let size = signature.len();
     let length = size.checked_add(CERTIFICATE_HEADER).and_then(|length| u32::try_from(length).ok());
     let mut file = time.to_vec();

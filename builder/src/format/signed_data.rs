@@ -48,8 +48,8 @@ pub(super) fn attached(
     .try_into()?;
     let signature = signer.sign(&attributes.to_der()?)?;
     let content = EncapsulatedContentInfo { econtent_type: content_type, econtent: Some(content) };
-    let signed = signed_data(content, Some(attributes), signature, signer)?;
-    let info = ContentInfo { content_type: ID_SIGNED_DATA, content: Any::encode_from(&signed)? };
+    let data = signed_data(content, Some(attributes), signature, signer)?;
+    let info = ContentInfo { content_type: ID_SIGNED_DATA, content: Any::encode_from(&data)? };
     Ok(info.to_der()?)
 }
 

@@ -32,8 +32,12 @@ impl Access {
             }
             other => other.map_err(|source| IdentityError::Read { path: path.to_owned(), source })?,
         };
-        let locked = |source| IdentityError::Locked { path: path.to_owned(), tried: self.in_words(), source };
-        let no_age = |source| IdentityError::NoAge { path: path.to_owned(), source };
+        let locked = |source| IdentityError::Locked {
+            path: path.to_owned(),
+            tried: self.in_words(),
+            source: Box::new(source),
+        };
+        let no_age = |source| IdentityError::NoAge { path: path.to_owned(), source: Box::new(source) };
         let decryptor = Decryptor::new_buffered(&encrypted[..]).map_err(no_age)?;
         let (mut reader, used) = if decryptor.is_scrypt() {
             let asked = || Terminal.request_passphrase(&format!("Passphrase of `{}`", path.display()));
@@ -41,7 +45,8 @@ impl Access {
             let passphrase =
                 passphrase.ok_or_else(|| IdentityError::NoPassphrase { path: path.to_owned() })?;
             let key = age::scrypt::Identity::new(passphrase.clone());
-            let reader = decryptor.decrypt(std::iter::once(&key as &dyn age::Identity)).map_err(locked)?;
+            let reader =
+                decryptor.decrypt([key].iter().map(|key| -> &dyn age::Identity { key })).map_err(locked)?;
             (reader, Some(passphrase))
         } else {
             let keys = self.keys()?;

@@ -57,7 +57,11 @@ pub(super) fn parse(text: &[u8], path: &Path) -> Result<(Identity, Vec<Recipient
     }
     let file: File = serde_json::from_slice(text).map_err(malformed)?;
     let fault = |purpose: &'static str| {
-        move |source: KeyError| IdentityError::Key { path: path.to_owned(), purpose, source }
+        move |source: KeyError| IdentityError::Key {
+            path: path.to_owned(),
+            purpose,
+            source: Box::new(source),
+        }
     };
     let signing_key = ssh_key::PrivateKey::from_openssh(file.manifest_signing.expose());
     let signing_key = signing_key.map_err(KeyError::from).map_err(fault("manifest signing"))?;
@@ -85,7 +89,11 @@ pub(super) fn render(
     path: &Path,
 ) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
     let fault = |purpose: &'static str| {
-        move |source: KeyError| IdentityError::Key { path: path.to_owned(), purpose, source }
+        move |source: KeyError| IdentityError::Key {
+            path: path.to_owned(),
+            purpose,
+            source: Box::new(source),
+        }
     };
     let signing_key = identity.signing_key.to_openssh(ssh_key::LineEnding::LF);
     let pair = |signer: &Signer, purpose| {

@@ -73,7 +73,7 @@ impl Lock {
     }
 
     pub(super) fn encrypt(&self, text: &[u8], path: &Path) -> Result<Vec<u8>, IdentityError> {
-        let refused = |source| IdentityError::Encrypt { path: path.to_owned(), source };
+        let refused = |source| IdentityError::Encrypt { path: path.to_owned(), source: Box::new(source) };
         let encryptor = match self {
             Self::Passphrase(passphrase) => Encryptor::with_user_passphrase(passphrase.clone()),
             Self::Recipients(recipients) => {

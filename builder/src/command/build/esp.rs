@@ -22,7 +22,7 @@ pub(super) fn files(plan: &Plan, bundle: &Bundle, uki: Bytes) -> anyhow::Result<
         let secure_boot = plan.image.secure_boot;
         let enrolment = keys.enrolment_files(secure_boot.microsoft);
         files.extend(enrolment.context("writing Secure Boot keys for enrolment")?);
-        settings += &format!("secure-boot-enroll {}\n", secure_boot.enrol.name());
+        settings.extend(["secure-boot-enroll ", secure_boot.enrol.name(), "\n"]);
     }
     files.push(("loader/loader.conf".to_owned(), settings.into()));
     Ok(files)

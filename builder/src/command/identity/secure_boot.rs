@@ -49,12 +49,11 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     }
     // Before anything is written: what is imported may be faulty.
     let keys = keys(arguments, replaced, &cluster)?;
-    let (mut identity, lock) = match there {
-        Some(opened) => opened,
-        None => {
-            let identity = Identity::generate().context("making the manifest's signing key")?;
-            (identity, new_lock(arguments, &cluster, context)?)
-        }
+    let (mut identity, lock) = if let Some(opened) = there {
+        opened
+    } else {
+        let identity = Identity::generate().context("making the manifest's signing key")?;
+        (identity, new_lock(arguments, &cluster, context)?)
     };
     identity.secure_boot = Some(keys);
     let encrypted = identity.encrypt(&path, &lock)?;
@@ -90,12 +89,11 @@ fn open(arguments: &Arguments, path: &Path, cluster: &Cluster) -> anyhow::Result
 fn keys(arguments: &Arguments, replaced: Option<&Keys>, cluster: &Cluster) -> anyhow::Result<Keys> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let since = Timestamp(since.context("asking the clock")?.as_secs());
-    let owner = match replaced {
-        Some(keys) => keys.owner,
-        None => {
-            let random = firstboot::random::random::<16>().context("asking for random bytes")?;
-            uuid::Builder::from_random_bytes(random).into_uuid()
-        }
+    let owner = if let Some(keys) = replaced {
+        keys.owner
+    } else {
+        let random = firstboot::random::random::<16>().context("asking for random bytes")?;
+        uuid::Builder::from_random_bytes(random).into_uuid()
     };
     match &arguments.import {
         None => Keys::generate(cluster.name.as_str(), owner, since).context("making Secure Boot keys"),
@@ -108,12 +106,12 @@ fn import(folder: &Path, owner: Uuid, since: Timestamp) -> anyhow::Result<Keys> 
         let path = |kind: &str| folder.join(format!("{}.{kind}", variable.name()));
         let read = |path: &Path| {
             let text = std::fs::read_to_string(path).map(Zeroizing::new);
-            text.with_context(|| format!("reading `{}`", path.display())).map_err(|error| error.input())
+            text.with_context(|| format!("reading `{}`", path.display())).map_err(anyhow::Error::input)
         };
         let (key, certificate) = (path("key"), path("pem"));
         let taking = || format!("taking `{}` with `{}`", key.display(), certificate.display());
         let signer = Signer::from_pem(&read(&key)?, &read(&certificate)?);
-        signer.with_context(taking).map_err(|error| error.input())
+        signer.with_context(taking).map_err(anyhow::Error::input)
     };
     Ok(Keys {
         owner,

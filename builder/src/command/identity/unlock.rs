@@ -48,7 +48,7 @@ impl Unlock {
         let Some(path) = &self.passphrase_file else { return Ok(None) };
         let reading = || format!("reading passphrase file `{}`", path.display());
         let text = std::fs::read_to_string(path).map(Zeroizing::new);
-        let text = text.with_context(reading).map_err(|error| error.input())?;
+        let text = text.with_context(reading).map_err(anyhow::Error::input)?;
         let line = text.lines().next().unwrap_or_default();
         if line.is_empty() {
             return Err(anyhow::anyhow!("the first line of `{}` is empty", path.display()).input());
