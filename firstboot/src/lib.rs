@@ -12,6 +12,8 @@
 //! - [`console`]: showing text on a console that may be stopped
 //! - [`stage0`]: the initrd's `/init`
 //! - [`gpt`]: partition tables that survive power cuts
+//! - [`esp`], [`grub`]: the EFI system partition, and what GRUB keeps there
+//! - [`slot`]: which of the two slots is booted
 
 pub mod apply;
 pub mod boot;
@@ -19,13 +21,16 @@ pub mod cli;
 pub mod console;
 pub mod converge;
 pub mod durable;
+pub mod esp;
 pub mod gpt;
+pub mod grub;
 pub mod key;
 pub mod plan;
 pub mod random;
 pub mod record;
 pub mod run;
 pub mod screen;
+pub mod slot;
 pub mod source;
 pub mod stage0;
 pub mod status;

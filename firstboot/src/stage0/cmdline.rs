@@ -57,6 +57,8 @@ pub struct Arguments {
     pub root_hash: RootHash,
     /// `imgbuild.esp=`, the PARTUUID of the ESP where no UEFI variable tells it.
     pub esp: Option<Guid>,
+    /// `imgbuild.trial`: GRUB counts this boot's tries.
+    pub is_on_trial: bool,
 }
 
 /// What is wrong with the command line.
@@ -104,14 +106,20 @@ impl Arguments {
                 form: "a PARTUUID",
             })?),
         };
-        Ok(Self { root_hash, esp })
+        let is_on_trial = own_words(cmdline).any(|word| word == "imgbuild.trial");
+        Ok(Self { root_hash, esp, is_on_trial })
     }
 }
 
-/// The one value of `key`. What follows `--` is for init and does not count.
+/// What follows `--` is for init and does not count.
+fn own_words(cmdline: &str) -> impl Iterator<Item = String> {
+    words(cmdline).into_iter().take_while(|word| word != "--")
+}
+
+/// The one value of `key`.
 fn value_of(cmdline: &str, key: &'static str) -> Result<Option<String>, Error> {
     let mut found: Option<String> = None;
-    for word in words(cmdline).into_iter().take_while(|word| word != "--") {
+    for word in own_words(cmdline) {
         let Some(value) = word.strip_prefix(key).and_then(|rest| rest.strip_prefix('=')) else { continue };
         match &found {
             Some(first) if first != value => {
@@ -158,7 +166,7 @@ mod tests {
             arguments.root_hash.verity_partition().to_string(),
             "01234567-89ab-cdef-fedc-ba9876543210"
         );
-        assert_eq!(arguments.esp, None);
+        assert_eq!((arguments.esp, arguments.is_on_trial), (None, false));
     }
 
     #[test]
@@ -168,6 +176,15 @@ mod tests {
              imgbuild.esp=\"c12a7328-f81f-11d2-ba4b-00a0c93ec93b\" -- roothash=y"
         );
         assert_eq!(Arguments::parse(&line).unwrap().esp, Some(Guid::ESP));
+    }
+
+    #[test]
+    fn grub_tells_that_a_slot_is_on_trial() {
+        let is_on_trial = |word| Arguments::parse(&format!("roothash={HASH} {word}")).unwrap().is_on_trial;
+        assert_eq!(
+            ["imgbuild.trial", "imgbuild.trial=", "x.imgbuild.trial", "-- imgbuild.trial"].map(is_on_trial),
+            [true, false, false, false]
+        );
     }
 
     #[test]
