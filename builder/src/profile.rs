@@ -43,7 +43,7 @@ pub struct Packages {
     pub drop: Vec<Reasoned>,
     /// Packages that must not be chosen, even as an alternative.
     pub exclude: Vec<Reasoned>,
-    /// Packages whose files boot the machine (systemd-boot, the UKI stub) but lie outside the root.
+    /// Packages whose files boot the machine (systemd-boot, the UKI stub, GRUB) but lie outside the root.
     pub boot: Vec<String>,
 }
 

@@ -38,8 +38,8 @@ pub struct Bundle {
     pub root_hash: RootHash,
     /// The arguments in the UKI.
     pub command_line: String,
-    /// Size of the initrd inside the UKI.
-    pub initrd_size: Bytes,
+    /// The initrd inside the UKI.
+    pub initrd: bytes::Bytes,
     /// systemd-boot.
     pub boot_loader: bytes::Bytes,
     /// The files by name.
@@ -86,7 +86,7 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
     Ok(Bundle {
         root_hash: tree.root_hash,
         command_line,
-        initrd_size: Bytes::of(&initrd),
+        initrd: initrd.into(),
         boot_loader: boot_file(boot, &format!("systemd-boot{}.efi", profile.arch.efi()))?.clone(),
         files: vec![(ROOT, root_facts), (VERITY, verity), (UKI, uki)],
     })

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::format::fat::{self, FatError};
 use crate::format::gpt::{self, GptError};
 use crate::image::{Image, Partition, Role};
+use crate::medium::bios::{BiosBoot, BiosError};
 use crate::medium::partition_type;
 use crate::units::{Arch, Bytes, Lba, RootHash, SectorSize, Timestamp};
 
@@ -35,6 +36,8 @@ pub struct DiskContents<'a> {
     pub verity: &'a Path,
     /// Files of the ESP, paths with `/` and contents: `EFI/BOOT/BOOTX64.EFI`.
     pub esp: &'a [(String, bytes::Bytes)],
+    /// Boot programs of BIOS machines, for the BIOS boot partition and the disk's first sector.
+    pub bios: Option<&'a BiosBoot>,
 }
 
 /// What a written disk image is like, for the manifest.
@@ -108,6 +111,9 @@ pub enum DiskError {
     /// The ESP cannot be made.
     #[error("making the ESP")]
     Esp(#[from] FatError),
+    /// BIOS machines could not boot.
+    #[error("making the disk bootable by BIOS machines")]
+    Bios(#[from] BiosError),
     /// The table cannot be made.
     #[error("making the partition table")]
     Table(#[from] GptError),
@@ -168,6 +174,11 @@ pub fn write(contents: &DiskContents<'_>, image: &Image, out: &Path) -> Result<D
         }
     }
     gpt::write(file, image.sector_size, layout.guid, &entries(&layout))?;
+    let bios_boot = image.partitions.iter().zip(&layout.partitions);
+    let bios_boot = bios_boot.filter(|(partition, _)| partition.role == Role::BiosBoot);
+    for ((_, placed), bios) in bios_boot.zip(contents.bios) {
+        bios.write(placed.first, placed.size, file)?;
+    }
     partial.persist(out).map_err(|fault| failed(fault.error))?;
     Ok(layout)
 }
