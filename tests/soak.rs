@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod soak {
+    mod bios;
     mod faults;
     mod power;
 }
