@@ -46,3 +46,15 @@ fn names_the_file_that_the_boot_packages_lack() {
     let fault = BiosBoot::assemble(&Tree::default(), 2).unwrap_err().to_string();
     assert_eq!(fault, "no boot package of the profile has `usr/lib/grub/i386-pc/boot.img`");
 }
+
+#[test]
+fn what_grub_says_fits_on_a_line_of_the_screen() {
+    let said = CONFIG.lines().chain(CORE_CONFIG.lines()).filter_map(|line| line.trim().strip_prefix("echo "));
+    let said: Vec<&str> = said.collect();
+    assert_eq!(said.len(), 11);
+    for line in said {
+        let shown = line.replace("$prefix", "(hd0,gpt2)/grub").replace("$generation", "4294967295");
+        // Without its quotes; the last column makes a new line.
+        assert!(shown.len() - 2 < 80, "{line}");
+    }
+}
