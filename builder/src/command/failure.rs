@@ -153,6 +153,11 @@ pub fn of_settings(error: settings::LoadError) -> anyhow::Error {
     anyhow::Error::new(error).input()
 }
 
+/// Whatever is wrong with the table of reviews is the user's input.
+pub fn of_reviews(error: ReadError) -> anyhow::Error {
+    anyhow::Error::new(error).input()
+}
+
 /// A node that the cluster does not have, with the one that was meant.
 pub fn of_node(error: UnknownNode) -> anyhow::Error {
     let hint = match &error.near {

@@ -38,8 +38,7 @@ struct Change {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
-    let reviews =
-        ReviewTable::load(cluster.directory()).map_err(|error| anyhow::Error::from(error).input())?;
+    let reviews = ReviewTable::load(cluster.directory()).map_err(failure::of_reviews)?;
     let mut locking = Locking::open(&cluster, context, false)?;
     let before = versions(locking.lock());
     if let Some(names) = &arguments.update {

@@ -99,14 +99,6 @@ pub enum SetupError {
     /// A CA certificate is malformed.
     #[error("the CA bundle cannot be made")]
     Certificates(#[from] certificates::CertificateError),
-    /// A name of the reviewed table is no setup step.
-    #[error("the review of `{package}` names step `{step}`, which does not exist")]
-    Step {
-        /// Package of the review.
-        package: String,
-        /// The unknown step.
-        step: String,
-    },
 }
 
 /// One generator.
@@ -199,7 +191,6 @@ struct Work<'a> {
 
 /// Sets `tree` up; returns the numbers of users and groups to be added to the lock.
 pub fn apply(tree: &mut Tree, context: &Context<'_>) -> Result<Numbers, SetupError> {
-    context.reviews.check_steps()?;
     let mut work = Work {
         context: *context,
         accounts: Accounts::default(),
