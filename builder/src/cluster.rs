@@ -72,7 +72,7 @@ pub struct Network {
     pub vpn_range: Range,
     /// UDP port of WireGuard and TCP port of the claim service.
     pub vpn_port: u16,
-    /// Pod addresses; each node gets a /24 of it.
+    /// Pod addresses; each node gets a /23 of it.
     pub pod_range: Range,
     /// Service addresses.
     pub service_range: Range,

@@ -101,6 +101,18 @@ pub enum SetupError {
     Certificates(#[from] certificates::CertificateError),
 }
 
+impl SetupError {
+    /// Whether the profile or a review declares what can't be, and not a package.
+    pub fn is_declared(&self) -> bool {
+        match self {
+            Self::Dangling { .. } | Self::Owner { .. } => true,
+            Self::Missing { step, .. } => *step == declared::STEP,
+            Self::Units(error) => matches!(error, units::UnitsError::Unknown { .. }),
+            _ => false,
+        }
+    }
+}
+
 /// One generator.
 pub struct Step {
     /// Name that reviews use.
@@ -128,7 +140,7 @@ pub const STEPS: &[Step] = &[
         run: users::make,
     },
     Step {
-        name: "declared",
+        name: declared::STEP,
         what: "files, links and directories that reviews declare",
         run: declared::place,
     },

@@ -136,6 +136,7 @@ fn gathers_the_faults_of_all_files_beside_a_faulty_cluster_file() {
       |          ^^^^^^
       = help: did you mean `state`?
 
+    4 faults in `cluster.toml`, `profiles/mine.toml`, `images/card.toml`, `reviewed.toml`
     "#);
 }
 

@@ -10,6 +10,9 @@ use super::{SetupError, Work, text, words};
 use crate::rootfs::review::{self, Review};
 use crate::tree::{Entry, Kind, Metadata, Tree};
 
+/// Name of the step.
+pub(super) const STEP: &str = "declared";
+
 /// What to do in place of a package's scripts, in this order.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Declared {
@@ -100,7 +103,7 @@ fn place_one(tree: &mut Tree, declared: &Declared, work: &Work<'_>) -> Result<()
         }
     }
     for Copy { from, to } in &declared.copy {
-        text(tree, from, "declared")?;
+        text(tree, from, STEP)?;
         if let (None, Some(entry)) = (tree.get(to), tree.get(from).cloned()) {
             tree.insert(to, entry)?;
         }
@@ -118,7 +121,7 @@ fn place_one(tree: &mut Tree, declared: &Declared, work: &Work<'_>) -> Result<()
         let uid = user_number(user.as_deref(), path, accounts)?;
         let gid = group_number(group.as_deref(), path, accounts)?;
         let Some(Entry { metadata, .. }) = tree.get(path) else {
-            return Err(SetupError::Missing { path: path.clone(), step: "declared" });
+            return Err(SetupError::Missing { path: path.clone(), step: STEP });
         };
         let metadata = Metadata { mode: mode.unwrap_or(metadata.mode), uid, gid };
         tree.set_metadata(path, metadata);
