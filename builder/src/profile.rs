@@ -5,7 +5,7 @@
 mod check;
 mod raw;
 mod resolve;
-mod value;
+pub(crate) mod value;
 
 use serde::Serialize;
 

@@ -60,14 +60,14 @@ impl CacheError {
 
 impl Cache {
     /// The folders it keeps its files in; whatever else lies beside them is not the cache's.
-    pub fn folders(&self) -> [PathBuf; 2] {
-        ["indices", "sha256"].map(|name| self.root.join(name))
+    pub fn folders(&self) -> [PathBuf; 3] {
+        ["done", "indices", "sha256"].map(|name| self.root.join(name))
     }
 
     /// Uses the folder `root`, which is made if it is missing.
     pub fn open(root: &Path) -> Result<Self, CacheError> {
         let cache = Self { root: root.to_owned() };
-        for folder in [cache.root.join("sha256"), cache.root.join("indices")] {
+        for folder in cache.folders() {
             make_folder(&folder)?;
         }
         Ok(cache)
@@ -125,6 +125,21 @@ impl Cache {
     pub fn keep_release(&self, url: &str, data: &[u8]) -> Result<(), CacheError> {
         let path = self.release_path(url);
         replace(&path, data).map_err(|source| CacheError::new(&path, source))
+    }
+
+    /// Whether work with these inputs has been done and needed nothing.
+    pub fn is_done(&self, inputs: Sha256) -> bool {
+        self.done_path(inputs).is_file()
+    }
+
+    /// Remembers that work with these inputs needs nothing.
+    pub fn keep_done(&self, inputs: Sha256) -> Result<(), CacheError> {
+        let path = self.done_path(inputs);
+        replace(&path, &[]).map_err(|source| CacheError::new(&path, source))
+    }
+
+    fn done_path(&self, inputs: Sha256) -> PathBuf {
+        self.root.join("done").join(inputs.to_string())
     }
 
     fn release_path(&self, url: &str) -> PathBuf {

@@ -5,8 +5,8 @@ use std::path::Path;
 use reqwest::Url;
 use thiserror::Error;
 
+use super::apt::{apt_sources, is_release, is_security};
 use super::date::{self, Utc};
-use super::deb822::stanzas;
 use crate::environment;
 use crate::units::Timestamp;
 
@@ -115,21 +115,21 @@ impl Mirrors {
         let mut security = debian.clone();
         security.set_path(&path);
         // A moment of the snapshot archive that someone names is judged as of that moment, too.
-        let snapshot = debian.as_str().strip_prefix(SNAPSHOT).and_then(|rest| rest.split('/').next_back());
-        let snapshot = snapshot.and_then(date::parse_stamp);
+        let snapshot = snapshot_moment(&debian);
         Some(Self { debian, security, snapshot })
     }
 
     /// Takes the mirror that the host itself is fed from; any Debian release's mirror has trixie as well.
     fn from_apt(folder: &Path) -> Option<Self> {
-        let all = apt_uris(folder);
-        let ending = |name: &str| {
+        let all = apt_sources(folder);
+        let found = |name: &str, is_suite: fn(&str) -> bool| {
             all.iter()
-                .filter_map(|uri| archive_url(uri))
+                .filter(|source| source.is_debian(is_suite))
+                .filter_map(|source| archive_url(&source.uri))
                 .find(|url| url.path_segments().and_then(|mut segments| segments.next_back()) == Some(name))
         };
-        let mut mirrors = Self::from_debian(ending(DEBIAN)?.as_str())?;
-        if let Some(security) = ending(SECURITY) {
+        let mut mirrors = Self::from_debian(found(DEBIAN, is_release)?.as_str())?;
+        if let Some(security) = found(SECURITY, is_security) {
             mirrors.security = security;
         }
         Some(mirrors)
@@ -174,55 +174,11 @@ fn archive_url(value: &str) -> Option<Url> {
     Some(url)
 }
 
-/// URIs of all package sources of apt, in the order apt reads them.
-///
-/// A file that cannot be read or parsed is passed over: other files or the snapshot archive serve as well.
-fn apt_uris(folder: &Path) -> Vec<String> {
-    let mut files = vec![folder.join("sources.list")];
-    let parts = std::fs::read_dir(folder.join("sources.list.d")).into_iter().flatten().flatten();
-    let mut parts: Vec<_> = parts.map(|entry| entry.path()).collect();
-    parts.sort();
-    files.extend(parts);
-    let mut uris = Vec::new();
-    for file in files {
-        let Ok(text) = std::fs::read_to_string(&file) else { continue };
-        match file.extension().and_then(|extension| extension.to_str()) {
-            Some("list") => uris.extend(text.lines().filter_map(one_line_uri)),
-            Some("sources") => uris.extend(deb822_uris(&text)),
-            _ => {}
-        }
-    }
-    uris
-}
-
-/// The URI of a line `deb [options] URI suite component…`.
-fn one_line_uri(line: &str) -> Option<String> {
-    let line = line.split('#').next()?;
-    let rest = line.trim().strip_prefix("deb")?;
-    let rest = rest.strip_prefix([' ', '\t'])?.trim_start();
-    let rest = match rest.strip_prefix('[') {
-        Some(options) => options.split_once(']')?.1,
-        None => rest,
-    };
-    rest.split_ascii_whitespace().next().map(str::to_owned)
-}
-
-/// The URIs of a `.sources` file, of enabled stanzas of binary packages.
-fn deb822_uris(text: &str) -> Vec<String> {
-    // sources.list(5) allows comments, also between fields.
-    let text: String =
-        text.lines().filter(|line| !line.starts_with('#')).flat_map(|line| [line, "\n"]).collect();
-    let words = |value: Option<&str>| -> Vec<String> {
-        value.unwrap_or_default().split_ascii_whitespace().map(str::to_owned).collect()
-    };
-    stanzas(&text)
-        .flatten()
-        .filter(|stanza| {
-            let enabled = stanza.get("Enabled").unwrap_or("yes");
-            !enabled.eq_ignore_ascii_case("no") && words(stanza.get("Types")).iter().any(|kind| kind == "deb")
-        })
-        .flat_map(|stanza| words(stanza.get("URIs")))
-        .collect()
+/// The moment that a folder of the snapshot archive shows, by either scheme.
+fn snapshot_moment(url: &Url) -> Option<Timestamp> {
+    let snapshot = Url::parse(SNAPSHOT).expect("a constant URL");
+    let is_there = url.host() == snapshot.host() && url.path().starts_with(snapshot.path());
+    is_there.then(|| url.path_segments()?.next_back()).flatten().and_then(date::parse_stamp)
 }
 
 #[cfg(test)]
@@ -277,13 +233,13 @@ mod tests {
 
     #[test]
     fn reads_both_forms_of_apt_sources() {
-        let deb822 = "Types: deb deb-src\n# comment: here\nURIs: http://a.example/debian/\nSuites: bookworm\n\n\
-                      Types: deb\nURIs:\n http://s.example/x/debian-security\nSuites: bookworm-security\n";
+        let deb822 = "Types: deb deb-src\n# comment: here\nURIs: http://a.example/debian/\nSuites: bookworm\nComponents: main\n\n\
+                      Types: deb\nURIs:\n http://s.example/x/debian-security\nSuites: bookworm-security\nComponents: main\n";
         let expected =
             ("http://a.example/debian".to_owned(), "http://s.example/x/debian-security".to_owned());
         assert_eq!(chosen(&[("sources.list.d/debian.sources", deb822)]), expected);
         let lines = "# deb http://no.example/debian x main\ndeb cdrom:[Debian]/ x main\n\
-                     deb [arch=amd64 signed-by=/a] http://a.example/debian bookworm main # here\n\
+                     deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.pgp] http://a.example/debian bookworm main # here\n\
                      deb http://s.example/x/debian-security/ bookworm-security main\n";
         assert_eq!(chosen(&[("sources.list", lines)]), expected);
     }
@@ -301,6 +257,18 @@ mod tests {
                 "sources.list.d/4.list",
                 "deb https://no.example/ubuntu x main\ndeb-src http://no.example/debian x\n",
             ),
+            ("sources.list.d/5.list", "deb https://third.example/linux/debian trixie stable\n"),
+            (
+                "sources.list.d/51.list",
+                "deb [signed-by=/usr/share/keyrings/third.gpg] https://third.example/debian trixie main\n",
+            ),
+            (
+                "sources.list.d/52.sources",
+                "Types: deb\nURIs: https://third.example/debian\nSuites: trixie\nComponents: main\n\
+                 Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n",
+            ),
+            ("sources.list.d/6.list", "deb https://third.example/debian any-version main\n"),
+            ("sources.list.d/7.list", "deb https://third.example/debian ./\n"),
         ];
         assert_eq!(
             chosen(&files),
@@ -332,8 +300,12 @@ mod tests {
     fn knows_a_moment_of_the_snapshot_archive() {
         let moment = Mirrors::snapshot(DATE);
         assert_eq!(moment.snapshot, Some(DATE));
-        assert_eq!(Mirrors::from_debian(moment.debian.as_str()), Some(moment));
+        assert_eq!(Mirrors::from_debian(moment.debian.as_str()), Some(moment.clone()));
         assert_eq!(Mirrors::from_debian("http://m.example/debian").unwrap().snapshot, None);
+        let secure = moment.debian.as_str().replace("http://", "https://");
+        assert_eq!(Mirrors::from_debian(&secure).unwrap().snapshot, Some(DATE));
+        let elsewhere = secure.replace("snapshot.debian.org", "m.example");
+        assert_eq!(Mirrors::from_debian(&elsewhere).unwrap().snapshot, None);
     }
 
     #[test]

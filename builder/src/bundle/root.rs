@@ -1,8 +1,11 @@
 //! The root tree: packages, reviewed scripts, declared setup, our programs, the kernel's indexes.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use anyhow::Context as _;
+use thiserror::Error;
 
 use super::kernel::Kernel;
 use super::programs::Programs;
@@ -57,7 +60,7 @@ pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Resu
         printer.detail(&format!("profile `{}` excludes `{pattern}`, which no package has", profile.name));
     }
     let (mut tree, debs) = (unpacked.tree, unpacked.debs);
-    review::check_scripts(&debs, reviews).map_err(|scripts| unreviewed(&scripts))?;
+    review::check_scripts(&debs, reviews).map_err(|scripts| UnreviewedScripts { scripts })?;
     let task = printer.task("setting up the root", None);
     place_programs(&mut tree, programs)?;
     let context =
@@ -76,15 +79,32 @@ fn place_programs(tree: &mut Tree, programs: &Programs) -> anyhow::Result<()> {
     tree.write("usr/bin/firstboot", Metadata::root(0o755), programs.firstboot.clone())?;
     let unit = Bytes::from_static(firstboot::UNIT.as_bytes());
     tree.write("usr/lib/systemd/system/firstboot.service", Metadata::FILE, unit)?;
+    let emergency = Bytes::from_static(firstboot::EMERGENCY.as_bytes());
+    for unit in ["emergency", "rescue"] {
+        let path = format!("usr/lib/systemd/system/{unit}.service.d/firstboot.conf");
+        tree.write(&path, Metadata::FILE, emergency.clone())?;
+    }
     Ok(())
 }
 
-fn unreviewed(scripts: &[review::Unreviewed]) -> anyhow::Error {
-    let shown: Vec<String> = scripts.iter().map(ToString::to_string).collect();
-    anyhow::anyhow!(
-        "{} maintainer scripts need a person's eyes\n\n{}\nread them, then add to `reviewed.toml` beside `cluster.toml`:\n\n{}",
-        scripts.len(),
-        shown.join("\n"),
-        review::stanzas(scripts).trim_end()
-    )
+/// Scripts that need a person's eyes: read, then entered in the table of reviews.
+#[derive(Debug, Error)]
+pub struct UnreviewedScripts {
+    /// All of them.
+    pub scripts: Vec<review::Unreviewed>,
+}
+
+impl fmt::Display for UnreviewedScripts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<String> = self.scripts.iter().map(ToString::to_string).collect();
+        write!(
+            formatter,
+            "{} maintainer scripts need a person's eyes\n\n{}\nread them, then add to `{}` beside \
+             `cluster.toml`:\n\n{}",
+            self.scripts.len(),
+            shown.join("\n"),
+            review::FILE,
+            review::stanzas(&self.scripts).trim_end()
+        )
+    }
 }

@@ -94,6 +94,7 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
 
 fn full_command_line(profile: &Profile, image: &Image, root_hash: RootHash) -> String {
     let mut words = vec![format!("roothash={root_hash}")];
+    words.push(format!("imgbuild.state-minimum={}", image.state_minimum.0));
     words.extend(profile.kernel.command_line.iter().chain(&image.command_line).cloned());
     words.join(" ")
 }
@@ -158,5 +159,22 @@ impl<W: Write> Write for Hashing<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Arch;
+
+    #[test]
+    fn the_command_line_tells_stage0_what_it_reads() {
+        let nowhere = Path::new("/nowhere");
+        let profile = Profile::load("cloud", Arch::Amd64, nowhere).unwrap();
+        let image = Image::load("disk", nowhere).unwrap();
+        let line = full_command_line(&profile, &image, RootHash(Sha256::of(b"root")));
+        let read = firstboot::stage0::cmdline::Arguments::parse(&line).unwrap();
+        assert_eq!(read.root_hash.to_string(), Sha256::of(b"root").to_string());
+        assert_eq!(read.state_minimum, image.state_minimum.0);
     }
 }

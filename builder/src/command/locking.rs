@@ -72,6 +72,10 @@ impl<'a> Locking<'a> {
         &self.lock
     }
 
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
     /// The packages of a profile: those locked, or chosen now where the profile changed since.
     pub(super) fn selection(&mut self, profile: &Profile) -> anyhow::Result<Selection> {
         let wanted = select::inputs(profile);

@@ -50,6 +50,9 @@ impl fmt::Debug for RootHash {
     }
 }
 
+/// Bytes of state below which k3s has no room to start; holds where the image says nothing.
+pub const STATE_MINIMUM: u64 = 256 << 20;
+
 /// Arguments that stage0 knows; all others are the kernel's and systemd's.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Arguments {
@@ -57,6 +60,8 @@ pub struct Arguments {
     pub root_hash: RootHash,
     /// `imgbuild.esp=`, the PARTUUID of the ESP where no UEFI variable tells it.
     pub esp: Option<Guid>,
+    /// `imgbuild.state-minimum=`, bytes that the state partition must have when it is made.
+    pub state_minimum: u64,
 }
 
 /// What is wrong with the command line.
@@ -104,8 +109,21 @@ impl Arguments {
                 form: "a PARTUUID",
             })?),
         };
-        Ok(Self { root_hash, esp })
+        let state_minimum = match value_of(cmdline, "imgbuild.state-minimum")? {
+            None => STATE_MINIMUM,
+            Some(value) => parse_bytes(&value).ok_or(Error::Value {
+                key: "imgbuild.state-minimum",
+                value,
+                form: "a number of bytes",
+            })?,
+        };
+        Ok(Self { root_hash, esp, state_minimum })
     }
+}
+
+/// Decimal digits only; the standard parser takes a sign, too.
+fn parse_bytes(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// The one value of `key`. What follows `--` is for init and does not count.
@@ -158,7 +176,7 @@ mod tests {
             arguments.root_hash.verity_partition().to_string(),
             "01234567-89ab-cdef-fedc-ba9876543210"
         );
-        assert_eq!(arguments.esp, None);
+        assert_eq!((arguments.esp, arguments.state_minimum), (None, 256 << 20));
     }
 
     #[test]
@@ -168,6 +186,19 @@ mod tests {
              imgbuild.esp=\"c12a7328-f81f-11d2-ba4b-00a0c93ec93b\" -- roothash=y"
         );
         assert_eq!(Arguments::parse(&line).unwrap().esp, Some(Guid::ESP));
+    }
+
+    #[test]
+    fn the_image_says_how_large_state_must_be() {
+        let line = format!("roothash={HASH} imgbuild.state-minimum=1073741824");
+        assert_eq!(Arguments::parse(&line).unwrap().state_minimum, 1 << 30);
+        for value in ["", "+1", "-1", "1GiB", "1_000", "18446744073709551616"] {
+            let line = format!("roothash={HASH} imgbuild.state-minimum={value}");
+            assert_eq!(
+                Arguments::parse(&line).unwrap_err().to_string(),
+                format!("`imgbuild.state-minimum=` is `{value}`, expected a number of bytes")
+            );
+        }
     }
 
     #[test]

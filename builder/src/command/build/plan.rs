@@ -41,7 +41,7 @@ impl Plan {
         let (arch, directory) = (arguments.arch, cluster.directory().to_owned());
         let profile = Profile::load(&arguments.profile, arch, &directory).map_err(failure::of_settings)?;
         let image = Image::load(&arguments.image, &directory).map_err(failure::of_settings)?;
-        let reviews = ReviewTable::load(&directory).map_err(|error| anyhow::Error::from(error).input())?;
+        let reviews = ReviewTable::load(&directory).map_err(failure::of_reviews)?;
         let programs = Programs::find(arch).map_err(failure::of_programs)?;
         // Not by its path, where an upgrade may have put another program meanwhile.
         let imgbuild = std::fs::read("/proc/self/exe").context("reading the running program")?;
