@@ -111,8 +111,13 @@ fn write_root(tree: &Tree, date: Timestamp, folder: &Path) -> anyhow::Result<(ve
     // Fixed: the salt's purpose is to differ between products, not between builds of one.
     let options = verity::Options { salt: Sha256::of(b"imgbuild verity salt").0, uuid: uuid("verity") };
     let mut file = verity::Writer::new(file, options);
-    let options = erofs::Options { timestamp: date, uuid: uuid("root"), volume_name: "root".to_owned() };
-    erofs::write(tree, &options, &mut file).with_context(at)?;
+    let options = erofs::Options {
+        timestamp: date,
+        uuid: uuid("root"),
+        volume_name: "root".to_owned(),
+        compression: Some(erofs::Algorithm::Lz4Hc.into()),
+    };
+    erofs::write(tree, &options, &erofs::NoCache, &mut file).with_context(at)?;
     let (file, hashes) = file.finish().with_context(at)?;
     Ok((hashes, file.facts()))
 }
