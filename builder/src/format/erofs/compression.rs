@@ -26,7 +26,7 @@ pub enum Algorithm {
 pub struct Compression {
     algorithm: Algorithm,
     level: u8,
-    #[serde(serialize_with = "as_bytes")]
+    #[serde(rename = "cluster_size", serialize_with = "as_bytes")]
     cluster_bits: u8,
 }
 
