@@ -4,8 +4,10 @@
 //! - [`root`]: packages, declared setup and programs become one tree
 //! - [`kernel`]: kernel image, module indexes, the modules of the initrd
 //! - [`initrd`], [`seal`]: the tree becomes files
+//! - [`extents`]: what was compressed for an earlier bundle
 //! - [`manifest`]: what is in them
 
+pub mod extents;
 pub mod initrd;
 pub mod kernel;
 pub mod manifest;

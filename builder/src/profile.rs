@@ -9,6 +9,7 @@ pub(crate) mod value;
 
 use serde::Serialize;
 
+use crate::format::erofs::Compression;
 use crate::units::Arch;
 
 /// A profile with its one level of overlay applied, resolved for one architecture.
@@ -26,6 +27,8 @@ pub struct Profile {
     pub packages: Packages,
     /// Kernel, its arguments and what its initrd needs.
     pub kernel: Kernel,
+    /// How the root file system is made.
+    pub root: Root,
     /// Files and links added to the root, in path order.
     pub files: Vec<AddedFile>,
     /// Paths left out of the root, as globs below the root (`usr/share/doc/**`).
@@ -78,6 +81,14 @@ pub struct Kernel {
     pub initrd_modules: Vec<String>,
     /// Modules loaded at every boot by systemd-modules-load.
     pub load_modules: Vec<String>,
+}
+
+/// The root file system.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Root {
+    /// How file contents are compressed; `None` leaves them as they are, which is the smallest once the
+    /// whole image is compressed.
+    pub compression: Option<Compression>,
 }
 
 /// A file or link that the profile adds.

@@ -16,6 +16,9 @@ use crate::units::{Bytes, Sha256};
 
 mod partial;
 
+/// Name of the folder of compressed extents.
+const EXTENTS: &str = "extents";
+
 /// The folder that keeps downloads.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Cache {
@@ -60,8 +63,13 @@ impl CacheError {
 
 impl Cache {
     /// The folders it keeps its files in; whatever else lies beside them is not the cache's.
-    pub fn folders(&self) -> [PathBuf; 3] {
-        ["done", "indices", "sha256"].map(|name| self.root.join(name))
+    pub fn folders(&self) -> [PathBuf; 4] {
+        ["done", EXTENTS, "indices", "sha256"].map(|name| self.root.join(name))
+    }
+
+    /// Where compressed extents lie, or would lie.
+    pub fn extents(&self) -> PathBuf {
+        self.root.join(EXTENTS)
     }
 
     /// Uses the folder `root`, which is made if it is missing.
@@ -148,7 +156,7 @@ impl Cache {
 }
 
 /// Puts `data` under its final name at once, so that a reader finds the old or the new file.
-pub(super) fn replace(path: &Path, data: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, data: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // As any file the user makes: the umask says who may read it.
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);

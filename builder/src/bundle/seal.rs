@@ -17,7 +17,7 @@ use crate::image::Image;
 use crate::printer::Printer;
 use crate::profile::Profile;
 use crate::tree::Tree;
-use crate::units::{Bytes, RootHash, Sha256, Timestamp};
+use crate::units::{Bytes, RootHash, Sha256};
 
 /// File names in a build folder.
 pub const ROOT: &str = "root.erofs";
@@ -47,7 +47,7 @@ pub struct Bundle {
 }
 
 /// What is sealed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Parts<'a> {
     /// The composed root.
     pub root: &'a Root,
@@ -59,15 +59,17 @@ pub struct Parts<'a> {
     pub image: &'a Image,
     /// The initrd's `/init`.
     pub stage0: &'a bytes::Bytes,
+    /// What need not be compressed again.
+    pub extents: &'a dyn erofs::ExtentCache,
 }
 
 /// Seals a root into files in `folder`.
 pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Result<Bundle> {
-    let Parts { root, boot, profile, image, stage0 } = *parts;
+    let Parts { root, boot, profile, image, stage0, extents } = *parts;
     let task = printer.task("sealing the root", None);
     let (initrd, sealed) = rayon::join(
         || initrd::disk_initrd(&root.kernel, &root.tree, &profile.kernel.initrd_modules, stage0, root.date),
-        || write_root(&root.tree, root.date, folder),
+        || write_root(root, profile, extents, folder),
     );
     let (initrd, (tree, root_facts)) = (initrd?, sealed?);
     let verity = write(folder, VERITY, &tree.bytes)?;
@@ -105,15 +107,25 @@ fn boot_file<'tree>(boot: &'tree Tree, name: &str) -> anyhow::Result<&'tree byte
 }
 
 /// Writes the root once, hashing it on the way for the hash tree and for the manifest.
-fn write_root(tree: &Tree, date: Timestamp, folder: &Path) -> anyhow::Result<(verity::HashTree, FileFacts)> {
+fn write_root(
+    root: &Root,
+    profile: &Profile,
+    extents: &dyn erofs::ExtentCache,
+    folder: &Path,
+) -> anyhow::Result<(verity::HashTree, FileFacts)> {
     let path = folder.join(ROOT);
     let at = || format!("writing `{}`", path.display());
     let file = Hashing::new(File::create(&path).with_context(at)?);
     // Fixed: the salt's purpose is to differ between products, not between builds of one.
     let options = verity::Options { salt: Sha256::of(b"imgbuild verity salt").0, uuid: uuid("verity") };
     let mut file = verity::Writer::new(file, options);
-    let options = erofs::Options { timestamp: date, uuid: uuid("root"), volume_name: "root".to_owned() };
-    erofs::write(tree, &options, &mut file).with_context(at)?;
+    let options = erofs::Options {
+        timestamp: root.date,
+        uuid: uuid("root"),
+        volume_name: "root".to_owned(),
+        compression: profile.root.compression,
+    };
+    erofs::write(&root.tree, &options, extents, &mut file).with_context(at)?;
     let (file, hashes) = file.finish().with_context(at)?;
     Ok((hashes, file.facts()))
 }

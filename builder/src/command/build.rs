@@ -20,6 +20,7 @@ use super::Context;
 use super::interrupt::{self, Cleanup};
 use super::locking::Locking;
 use crate::archive::lock::Selection;
+use crate::bundle::extents::{self, Extents};
 use crate::bundle::manifest::{self, FileFacts, Manifest, Package, Partition};
 use crate::bundle::programs::ProgramFacts;
 use crate::bundle::root::{self, Ingredients, Root};
@@ -76,6 +77,7 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
     let root = timings.measure("compose", || root::compose(&ingredients, printer))?;
     locking.add_numbers(&root.added)?;
     let lock = locking.lock();
+    let extents = Extents::new(context.cache()?.extents(), plan.imgbuild);
     let bundle = timings.measure("seal", || {
         let boot = boot_tree(&boot, context)?;
         let parts = seal::Parts {
@@ -84,8 +86,11 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
             profile: &plan.profile,
             image: &plan.image,
             stage0: &plan.programs.stage0,
+            extents: &extents,
         };
-        seal::seal(&parts, staging.path(), printer)
+        let bundle = seal::seal(&parts, staging.path(), printer);
+        extents.trim(extents::LIMIT);
+        bundle
     })?;
     let (layout, disk) = timings.measure("lay", || lay(plan, &bundle, &root, &staging, context))?;
     let manifest = describe(plan, &selection, &root, &bundle, &layout, disk);

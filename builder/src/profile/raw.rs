@@ -3,7 +3,8 @@
 use super::value::{Argument, Mode, Module, Package, Pattern, Reason, RootPath, Unit};
 use crate::cluster::DnsLabel;
 use crate::diagnostic::{Located, Span, Table};
-use crate::units::Arch;
+use crate::format::erofs::Algorithm;
+use crate::units::{Arch, Size};
 
 /// The only version of the file so far.
 const VERSION: u32 = 1;
@@ -16,6 +17,7 @@ pub(super) struct RawProfile {
     pub(super) debug: Option<Located<bool>>,
     pub(super) packages: PerArch<RawPackages>,
     pub(super) kernel: PerArch<RawKernel>,
+    pub(super) root: RawRoot,
     pub(super) exclude: Vec<RawExclusion>,
     pub(super) files: Vec<RawFile>,
     pub(super) units: RawUnits,
@@ -46,6 +48,15 @@ pub(super) struct RawKernel {
     pub(super) command_line: Vec<Located<Argument>>,
     pub(super) initrd_modules: Vec<Located<Module>>,
     pub(super) load_modules: Vec<Located<Module>>,
+}
+
+/// `[root]`.
+#[derive(Debug, Default)]
+pub(super) struct RawRoot {
+    /// `None` inside is the word `none`.
+    pub(super) compression: Option<Located<Option<Algorithm>>>,
+    pub(super) level: Option<Located<u8>>,
+    pub(super) cluster_size: Option<Located<Size>>,
 }
 
 /// `[[exclude]]`.
@@ -114,6 +125,7 @@ impl RawProfile {
                 .optional("kernel")
                 .table(|table| PerArch::read(table, RawKernel::read))
                 .unwrap_or_default(),
+            root: file.optional("root").table(RawRoot::read).unwrap_or_default(),
             exclude: file.optional("exclude").tables(RawExclusion::read),
             files: file.optional("file").tables(RawFile::read),
             units: file.optional("units").table(RawUnits::read).unwrap_or_default(),
@@ -140,6 +152,18 @@ impl RawKernel {
             command_line: table.optional("command-line").list(),
             initrd_modules: table.optional("initrd-modules").list(),
             load_modules: table.optional("load-modules").list(),
+        }
+    }
+}
+
+impl RawRoot {
+    fn read(table: &mut Table<'_>) -> Self {
+        let algorithms = Algorithm::ALL.map(|(name, algorithm)| (name, Some(algorithm)));
+        let choices: Vec<_> = algorithms.into_iter().chain([("none", None)]).collect();
+        Self {
+            compression: table.optional("compression").choice(&choices),
+            level: table.optional("level").integer(1, 22),
+            cluster_size: table.optional("cluster-size").parsed(),
         }
     }
 }
