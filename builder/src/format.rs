@@ -9,5 +9,6 @@ pub mod gpt;
 pub mod kmod;
 #[cfg(test)]
 pub(crate) mod oracle;
+pub mod microcode;
 pub mod uki;
 pub mod verity;

@@ -26,6 +26,8 @@ pub struct Profile {
     pub packages: Packages,
     /// Kernel, its arguments and what its initrd needs.
     pub kernel: Kernel,
+    /// Where firmware comes from.
+    pub firmware: Firmware,
     /// Files and links added to the root, in path order.
     pub files: Vec<AddedFile>,
     /// Paths left out of the root, as globs below the root (`usr/share/doc/**`).
@@ -37,6 +39,8 @@ pub struct Profile {
 /// Package selection. Nothing is implied: neither Essential nor recommended packages.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Packages {
+    /// Components of the archive beside `main` that packages may come from (`non-free-firmware`).
+    pub components: Vec<String>,
     /// Wanted by name.
     pub install: Vec<String>,
     /// Packages whose absence is fine: a dependency on one of these is ignored.
@@ -78,6 +82,14 @@ pub struct Kernel {
     pub initrd_modules: Vec<String>,
     /// Modules loaded at every boot by systemd-modules-load.
     pub load_modules: Vec<String>,
+}
+
+/// Firmware of devices and processors.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Firmware {
+    /// Packages whose files below `/usr/lib/firmware` enter the root only where a module names them, and
+    /// whose microcode goes in front of the initrd.
+    pub packages: Vec<String>,
 }
 
 /// A file or link that the profile adds.

@@ -13,7 +13,7 @@ fn an_arm64_image_composed_here_boots_to_its_record() -> anyhow::Result<()> {
     check_compilers(&scene)?;
 
     let disk = Disk::of(&bundle, &scene)?;
-    let power = Power { record: Some(scene.record("cp1")?), write_log: None };
+    let power = Power { record: Some(scene.record("cp1")?), ..Power::default() };
     let mut vm = Vm::start("arm64", &disk, power, &scene)?;
     vm.wait_until_up()?;
     let facts = vm.run(

@@ -1,6 +1,6 @@
 //! `profiles/*.toml` as one file stands: every key that may occur, for all architectures.
 
-use super::value::{Argument, Mode, Module, Package, Pattern, Reason, RootPath, Unit};
+use super::value::{Argument, Component, Mode, Module, Package, Pattern, Reason, RootPath, Unit};
 use crate::cluster::DnsLabel;
 use crate::diagnostic::{Located, Span, Table};
 use crate::units::Arch;
@@ -16,6 +16,7 @@ pub(super) struct RawProfile {
     pub(super) debug: Option<Located<bool>>,
     pub(super) packages: PerArch<RawPackages>,
     pub(super) kernel: PerArch<RawKernel>,
+    pub(super) firmware: PerArch<RawFirmware>,
     pub(super) exclude: Vec<RawExclusion>,
     pub(super) files: Vec<RawFile>,
     pub(super) units: RawUnits,
@@ -32,6 +33,7 @@ pub(super) struct PerArch<T> {
 /// `[packages]`, `[packages.amd64]`.
 #[derive(Debug, Default)]
 pub(super) struct RawPackages {
+    pub(super) components: Vec<Located<Component>>,
     pub(super) install: Vec<Located<Package>>,
     pub(super) remove: Vec<Located<Package>>,
     pub(super) boot: Vec<Located<Package>>,
@@ -46,6 +48,12 @@ pub(super) struct RawKernel {
     pub(super) command_line: Vec<Located<Argument>>,
     pub(super) initrd_modules: Vec<Located<Module>>,
     pub(super) load_modules: Vec<Located<Module>>,
+}
+
+/// `[firmware]`, `[firmware.amd64]`.
+#[derive(Debug, Default)]
+pub(super) struct RawFirmware {
+    pub(super) packages: Vec<Located<Package>>,
 }
 
 /// `[[exclude]]`.
@@ -114,6 +122,10 @@ impl RawProfile {
                 .optional("kernel")
                 .table(|table| PerArch::read(table, RawKernel::read))
                 .unwrap_or_default(),
+            firmware: file
+                .optional("firmware")
+                .table(|table| PerArch::read(table, RawFirmware::read))
+                .unwrap_or_default(),
             exclude: file.optional("exclude").tables(RawExclusion::read),
             files: file.optional("file").tables(RawFile::read),
             units: file.optional("units").table(RawUnits::read).unwrap_or_default(),
@@ -124,6 +136,7 @@ impl RawProfile {
 impl RawPackages {
     fn read(table: &mut Table<'_>) -> Self {
         Self {
+            components: table.optional("components").list(),
             install: table.optional("install").list(),
             remove: table.optional("remove").list(),
             boot: table.optional("boot").list(),
@@ -141,6 +154,12 @@ impl RawKernel {
             initrd_modules: table.optional("initrd-modules").list(),
             load_modules: table.optional("load-modules").list(),
         }
+    }
+}
+
+impl RawFirmware {
+    fn read(table: &mut Table<'_>) -> Self {
+        Self { packages: table.optional("packages").list() }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::check::check;
 use super::raw::{RawExclusion, RawFile, RawKernel, RawPackages, RawProfile, RawUnits};
 use super::value::{Package, Reason, Unit};
-use super::{AddedContent, AddedFile, Exclusion, Kernel, Packages, Profile, Reasoned, Units};
+use super::{AddedContent, AddedFile, Exclusion, Firmware, Kernel, Packages, Profile, Reasoned, Units};
 use crate::cluster::DnsLabel;
 use crate::diagnostic::{Faults, Located, Report, did_you_mean, listed};
 use crate::settings::{self, Kind, LoadError};
@@ -57,6 +57,7 @@ fn empty(arch: Arch) -> Profile {
         debug: false,
         packages: Packages::default(),
         kernel,
+        firmware: Firmware::default(),
         files: Vec::new(),
         exclude: Vec::new(),
         units: Units::default(),
@@ -106,12 +107,15 @@ fn inherited(
 
 /// Lays one file over `base`: lists append, single values replace.
 fn overlay(base: Profile, raw: RawProfile, name: &str, report: &Report) -> Option<Profile> {
-    let Profile { arch, debug, mut packages, mut kernel, files, mut exclude, units, .. } = base;
+    let Profile { arch, debug, mut packages, mut kernel, mut firmware, files, mut exclude, units, .. } = base;
     for layer in raw.packages.layers(arch) {
         add_packages(&mut packages, layer, report);
     }
     for layer in raw.kernel.layers(arch) {
         add_kernel(&mut kernel, layer);
+    }
+    for layer in raw.firmware.layers(arch) {
+        append(&mut firmware.packages, layer.packages.into_iter().map(|package| package.value.0));
     }
     if kernel.package.is_empty() {
         report.fault(&(0..0), format!("the profile names no `kernel.package` for {arch}"));
@@ -126,6 +130,7 @@ fn overlay(base: Profile, raw: RawProfile, name: &str, report: &Report) -> Optio
         debug: raw.debug.map_or(debug, |debug| debug.value),
         packages,
         kernel,
+        firmware,
         files: add_files(files, raw.files)?,
         exclude,
         units: add_units(units, raw.units),
@@ -145,6 +150,7 @@ fn add_packages(packages: &mut Packages, raw: RawPackages, report: &Report) {
             None => report.fault(&span, reason),
         }
     }
+    append(&mut packages.components, raw.components.into_iter().map(|component| component.value.0));
     append(&mut packages.install, raw.install.into_iter().map(|package| package.value.0));
     append(&mut packages.boot, raw.boot.into_iter().map(|package| package.value.0));
     add_reasoned(&mut packages.drop, raw.drop);
