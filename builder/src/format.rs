@@ -7,8 +7,8 @@ pub mod erofs;
 pub mod fat;
 pub mod gpt;
 pub mod kmod;
+pub mod microcode;
 #[cfg(test)]
 pub(crate) mod oracle;
-pub mod microcode;
 pub mod uki;
 pub mod verity;

@@ -77,7 +77,8 @@ fn newest<'a>(packages: &'a [Package], name: &str) -> Option<&'a Package> {
 /// Digest of all that decides a selection, given the archive.
 pub fn inputs(profile: &Profile) -> Sha256 {
     let mut hasher = sha2::Sha256::new();
-    let text = serde_json::to_vec(&(&profile.packages, &profile.kernel.package, &profile.firmware, profile.arch));
+    let text =
+        serde_json::to_vec(&(&profile.packages, &profile.kernel.package, &profile.firmware, profile.arch));
     hasher.update(text.expect("strings and lists are always JSON"));
     Sha256(hasher.finalize().into())
 }

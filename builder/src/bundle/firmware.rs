@@ -59,9 +59,8 @@ pub fn keep_named(tree: &mut Tree, names: &BTreeMap<&str, &str>) -> Result<Kept,
         Kind::File(content) => Some(Bytes::of(content).0),
         Kind::Directory | Kind::Symlink(_) => None,
     });
-    let (files, size) = sizes.fold((0_usize, 0_u64), |(files, size), next| {
-        (files.saturating_add(1), size.saturating_add(next))
-    });
+    let (files, size) = sizes
+        .fold((0_usize, 0_u64), |(files, size), next| (files.saturating_add(1), size.saturating_add(next)));
     Ok(Kept { files, size: Bytes(size), missing })
 }
 
@@ -91,15 +90,16 @@ fn matching(tree: &Tree, name: &str, module: &str) -> Result<Vec<String>, Patter
         return Ok(vec![format!("{FOLDER}/{name}")]);
     }
     let glob = GlobBuilder::new(name).literal_separator(true).build();
-    let glob = glob.map_err(|source| PatternError {
-        module: module.to_owned(),
-        name: name.to_owned(),
-        source,
-    })?;
+    let glob =
+        glob.map_err(|source| PatternError { module: module.to_owned(), name: name.to_owned(), source })?;
     let matcher = glob.compile_matcher();
-    let below = |path: &str| path.strip_prefix(FOLDER).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
+    let below =
+        |path: &str| path.strip_prefix(FOLDER).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
     let paths = tree.below(FOLDER).map(|(path, _)| path);
-    Ok(paths.filter(|path| below(path).is_some_and(|name| matcher.is_match(name))).map(str::to_owned).collect())
+    Ok(paths
+        .filter(|path| below(path).is_some_and(|name| matcher.is_match(name)))
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Children before parents.

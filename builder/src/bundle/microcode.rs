@@ -54,7 +54,10 @@ pub fn take(tree: &mut Tree, timestamp: Timestamp) -> Result<Option<Bytes>, Take
 }
 
 /// Names and contents of the files in `folder`, sorted by name.
-fn files<'tree>(tree: &'tree Tree, folder: &str) -> impl Iterator<Item = (&'tree str, &'tree [u8])> + use<'tree> {
+fn files<'tree>(
+    tree: &'tree Tree,
+    folder: &str,
+) -> impl Iterator<Item = (&'tree str, &'tree [u8])> + use<'tree> {
     tree.below(folder).filter_map(|(path, entry)| match &entry.kind {
         Kind::File(content) => Some((path.rsplit('/').next().unwrap_or(path), content.as_ref())),
         Kind::Directory | Kind::Symlink(_) => None,
@@ -69,9 +72,11 @@ mod tests {
     #[test]
     fn cpio_unpacks_what_was_taken_and_data_lie_at_multiples_of_16() {
         let mut tree = Tree::default();
-        for (name, content) in
-            [("amd-ucode/b.bin", &b"DMA\0two"[..]), ("amd-ucode/a.bin", b"DMA\0one"), ("amd-ucode/a.asc", b"signature")]
-        {
+        for (name, content) in [
+            ("amd-ucode/b.bin", &b"DMA\0two"[..]),
+            ("amd-ucode/a.bin", b"DMA\0one"),
+            ("amd-ucode/a.asc", b"signature"),
+        ] {
             tree.write(&format!("usr/lib/firmware/{name}"), Metadata::FILE, content).unwrap();
         }
         tree.write("usr/lib/firmware/amd/sev.sbin", Metadata::FILE, &b"for a module"[..]).unwrap();

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use anyhow::Context as _;
 
 use super::kernel::Kernel;
-use super::{firmware, microcode};
 use super::programs::Programs;
+use super::{firmware, microcode};
 use crate::archive::lock::Lock;
 use crate::format::kmod::Unloadable;
 use crate::printer::Printer;
@@ -68,7 +68,9 @@ pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Resu
         setup::Context { profile, debs: &debs, reviews, users: &lock.users, groups: &lock.groups, date };
     let added = setup::apply(&mut tree, &context).context("setting up the root")?;
     let kernel = Kernel::take(&mut tree).context("indexing kernel modules")?;
-    kernel.check_names(&profile.kernel.load_modules).context("looking for the modules loaded at every boot")?;
+    kernel
+        .check_names(&profile.kernel.load_modules)
+        .context("looking for the modules loaded at every boot")?;
     let microcode = microcode::take(&mut tree, date).context("taking the microcode")?;
     if !profile.firmware.packages.is_empty() {
         keep_firmware(&mut tree, &kernel, printer)?;
@@ -91,7 +93,9 @@ fn keep_firmware(tree: &mut Tree, kernel: &Kernel, printer: &Printer) -> anyhow:
     }
     if !kept.missing.is_empty() {
         let count = kept.missing.len();
-        printer.note(&format!("no package has {count} firmware files that modules name; `--verbose` lists them"));
+        printer.note(&format!(
+            "no package has {count} firmware files that modules name; `--verbose` lists them"
+        ));
     }
     Ok(())
 }
@@ -104,7 +108,8 @@ fn report_unloadable(kernel: &Kernel, printer: &Printer) {
 
 /// Drops modules and firmware that left the tree from the lists of what packages brought.
 fn forget_removed(debs: &mut [DebInfo], tree: &Tree) {
-    let is_pruned = |path: &str| ["usr/lib/modules/", "usr/lib/firmware/"].iter().any(|top| path.starts_with(top));
+    let is_pruned =
+        |path: &str| ["usr/lib/modules/", "usr/lib/firmware/"].iter().any(|top| path.starts_with(top));
     for deb in debs {
         deb.files.retain(|path| !is_pruned(path) || tree.get(path).is_some());
     }

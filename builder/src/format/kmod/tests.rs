@@ -61,7 +61,8 @@ fn elf(sections: &[(&str, &[u8])], symbols: &[(&str, bool)]) -> Vec<u8> {
 }
 
 fn good() -> Vec<u8> {
-    let modinfo = b"alias=fs-one\0\0softdep=pre: two\0depends=two,three-four\0firmware=one.bin\0license=GPL\0";
+    let modinfo =
+        b"alias=fs-one\0\0softdep=pre: two\0depends=two,three-four\0firmware=one.bin\0license=GPL\0";
     elf(&[(".modinfo", modinfo)], &[("__crc_one_read", true), ("one_read", true), ("printk", false)])
 }
 
