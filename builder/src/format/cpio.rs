@@ -95,10 +95,11 @@ pub enum CpioError {
 /// Writes all entries of `tree` but its root to `out` and returns the archive's size, a multiple of 4.
 /// The same tree and options give the same bytes.
 pub fn write(tree: &Tree, options: &Options, out: &mut impl Write) -> Result<Bytes, CpioError> {
-    write_aligned(tree, options, ALIGNMENT, out)
+    // Names need no padding of their own: the format's is enough.
+    write_aligned(tree, options, 1, out)
 }
 
-/// As [`write`], with the data of every file beginning at a multiple of `alignment`, itself a multiple of 4.
+/// As [`write`], with the data of every file beginning at a multiple of `alignment`.
 /// For what the kernel uses in place; names are made longer by NULs, which it passes over.
 pub fn write_aligned(
     tree: &Tree,

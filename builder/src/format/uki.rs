@@ -4,7 +4,7 @@
 //! DOS header … PE signature, file header, optional header   as in the stub, four fields changed
 //! section headers                                           the stub's, then ours, in the stub's room
 //! sections of the stub                                      .text … .sbat .reloc
-//! .osrel .cmdline .uname .linux .ucode .initrd .sbat               ours, each only if given
+//! .osrel .cmdline .uname .linux .initrd .ucode .sbat               ours, each only if given
 //! ```
 //!
 //! Spec: Microsoft's PE format, and the UKI specification of the UAPI group (sections). The section
@@ -113,8 +113,8 @@ pub fn assemble(uki: &Uki<'_>) -> Result<Vec<u8>, UkiError> {
         (".uname", uki.uname.map(str::as_bytes), INITIALIZED_DATA),
         // A kernel that the stub has to enter in place is code.
         (".linux", uki.kernel, CODE),
-        (".ucode", uki.microcode, INITIALIZED_DATA),
         (".initrd", uki.initrd, INITIALIZED_DATA),
+        (".ucode", uki.microcode, INITIALIZED_DATA),
         (".sbat", uki.sbat.map(str::as_bytes), INITIALIZED_DATA),
     ]
     .into_iter()
