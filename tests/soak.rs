@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod soak {
+    mod engine;
     mod faults;
     mod power;
 }

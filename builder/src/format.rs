@@ -7,6 +7,7 @@ pub mod erofs;
 pub mod fat;
 pub mod gpt;
 pub mod kmod;
+pub mod microcode;
 #[cfg(test)]
 pub(crate) mod oracle;
 pub mod uki;

@@ -13,4 +13,4 @@ pub use accelerator::Accelerator;
 pub use console::{Console, ConsoleError};
 pub use firmware::{Firmware, FirmwareError};
 pub use monitor::MonitorError;
-pub use qemu::{Machine, MachineError, Settings};
+pub use qemu::{Bus, Machine, MachineError, Settings};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use imgbuild::machine::{Machine, Settings};
+use imgbuild::machine::{Bus, Machine, Settings};
 
 use crate::{Disk, Scene, oracle};
 
@@ -26,6 +26,8 @@ pub struct Power {
     pub record: Option<PathBuf>,
     /// Log of every write to the disk.
     pub write_log: Option<PathBuf>,
+    /// How the disk is attached.
+    pub bus: Bus,
 }
 
 /// A running machine; dropping it cuts its power.
@@ -51,6 +53,7 @@ impl Vm {
             processors: 2,
             record: power.record,
             ssh_port: Some(port),
+            bus: power.bus,
             write_log: power.write_log,
             extra: Vec::new(),
         };

@@ -77,6 +77,7 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
     let uki = uki::assemble(&Uki {
         stub: boot_file(boot, &format!("linux{}.efi.stub", profile.arch.efi()))?,
         kernel: Some(&root.kernel.image),
+        microcode: root.microcode.as_deref(),
         initrd: Some(&initrd),
         command_line: Some(&command_line),
         os_release: Some(OS_RELEASE),

@@ -13,7 +13,7 @@ use firstboot::screen;
 use super::interrupt::{self, Interrupted};
 use super::{Context, Note as _, failure};
 use crate::bundle::manifest::Manifest;
-use crate::machine::{Firmware, FirmwareError, Machine, MachineError, Settings, disk};
+use crate::machine::{Bus, Firmware, FirmwareError, Machine, MachineError, Settings, disk};
 use crate::units::Bytes;
 
 /// Room that the machine's disk has beyond the image, for the state partition.
@@ -34,6 +34,9 @@ pub struct Arguments {
     /// Firmware to boot by
     #[arg(long, value_enum, default_value = "uefi")]
     firmware: FirmwareKind,
+    /// How the machine's disk is attached
+    #[arg(long, value_enum, default_value_t)]
+    bus: Bus,
     /// Keep the machine's disk in this file; without it, it is thrown away
     #[arg(long, value_name = "FILE")]
     disk: Option<PathBuf>,
@@ -86,6 +89,7 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
         processors: 2,
         record,
         ssh_port: arguments.ssh_port,
+        bus: arguments.bus,
         write_log: None,
         extra: Vec::new(),
     };

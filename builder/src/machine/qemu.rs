@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use thiserror::Error;
@@ -36,10 +37,32 @@ pub struct Settings {
     pub record: Option<PathBuf>,
     /// Port on the host's loopback that reaches the machine's SSH port.
     pub ssh_port: Option<u16>,
+    /// How the disk is attached.
+    pub bus: Bus,
     /// File that every write and flush of the disk is logged to, as the kernel's dm-log-writes does.
     pub write_log: Option<PathBuf>,
     /// Further QEMU arguments.
     pub extra: Vec<String>,
+}
+
+/// How a machine's disk is attached.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum Bus {
+    /// virtio-blk, as with most hypervisors
+    #[default]
+    Virtio,
+    /// A USB stick at an xHCI controller
+    Usb,
+}
+
+impl Bus {
+    /// The devices, with the disk as block node `disk0`.
+    fn devices(self) -> &'static [&'static str] {
+        match self {
+            Self::Virtio => &["-device", "virtio-blk-pci,drive=disk0"],
+            Self::Usb => &["-device", "qemu-xhci", "-device", "usb-storage,drive=disk0"],
+        }
+    }
 }
 
 /// Why a machine could not be started or watched.
@@ -224,7 +247,7 @@ fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Pro
         .argument(format!("user,id=net0{forward}"))
         .argument("-blockdev")
         .argument(disk(settings).to_string())
-        .arguments(["-device", "virtio-blk-pci,drive=disk0"])
+        .arguments(settings.bus.devices())
 }
 
 /// The disk as QEMU's block layer takes it, node `disk0`.

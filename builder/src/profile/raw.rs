@@ -1,6 +1,6 @@
 //! `profiles/*.toml` as one file stands: every key that may occur, for all architectures.
 
-use super::value::{Argument, Mode, Module, Package, Pattern, Reason, RootPath, Unit};
+use super::value::{Argument, Component, Mode, Module, Package, Pattern, Reason, RootPath, Unit};
 use crate::cluster::DnsLabel;
 use crate::diagnostic::{Located, Span, Table};
 use crate::format::erofs::Algorithm;
@@ -18,6 +18,7 @@ pub(super) struct RawProfile {
     pub(super) packages: PerArch<RawPackages>,
     pub(super) kernel: PerArch<RawKernel>,
     pub(super) root: RawRoot,
+    pub(super) firmware: PerArch<RawFirmware>,
     pub(super) exclude: Vec<RawExclusion>,
     pub(super) files: Vec<RawFile>,
     pub(super) units: RawUnits,
@@ -34,6 +35,7 @@ pub(super) struct PerArch<T> {
 /// `[packages]`, `[packages.amd64]`.
 #[derive(Debug, Default)]
 pub(super) struct RawPackages {
+    pub(super) components: Vec<Located<Component>>,
     pub(super) install: Vec<Located<Package>>,
     pub(super) remove: Vec<Located<Package>>,
     pub(super) boot: Vec<Located<Package>>,
@@ -57,6 +59,12 @@ pub(super) struct RawRoot {
     pub(super) compression: Option<Located<Option<Algorithm>>>,
     pub(super) level: Option<Located<u8>>,
     pub(super) cluster_size: Option<Located<Size>>,
+}
+
+/// `[firmware]`, `[firmware.amd64]`.
+#[derive(Debug, Default)]
+pub(super) struct RawFirmware {
+    pub(super) packages: Vec<Located<Package>>,
 }
 
 /// `[[exclude]]`.
@@ -126,6 +134,10 @@ impl RawProfile {
                 .table(|table| PerArch::read(table, RawKernel::read))
                 .unwrap_or_default(),
             root: file.optional("root").table(RawRoot::read).unwrap_or_default(),
+            firmware: file
+                .optional("firmware")
+                .table(|table| PerArch::read(table, RawFirmware::read))
+                .unwrap_or_default(),
             exclude: file.optional("exclude").tables(RawExclusion::read),
             files: file.optional("file").tables(RawFile::read),
             units: file.optional("units").table(RawUnits::read).unwrap_or_default(),
@@ -136,6 +148,7 @@ impl RawProfile {
 impl RawPackages {
     fn read(table: &mut Table<'_>) -> Self {
         Self {
+            components: table.optional("components").list(),
             install: table.optional("install").list(),
             remove: table.optional("remove").list(),
             boot: table.optional("boot").list(),
@@ -165,6 +178,12 @@ impl RawRoot {
             level: table.optional("level").integer(1, 22),
             cluster_size: table.optional("cluster-size").parsed(),
         }
+    }
+}
+
+impl RawFirmware {
+    fn read(table: &mut Table<'_>) -> Self {
+        Self { packages: table.optional("packages").list() }
     }
 }
 

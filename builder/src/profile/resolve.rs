@@ -6,7 +6,9 @@ use std::path::Path;
 use super::check::check;
 use super::raw::{RawExclusion, RawFile, RawKernel, RawPackages, RawProfile, RawRoot, RawUnits};
 use super::value::{Package, Reason, Unit};
-use super::{AddedContent, AddedFile, Exclusion, Kernel, Packages, Profile, Reasoned, Root, Units};
+use super::{
+    AddedContent, AddedFile, Exclusion, Firmware, Kernel, Packages, Profile, Reasoned, Root, Units,
+};
 use crate::cluster::DnsLabel;
 use crate::diagnostic::{Faults, Located, Report, Span, did_you_mean, listed};
 use crate::format::erofs::{Compression, CompressionError};
@@ -59,6 +61,7 @@ fn empty(arch: Arch) -> Profile {
         packages: Packages::default(),
         kernel,
         root: Root::default(),
+        firmware: Firmware::default(),
         files: Vec::new(),
         exclude: Vec::new(),
         units: Units::default(),
@@ -108,12 +111,16 @@ fn inherited(
 
 /// Lays one file over `base`: lists append, single values replace.
 fn overlay(base: Profile, raw: RawProfile, name: &str, report: &Report) -> Option<Profile> {
-    let Profile { arch, debug, mut packages, mut kernel, root, files, mut exclude, units, .. } = base;
+    let Profile { arch, debug, mut packages, mut kernel, root, mut firmware, files, mut exclude, units, .. } =
+        base;
     for layer in raw.packages.layers(arch) {
         add_packages(&mut packages, layer, report);
     }
     for layer in raw.kernel.layers(arch) {
         add_kernel(&mut kernel, layer);
+    }
+    for layer in raw.firmware.layers(arch) {
+        append(&mut firmware.packages, layer.packages.into_iter().map(|package| package.value.0));
     }
     if kernel.package.is_empty() {
         report.fault(&(0..0), format!("the profile names no `kernel.package` for {arch}"));
@@ -129,6 +136,7 @@ fn overlay(base: Profile, raw: RawProfile, name: &str, report: &Report) -> Optio
         packages,
         kernel,
         root: add_root(root, raw.root, report),
+        firmware,
         files: add_files(files, raw.files)?,
         exclude,
         units: add_units(units, raw.units),
@@ -148,6 +156,7 @@ fn add_packages(packages: &mut Packages, raw: RawPackages, report: &Report) {
             None => report.fault(&span, reason),
         }
     }
+    append(&mut packages.components, raw.components.into_iter().map(|component| component.value.0));
     append(&mut packages.install, raw.install.into_iter().map(|package| package.value.0));
     append(&mut packages.boot, raw.boot.into_iter().map(|package| package.value.0));
     add_reasoned(&mut packages.drop, raw.drop);

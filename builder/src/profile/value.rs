@@ -56,6 +56,11 @@ checked! {
 }
 
 checked! {
+    /// A component of Debian's archive beside `main`.
+    Component, is_component, "component beside `main`: `contrib`, `non-free` or `non-free-firmware`"
+}
+
+checked! {
     /// A kernel module's name, without path and suffix.
     Module, is_module, "kernel module name such as `virtio_blk`"
 }
@@ -91,6 +96,10 @@ fn is_package(text: &str) -> bool {
     text.len() >= 2
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c))
+}
+
+fn is_component(text: &str) -> bool {
+    ["contrib", "non-free", "non-free-firmware"].contains(&text)
 }
 
 fn is_module(text: &str) -> bool {
