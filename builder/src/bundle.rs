@@ -5,10 +5,19 @@
 //! - [`kernel`]: kernel image, module indexes, the modules of the initrd
 //! - [`initrd`], [`seal`]: the tree becomes files
 //! - [`manifest`]: what is in them
+//! - [`sbom`], [`provenance`]: the same for programs of other people
+//! - [`signature`]: who says so
+//! - [`sizes`], [`owners`], [`sparse`]: looking into a build that exists
 
 pub mod initrd;
 pub mod kernel;
 pub mod manifest;
+pub mod owners;
 pub mod programs;
+pub mod provenance;
 pub mod root;
+pub mod sbom;
 pub mod seal;
+pub mod signature;
+pub mod sizes;
+pub mod sparse;
