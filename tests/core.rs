@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod core {
     mod arm64;
+    mod documents;
     mod faults;
     mod image;
     mod life;

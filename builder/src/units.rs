@@ -176,6 +176,13 @@ impl Sha256 {
     pub fn of(data: &[u8]) -> Self {
         Self(Hasher::digest(data).into())
     }
+
+    /// A UUID of version 8 (RFC 9562, 5.8) made of the first bytes: it names what was hashed.
+    pub fn uuid(self) -> uuid::Uuid {
+        let mut bytes = [0_u8; 16];
+        bytes.iter_mut().zip(self.0).for_each(|(to, from)| *to = from);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
 }
 
 impl fmt::Display for Sha256 {

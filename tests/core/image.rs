@@ -40,7 +40,16 @@ fn independent_tools_accept_the_image() -> anyhow::Result<()> {
 /// Sizes and digests of the manifest are those that `sha256sum` finds.
 fn check_digests(bundle: &Bundle) -> anyhow::Result<()> {
     let names: Vec<_> = bundle.manifest.files.keys().map(String::as_str).collect();
-    ensure!(names == ["disk.raw", "os.efi", "root.erofs", "root.verity"], "{names:?}");
+    let expected = [
+        "disk.raw",
+        "os.efi",
+        "provenance.json",
+        "root.erofs",
+        "root.verity",
+        "sbom.cdx.json",
+        "sbom.spdx.json",
+    ];
+    ensure!(names == expected, "{names:?}");
     for (name, facts) in &bundle.manifest.files {
         let path = bundle.file(name);
         let size = fs::metadata(&path).with_context(|| format!("looking at `{name}`"))?.len();

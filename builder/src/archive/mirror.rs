@@ -1,6 +1,7 @@
 //! Which Debian mirror to use: said by the user, or taken from the host's own apt sources.
 
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::Url;
 use thiserror::Error;
@@ -12,6 +13,9 @@ use crate::units::Timestamp;
 
 /// Debian's archive of everything it ever published, by date; also the last resort for a locked version.
 pub const SNAPSHOT: &str = "http://snapshot.debian.org/archive/";
+
+/// After this time the snapshot archive has surely imported what was published.
+const IMPORTED: Duration = Duration::from_hours(24);
 
 /// Name and last path segment of the main archive.
 pub const DEBIAN: &str = "debian";
@@ -31,6 +35,8 @@ pub struct Mirrors {
     pub security: Url,
     /// If these are the snapshot archive: the moment it shows.
     pub snapshot: Option<Timestamp>,
+    /// Base URL of the snapshot archive, with final slash: what a mirror has dropped is there.
+    pub archive: Url,
 }
 
 /// What a mirror can be chosen from; the first that says something wins.
@@ -97,11 +103,18 @@ impl Mirrors {
 
     /// The snapshot archive as it was at `date`.
     pub fn snapshot(date: Timestamp) -> Self {
-        let base = |archive| {
-            let text = format!("{SNAPSHOT}{archive}/{}", Utc::from(date).stamp());
-            Url::parse(&text).expect("constant and time stamp form a URL")
+        Self::snapshot_of(&snapshot_archive(), date)
+    }
+
+    /// A snapshot archive as it was at `date`.
+    fn snapshot_of(archive: &Url, date: Timestamp) -> Self {
+        let base = |name| {
+            let mut url = archive.clone();
+            url.set_path(&format!("{}{name}/{}", archive.path(), Utc::from(date).stamp()));
+            url
         };
-        Self { debian: base(DEBIAN), security: base(SECURITY), snapshot: Some(date) }
+        let archive = archive.clone();
+        Self { debian: base(DEBIAN), security: base(SECURITY), snapshot: Some(date), archive }
     }
 
     /// A mirror's main archive; the security archive lies beside it.
@@ -116,7 +129,7 @@ impl Mirrors {
         security.set_path(&path);
         // A moment of the snapshot archive that someone names is judged as of that moment, too.
         let snapshot = snapshot_moment(&debian);
-        Some(Self { debian, security, snapshot })
+        Some(Self { debian, security, snapshot, archive: snapshot_archive() })
     }
 
     /// Takes the mirror that the host itself is fed from; any Debian release's mirror has trixie as well.
@@ -152,14 +165,24 @@ impl Mirrors {
         Ok(url)
     }
 
-    /// Where to look for a locked file: the mirror, then the snapshot archive at the lock's `date`.
+    /// Where to look for a locked file: the mirror, then the snapshot archive at the lock's `date` and a while later.
+    ///
+    /// The archive shows for a moment what it had imported *before*, and it imports a few times a day: what came with
+    /// the very Release file that gave the lock its date is only in the next import.
     pub fn sources(&self, archive: &str, path: &str, date: Timestamp) -> Result<Vec<Url>, MirrorError> {
         let mut urls = vec![self.url(archive, path)?];
         if self.snapshot.is_none() {
-            urls.push(Self::snapshot(date).url(archive, path)?);
+            for later in [Duration::ZERO, IMPORTED] {
+                let date = Timestamp(date.0.saturating_add(later.as_secs()));
+                urls.push(Self::snapshot_of(&self.archive, date).url(archive, path)?);
+            }
         }
         Ok(urls)
     }
+}
+
+fn snapshot_archive() -> Url {
+    Url::parse(SNAPSHOT).expect("the constant is a URL")
 }
 
 /// An http(s) URL without final slash, query and fragment.
@@ -335,6 +358,7 @@ mod tests {
             [
                 "http://m.example/debian-security/pool/a+b_1~2.deb",
                 "http://snapshot.debian.org/archive/debian-security/20261121T021046Z/pool/a+b_1~2.deb",
+                "http://snapshot.debian.org/archive/debian-security/20261122T021046Z/pool/a+b_1~2.deb",
             ]
         );
         assert_eq!(Mirrors::snapshot(DATE).sources(DEBIAN, "x", DATE).unwrap().len(), 1);

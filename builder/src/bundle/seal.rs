@@ -139,10 +139,7 @@ fn write(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<FileFacts>
 
 /// A UUID of version 8 (RFC 9562, 5.8) that names what it identifies.
 fn uuid(name: &str) -> Uuid {
-    let digest = Sha256::of(format!("imgbuild {name}").as_bytes());
-    let mut bytes = [0_u8; 16];
-    bytes.iter_mut().zip(digest.0).for_each(|(to, from)| *to = from);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    Sha256::of(format!("imgbuild {name}").as_bytes()).uuid()
 }
 
 /// Passes data on and keeps their digest and number.

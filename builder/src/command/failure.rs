@@ -12,6 +12,7 @@ use crate::archive::select::SelectError;
 use crate::bundle::manifest::ManifestError;
 use crate::bundle::programs::ProgramsError;
 use crate::bundle::root::UnreviewedScripts;
+use crate::bundle::signature::SignatureError;
 use crate::cluster::{LoadError, UnknownNode};
 use crate::diagnostic::{Faults, listed};
 use crate::medium::disk::DiskError;
@@ -23,6 +24,11 @@ use crate::settings::{self, ReadError};
 const FAILED: u8 = 1;
 /// Exit code of wrong input.
 const INPUT: u8 = 2;
+
+/// What `diff` was asked for was shown, and the answer is yes: exit code 1 without a word.
+#[derive(Debug, thiserror::Error)]
+#[error("there are differences")]
+pub(super) struct Differs;
 
 /// An error with what the renderer needs to know beyond its message.
 #[derive(Debug)]
@@ -152,6 +158,31 @@ pub fn of_programs(error: ProgramsError) -> anyhow::Error {
     anyhow::Error::new(error).hint("`make nodes` makes the node programs, `make install` installs them")
 }
 
+/// Keys are the user's input; a signature that does not count is work that failed.
+pub fn of_signature(error: SignatureError) -> anyhow::Error {
+    let hint = match &error {
+        SignatureError::Passphrase { .. } => {
+            "`ssh-keygen -p -f FILE` takes the passphrase off a copy of the key"
+        }
+        SignatureError::Key { .. } | SignatureError::Kind { .. } => {
+            "`ssh-keygen -t ed25519 -N '' -f FILE` makes a key pair: FILE signs, FILE.pub is for --key"
+        }
+        SignatureError::Absent { .. } => {
+            "`imgbuild build --signing-key FILE` signs, also what is built already"
+        }
+        SignatureError::Read { .. } => return anyhow::Error::new(error).input(),
+        _ => return error.into(),
+    };
+    let is_input = !matches!(error, SignatureError::Absent { .. });
+    let error = anyhow::Error::new(error).hint(hint);
+    if is_input { error.input() } else { error }
+}
+
+/// Whether a signature was asked for that is not there.
+pub(super) const fn is_absent(error: &SignatureError) -> bool {
+    matches!(error, SignatureError::Absent { .. })
+}
+
 /// A build folder that is none is the user's input.
 pub fn of_manifest(error: ManifestError) -> anyhow::Error {
     let is_missing = matches!(error, ManifestError::Read { .. });
@@ -190,6 +221,9 @@ pub(super) fn show(error: &anyhow::Error, printer: &Printer) -> ExitCode {
     let facts = Facts::of(error);
     if facts.is_closed {
         return ExitCode::SUCCESS;
+    }
+    if error.is::<Differs>() {
+        return ExitCode::from(FAILED);
     }
     printer.error(render(error, &facts).trim_end());
     if error.is::<Interrupted>() {
