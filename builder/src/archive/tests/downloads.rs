@@ -296,7 +296,7 @@ async fn says_which_cache_file_is_not_usable() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let expected = format!("cache file `{}` is not usable", file.join("sha256").display());
+    let expected = format!("cache file `{}` is not usable", file.join("done").display());
     assert_eq!(Cache::open(&file).unwrap_err().to_string(), expected);
     let (server, place) = (Server::start().await, Place::new());
     let wanted = wanted(&server, b"data");
