@@ -4,6 +4,7 @@
 mod core {
     mod arm64;
     mod bios;
+    mod documents;
     mod faults;
     mod image;
     mod life;

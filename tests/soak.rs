@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod soak {
     mod bios;
+    mod engine;
     mod faults;
     mod power;
 }

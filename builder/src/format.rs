@@ -8,6 +8,7 @@ pub mod fat;
 pub mod gpt;
 pub mod grub;
 pub mod kmod;
+pub mod microcode;
 #[cfg(test)]
 pub(crate) mod oracle;
 pub mod uki;

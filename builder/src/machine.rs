@@ -14,4 +14,4 @@ pub use accelerator::Accelerator;
 pub use console::{Console, ConsoleError};
 pub use firmware::{Firmware, FirmwareError, FirmwareKind};
 pub use monitor::MonitorError;
-pub use qemu::{DiskBus, Machine, MachineError, Settings};
+pub use qemu::{Bus, Machine, MachineError, Settings};

@@ -1,7 +1,7 @@
 //! A disk whose machine has another firmware at each start.
 
 use anyhow::{Context as _, ensure};
-use imgbuild::machine::{DiskBus, FirmwareKind};
+use imgbuild::machine::{Bus, FirmwareKind};
 use machine::{Disk, Power, Scene, Vm};
 
 const MACHINE_ID: &str = "lib/imgbuild/machine-id";
@@ -31,7 +31,7 @@ fn one_disk_boots_by_bios_then_by_uefi_and_keeps_its_state() -> anyhow::Result<(
 /// Boots from the bus of Hetzner's servers to firstboot's report, and returns the console.
 fn start(name: &str, firmware: FirmwareKind, disk: &Disk, scene: &Scene) -> anyhow::Result<String> {
     let record = Some(scene.record("cp1")?);
-    let power = Power { record, firmware, bus: DiskBus::VirtioScsi, ..Power::default() };
+    let power = Power { record, firmware, bus: Bus::Scsi, ..Power::default() };
     let mut vm = Vm::start(name, disk, power, scene)?;
     vm.wait_until_up()?;
     let console = vm.shut_down()?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use imgbuild::machine::{DiskBus, FirmwareKind, Machine, Settings};
+use imgbuild::machine::{Bus, FirmwareKind, Machine, Settings};
 
 use crate::{Disk, Scene, oracle};
 
@@ -28,8 +28,8 @@ pub struct Power {
     pub write_log: Option<PathBuf>,
     /// What it boots by.
     pub firmware: FirmwareKind,
-    /// How its disk is attached.
-    pub bus: DiskBus,
+    /// How the disk is attached.
+    pub bus: Bus,
 }
 
 /// A running machine; dropping it cuts its power.

@@ -14,7 +14,7 @@ use super::interrupt::{self, Interrupted};
 use super::{Context, Note as _, failure};
 use crate::bundle::manifest::Manifest;
 use crate::machine::{
-    DiskBus, Firmware, FirmwareError, FirmwareKind, Machine, MachineError, Settings, disk, late_timers,
+    Bus, Firmware, FirmwareError, FirmwareKind, Machine, MachineError, Settings, disk, late_timers,
 };
 use crate::units::{Arch, Bytes};
 
@@ -36,6 +36,9 @@ pub struct Arguments {
     /// Firmware to boot by
     #[arg(long, value_enum, default_value_t)]
     firmware: FirmwareKind,
+    /// How the machine's disk is attached
+    #[arg(long, value_enum, default_value_t)]
+    bus: Bus,
     /// Keep the machine's disk in this file; without it, it is thrown away
     #[arg(long, value_name = "FILE")]
     disk: Option<PathBuf>,
@@ -86,7 +89,7 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
         arch: manifest.arch,
         firmware: arguments.firmware,
         disk,
-        bus: DiskBus::default(),
+        bus: arguments.bus,
         memory: arguments.memory,
         processors: 2,
         record,

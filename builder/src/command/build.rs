@@ -1,6 +1,7 @@
 //! `imgbuild build`: from the cluster file to a bootable disk image.
 
 mod cached;
+mod documents;
 mod folder;
 mod plan;
 mod timings;
@@ -20,14 +21,17 @@ use super::Context;
 use super::interrupt::{self, Cleanup};
 use super::locking::Locking;
 use crate::archive::lock::Selection;
+use crate::bundle::extents::{self, Extents};
 use crate::bundle::manifest::{self, FileFacts, Manifest, Package, Partition};
 use crate::bundle::programs::ProgramFacts;
 use crate::bundle::root::{self, Ingredients, Root};
 use crate::bundle::seal::{self, Bundle};
+use crate::environment;
 use crate::image::Role;
 use crate::medium::bios::{BiosBoot, BiosSlot};
 use crate::medium::disk::{self, DiskContents, DiskLayout};
 use crate::medium::esp::BootFiles;
+use crate::rootfs::compose::Unpacked;
 use crate::rootfs::{Exclusions, PackageFile, unpack_all};
 use crate::tree::{Kind, Tree};
 use crate::units::{Arch, Bytes};
@@ -49,6 +53,9 @@ pub struct Arguments {
     /// Fail rather than change imgbuild.lock
     #[arg(long)]
     locked: bool,
+    /// OpenSSH Ed25519 key without passphrase to sign the manifest with
+    #[arg(long, value_name = "FILE", env = environment::SIGNING_KEY)]
+    signing_key: Option<PathBuf>,
 }
 
 /// Runs the command. Interrupted, it removes what it had begun; the cache stays usable.
@@ -64,6 +71,7 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
     let selection = timings.measure("lock", || locking.selection(&plan.profile))?;
     if let Some(built) = cached::find(plan, locking.lock(), &selection) {
         printer.note(&format!("`{}` is up to date", plan.output.display()));
+        documents::sign(&plan.output, plan.signing_key.as_ref())?;
         return show(plan, &built.manifest, &built.facts, context);
     }
     let (packages, boot) = timings.measure("fetch", || locking.fetch(&selection))?;
@@ -79,29 +87,34 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
     let root = timings.measure("compose", || root::compose(&ingredients, printer))?;
     locking.add_numbers(&root.added)?;
     let lock = locking.lock();
-    let boot = timings.measure("compose", || boot_tree(&boot, context))?;
+    let extents = Extents::new(context.cache()?.extents(), plan.imgbuild);
+    let boot = timings.measure("compose", || unpack_boot(&boot, context))?;
     let bundle = timings.measure("seal", || {
         let parts = seal::Parts {
             root: &root,
-            boot: &boot,
+            boot: &boot.tree,
             profile: &plan.profile,
             image: &plan.image,
             stage0: &plan.programs.stage0,
+            extents: &extents,
         };
-        seal::seal(&parts, staging.path(), printer)
+        let bundle = seal::seal(&parts, staging.path(), printer);
+        extents.trim(extents::LIMIT);
+        bundle
     })?;
-    let laid = timings.measure("lay", || lay(plan, &bundle, &root, &boot, &staging, context))?;
-    let manifest = describe(plan, &selection, &root, &bundle, &laid);
+    let laid = timings.measure("lay", || lay(plan, &bundle, &root, &boot.tree, &staging, context))?;
+    let mut manifest = describe(plan, &selection, &root, &bundle, &laid);
+    documents::write(&mut manifest, &selection, &root, &boot, staging.path())?;
     let facts = BuildFacts::new(plan, lock, &selection, timings);
-    let facts = staging.publish(&manifest, facts)?;
+    let facts = staging.publish(&manifest, facts, plan.signing_key.as_ref())?;
     show(plan, &manifest, &facts, context)
 }
 
 /// The unpacked boot packages: systemd-boot and its stub, GRUB's files.
-fn boot_tree(packages: &[PackageFile], context: &Context) -> anyhow::Result<Tree> {
+fn unpack_boot(packages: &[PackageFile], context: &Context) -> anyhow::Result<Unpacked> {
     let task = context.printer.task("unpacking boot files", None);
     let unpacked = unpack_all(packages, &Exclusions::new(&[])?, &task);
-    Ok(unpacked.context("unpacking boot packages")?.tree)
+    unpacked.context("unpacking boot packages")
 }
 
 /// A written disk.
@@ -234,15 +247,21 @@ fn show(plan: &Plan, manifest: &Manifest, facts: &BuildFacts, context: &Context)
         folder: &'a std::path::Path,
         manifest: &'a Manifest,
         build: &'a BuildFacts,
+        /// Whose signature was made, if one was.
+        signer: Option<String>,
     }
+    let signer = plan.signing_key.as_ref().map(|key| key.public().to_string());
     if context.printer.is_json() {
-        let shown = Shown { folder: &plan.output, manifest, build: facts };
+        let shown = Shown { folder: &plan.output, manifest, build: facts, signer };
         return Ok(context.printer.json(&shown)?);
     }
     let mut text = format!("{}\n", plan.output.display());
     for (name, file) in &manifest.files {
-        let _ = writeln!(text, "  {name:<12} {:>10}  {}", file.size.to_string(), file.sha256);
+        let _ = writeln!(text, "  {name:<15} {:>10}  {}", file.size.to_string(), file.sha256);
     }
-    let _ = writeln!(text, "  root hash    {:>10}  {}", "", manifest.root_hash);
+    let _ = writeln!(text, "  {:<15} {:>10}  {}", "root hash", "", manifest.root_hash);
+    if let Some(signer) = signer {
+        let _ = writeln!(text, "  {:<15} {:>10}  {signer}", "signed by", "");
+    }
     Ok(context.printer.data(&text)?)
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use thiserror::Error;
@@ -31,7 +32,7 @@ pub struct Settings {
     /// Its disk: a raw file that the machine writes to.
     pub disk: PathBuf,
     /// How the disk is attached.
-    pub bus: DiskBus,
+    pub bus: Bus,
     /// Memory in MiB.
     pub memory: u32,
     /// Number of processors.
@@ -47,13 +48,28 @@ pub struct Settings {
 }
 
 /// How a machine's disk is attached.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum DiskBus {
-    /// A device of its own, `/dev/vda`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum Bus {
+    /// virtio-blk, as with most hypervisors
     #[default]
-    VirtioBlk,
-    /// Behind a SCSI controller, as Hetzner's servers have it: `/dev/sda`.
-    VirtioScsi,
+    Virtio,
+    /// Behind a virtio SCSI controller, as Hetzner's servers have it
+    Scsi,
+    /// A USB stick at an xHCI controller
+    Usb,
+}
+
+impl Bus {
+    /// The devices, with the disk as block node `disk0`.
+    fn devices(self) -> &'static [&'static str] {
+        match self {
+            Self::Virtio => &["-device", "virtio-blk-pci,drive=disk0"],
+            Self::Scsi => {
+                &["-device", "virtio-scsi-pci,id=scsi0", "-device", "scsi-hd,drive=disk0,bus=scsi0.0"]
+            }
+            Self::Usb => &["-device", "qemu-xhci", "-device", "usb-storage,drive=disk0"],
+        }
+    }
 }
 
 /// Why a machine could not be started or watched.
@@ -251,12 +267,7 @@ fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Pro
         .argument(format!("user,id=net0{forward}"))
         .argument("-blockdev")
         .argument(disk(settings).to_string())
-        .arguments(match settings.bus {
-            DiskBus::VirtioBlk => &["-device", "virtio-blk-pci,drive=disk0"][..],
-            DiskBus::VirtioScsi => {
-                &["-device", "virtio-scsi-pci,id=scsi0", "-device", "scsi-hd,drive=disk0,bus=scsi0.0"]
-            }
-        })
+        .arguments(settings.bus.devices())
 }
 
 /// The disk as QEMU's block layer takes it, node `disk0`.

@@ -19,7 +19,7 @@ use crate::format::gpt::{self, GptError};
 use crate::image::{Image, Partition, Role};
 use crate::medium::bios::{BiosBoot, BiosError};
 use crate::medium::partition_type;
-use crate::units::{Arch, Bytes, Lba, RootHash, SectorSize, Timestamp};
+use crate::units::{self, Arch, Bytes, Lba, RootHash, SectorSize, Timestamp};
 
 /// What comes on a disk.
 #[derive(Clone, Copy, Debug)]
@@ -317,9 +317,7 @@ fn partuuid(role: Role, root_hash: RootHash) -> Uuid {
 /// A GUID of our own making (RFC 9562, version 8) from the root hash and a name.
 fn derived(root_hash: RootHash, name: &str) -> Uuid {
     let digest = Sha256::new().chain_update(root_hash.0.0).chain_update(name).finalize();
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    units::Sha256(digest.into()).uuid()
 }
 
 #[cfg(test)]

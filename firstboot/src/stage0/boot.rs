@@ -166,7 +166,7 @@ impl Session {
         let disk = self.wait_for_disk(source)?;
         let slot = self.open_root(&disk, &settings)?;
         let esp = self.esp_path(&disk)?;
-        let state = self.open_state(&disk)?;
+        let state = self.open_state(&disk, settings.state_minimum)?;
         self.install_machine_id()?;
         write_report(&BootReport {
             version: 1,

@@ -50,6 +50,9 @@ impl fmt::Debug for RootHash {
     }
 }
 
+/// Bytes of state below which k3s has no room to start; holds where the image says nothing.
+pub const STATE_MINIMUM: u64 = 256 << 20;
+
 /// Arguments that stage0 knows; all others are the kernel's and systemd's.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Arguments {
@@ -59,6 +62,8 @@ pub struct Arguments {
     pub esp: Option<Guid>,
     /// `imgbuild.trial`: GRUB counts this boot's tries.
     pub is_on_trial: bool,
+    /// `imgbuild.state-minimum=`, bytes that the state partition must have when it is made.
+    pub state_minimum: u64,
 }
 
 /// What is wrong with the command line.
@@ -107,8 +112,21 @@ impl Arguments {
             })?),
         };
         let is_on_trial = own_words(cmdline).any(|word| word == "imgbuild.trial");
-        Ok(Self { root_hash, esp, is_on_trial })
+        let state_minimum = match value_of(cmdline, "imgbuild.state-minimum")? {
+            None => STATE_MINIMUM,
+            Some(value) => parse_bytes(&value).ok_or(Error::Value {
+                key: "imgbuild.state-minimum",
+                value,
+                form: "a number of bytes",
+            })?,
+        };
+        Ok(Self { root_hash, esp, is_on_trial, state_minimum })
     }
+}
+
+/// Decimal digits only; the standard parser takes a sign, too.
+fn parse_bytes(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// What follows `--` is for init and does not count.
@@ -166,7 +184,7 @@ mod tests {
             arguments.root_hash.verity_partition().to_string(),
             "01234567-89ab-cdef-fedc-ba9876543210"
         );
-        assert_eq!((arguments.esp, arguments.is_on_trial), (None, false));
+        assert_eq!((arguments.esp, arguments.is_on_trial, arguments.state_minimum), (None, false, 256 << 20));
     }
 
     #[test]
@@ -185,6 +203,19 @@ mod tests {
             ["imgbuild.trial", "imgbuild.trial=", "x.imgbuild.trial", "-- imgbuild.trial"].map(is_on_trial),
             [true, false, false, false]
         );
+    }
+
+    #[test]
+    fn the_image_says_how_large_state_must_be() {
+        let line = format!("roothash={HASH} imgbuild.state-minimum=1073741824");
+        assert_eq!(Arguments::parse(&line).unwrap().state_minimum, 1 << 30);
+        for value in ["", "+1", "-1", "1GiB", "1_000", "18446744073709551616"] {
+            let line = format!("roothash={HASH} imgbuild.state-minimum={value}");
+            assert_eq!(
+                Arguments::parse(&line).unwrap_err().to_string(),
+                format!("`imgbuild.state-minimum=` is `{value}`, expected a number of bytes")
+            );
+        }
     }
 
     #[test]
