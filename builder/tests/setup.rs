@@ -13,7 +13,7 @@ use std::path::Path;
 )]
 use std::process::Command;
 
-use imgbuild::profile::{AddedContent, AddedFile, Firmware, Kernel, Packages, Profile, Units};
+use imgbuild::profile::{AddedContent, AddedFile, Firmware, Kernel, Packages, Profile, Root, Units};
 use imgbuild::rootfs::DebInfo;
 use imgbuild::rootfs::review::ReviewTable;
 use imgbuild::rootfs::setup::accounts::Accounts;
@@ -53,6 +53,7 @@ fn profile(units: Units, files: &[(&str, &str)]) -> Profile {
             initrd_modules: Vec::new(),
             load_modules: vec!["overlay".into()],
         },
+        root: Root::default(),
         firmware: Firmware::default(),
         files: files.iter().map(file).collect(),
         exclude: Vec::new(),
