@@ -76,7 +76,7 @@ fn an_unusable_lock_is_the_users_input() {
 fn a_full_disk_leaves_nothing() {
     let place = Place::new();
     fs::create_dir(place.path("small")).unwrap();
-    for (size, file) in [("64m", "root.erofs"), ("190m", "disk.raw")] {
+    for (size, file) in [("50m", "root.erofs"), ("130m", "disk.raw")] {
         // A file system of this size that only the build sees.
         let script = format!(
             "mount -t tmpfs -o size={size} small small && '{}' --quiet build cloud -o small/out; \
