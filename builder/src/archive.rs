@@ -1,5 +1,6 @@
 //! The Debian archive: signatures, indices, solver, lock, download cache.
 
+mod apt;
 pub mod cache;
 pub mod date;
 pub mod deb822;

@@ -4,6 +4,7 @@ mod boot;
 mod build;
 mod check;
 mod clean;
+mod diff;
 pub mod failure;
 mod file;
 mod identity;
@@ -14,6 +15,7 @@ mod lock;
 mod locking;
 mod record;
 mod size;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -94,6 +96,10 @@ pub enum Command {
     Boot(boot::Arguments),
     /// The cluster's secrets: one encrypted file beside the cluster file
     Identity(identity::Arguments),
+    /// Check a build against its manifest, root hash and signature
+    Verify(verify::Arguments),
+    /// Show how two builds differ
+    Diff(diff::Arguments),
     /// Show what takes the room in a build
     Size(size::Arguments),
     /// Remove builds, and the cache if asked to
@@ -171,6 +177,8 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Build(arguments) => build::run(&arguments, context),
         Command::Boot(arguments) => boot::run(&arguments, context),
         Command::Identity(arguments) => identity::run(&arguments, context),
+        Command::Verify(arguments) => verify::run(&arguments, context),
+        Command::Diff(arguments) => diff::run(&arguments, context),
         Command::Size(arguments) => size::run(&arguments, context),
         Command::Clean(arguments) => clean::run(&arguments, context),
         Command::Record(arguments) => record::run(&arguments, context),

@@ -9,7 +9,9 @@ pub mod efi_variable;
 pub mod erofs;
 pub mod fat;
 pub mod gpt;
+pub mod grub;
 pub mod kmod;
+pub mod microcode;
 #[cfg(test)]
 pub(crate) mod oracle;
 mod signed_data;

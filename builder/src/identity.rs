@@ -15,6 +15,7 @@ use thiserror::Error;
 
 pub use self::access::Access;
 pub use self::lock::{Lock, Recipient, RecipientError};
+use crate::bundle::signature::SigningKey;
 use crate::format::signer::SignerError;
 use crate::secure_boot::Keys;
 
@@ -24,8 +25,8 @@ pub const FILE: &str = "identity.age";
 /// The cluster's secrets.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Signs manifests; OpenSSH's format, Ed25519.
-    pub signing_key: ssh_key::PrivateKey,
+    /// Signs manifests.
+    pub signing_key: SigningKey,
     /// Secure Boot, once it has been set up.
     pub secure_boot: Option<Keys>,
 }
@@ -133,8 +134,7 @@ impl Identity {
     /// A new identity; its manifest signing key is made here.
     pub fn generate() -> io::Result<Self> {
         let seed = zeroize::Zeroizing::new(firstboot::random::random::<32>()?);
-        let pair = ssh_key::private::Ed25519Keypair::from_seed(&seed);
-        Ok(Self { signing_key: pair.into(), secure_boot: None })
+        Ok(Self { signing_key: SigningKey::from_seed(&seed), secure_boot: None })
     }
 
     /// Opens the identity `path`; with it comes how it was locked, for writing it back.

@@ -32,6 +32,15 @@ pub struct Image {
     pub secure_boot: SecureBoot,
 }
 
+impl Image {
+    /// All kernel arguments of this medium: what stage0 must know of it, then those it adds.
+    pub fn full_command_line(&self) -> String {
+        let mut words = vec![format!("imgbuild.state-minimum={}", self.state_minimum.0)];
+        words.extend(self.command_line.iter().cloned());
+        words.join(" ")
+    }
+}
+
 /// One partition.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Partition {

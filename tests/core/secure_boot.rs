@@ -32,7 +32,8 @@ fn firmware_enrols_our_keys_and_starts_only_what_they_signed() -> anyhow::Result
 
     let store = disk.folder().join("variables.fd");
     let record = scene.record("cp1")?;
-    let power = || Power { record: Some(record.clone()), write_log: None, secure_boot: Some(store.clone()) };
+    let power =
+        || Power { record: Some(record.clone()), secure_boot: Some(store.clone()), ..Power::default() };
     let mut vm = Vm::start("enrolment", &disk, power(), &scene)?;
     vm.wait_for("nrolling secure boot keys")?;
     vm.wait_for_end()?;

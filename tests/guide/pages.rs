@@ -161,7 +161,11 @@ fn the_readme_names_targets_that_exist() {
 fn links_between_pages_lead_somewhere() {
     let pages =
         ["README.md", "CONTRIBUTING.md", "docs/guide/your-first-image.md", "docs/guide/secure-boot.md"];
-    let concepts = ["docs/concepts/debian-without-scripts.md", "docs/concepts/disk-and-boot.md"];
+    let concepts = [
+        "docs/concepts/debian-without-scripts.md",
+        "docs/concepts/disk-and-boot.md",
+        "docs/concepts/provenance.md",
+    ];
     for page in pages.into_iter().chain(concepts) {
         let path = checkout().join(page);
         let text = fs::read_to_string(&path).unwrap();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use imgbuild::machine::{Machine, Settings};
+use imgbuild::machine::{Bus, FirmwareKind, Machine, Settings};
 
 use crate::{Disk, Scene, oracle};
 
@@ -28,6 +28,10 @@ pub struct Power {
     pub write_log: Option<PathBuf>,
     /// Variable store of firmware with Secure Boot; made in setup mode if it is missing.
     pub secure_boot: Option<PathBuf>,
+    /// What it boots by.
+    pub firmware: FirmwareKind,
+    /// How the disk is attached.
+    pub bus: Bus,
 }
 
 /// A running machine; dropping it cuts its power.
@@ -48,7 +52,9 @@ impl Vm {
         let settings = Settings {
             name: format!("imgbuild-test-{name}-{port}"),
             arch: disk.arch(),
+            firmware: power.firmware,
             disk: disk.path().to_owned(),
+            bus: power.bus,
             memory: 1536,
             processors: 2,
             record: power.record,

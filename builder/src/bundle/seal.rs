@@ -18,7 +18,7 @@ use crate::image::Image;
 use crate::printer::Printer;
 use crate::profile::Profile;
 use crate::tree::Tree;
-use crate::units::{Bytes, RootHash, Sha256, Timestamp};
+use crate::units::{Bytes, RootHash, Sha256};
 
 /// File names in a build folder.
 pub const ROOT: &str = "root.erofs";
@@ -39,18 +39,18 @@ pub struct Bundle {
     pub root_hash: RootHash,
     /// The arguments in the UKI.
     pub command_line: String,
-    /// Size of the initrd inside the UKI.
-    pub initrd_size: Bytes,
+    /// The initrd inside the UKI.
+    pub initrd: bytes::Bytes,
     /// systemd-boot.
     pub boot_loader: bytes::Bytes,
-    /// The medium's own arguments as an add-on to the UKI, if it has any.
-    pub addon: Option<bytes::Bytes>,
+    /// The medium's own arguments as an add-on to the UKI.
+    pub addon: bytes::Bytes,
     /// The files by name.
     pub files: Vec<(&'static str, FileFacts)>,
 }
 
 /// What is sealed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Parts<'a> {
     /// The composed root.
     pub root: &'a Root,
@@ -64,15 +64,17 @@ pub struct Parts<'a> {
     pub stage0: &'a bytes::Bytes,
     /// Who signs the boot programs, if anybody does.
     pub signer: Option<&'a Signer>,
+    /// What need not be compressed again.
+    pub extents: &'a dyn erofs::ExtentCache,
 }
 
 /// Seals a root into files in `folder`.
 pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Result<Bundle> {
-    let Parts { root, boot, profile, image, stage0, signer } = *parts;
+    let Parts { root, boot, profile, image, stage0, signer, extents } = *parts;
     let task = printer.task("sealing the root", None);
     let (initrd, sealed) = rayon::join(
         || initrd::disk_initrd(&root.kernel, &root.tree, &profile.kernel.initrd_modules, stage0, root.date),
-        || write_root(&root.tree, root.date, folder),
+        || write_root(root, profile, extents, folder),
     );
     let (initrd, (tree, root_facts)) = (initrd?, sealed?);
     let verity = write(folder, VERITY, &tree.bytes)?;
@@ -83,6 +85,7 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
         &Uki {
             stub: boot_file(boot, &format!("linux{}.efi.stub", profile.arch.efi()))?,
             kernel: Some(&root.kernel.image),
+            microcode: root.microcode.as_deref(),
             initrd: Some(&initrd),
             command_line: Some(&command_line),
             os_release: Some(OS_RELEASE),
@@ -96,7 +99,7 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
     Ok(Bundle {
         root_hash: tree.root_hash,
         command_line,
-        initrd_size: Bytes::of(&initrd),
+        initrd: initrd.into(),
         boot_loader: sign("systemd-boot", boot_loader.clone(), signer)?,
         addon: addon(boot, profile, image, signer)?,
         files: vec![(ROOT, root_facts), (VERITY, verity), (UKI, uki)],
@@ -115,14 +118,11 @@ fn addon(
     profile: &Profile,
     image: &Image,
     signer: Option<&Signer>,
-) -> anyhow::Result<Option<bytes::Bytes>> {
-    if image.command_line.is_empty() {
-        return Ok(None);
-    }
+) -> anyhow::Result<bytes::Bytes> {
     let stub = boot_file(boot, &format!("addon{}.efi.stub", profile.arch.efi()))?;
-    let command_line = image.command_line.join(" ");
+    let command_line = image.full_command_line();
     let addon = Uki { stub, command_line: Some(&command_line), ..Uki::default() };
-    boot_program("the add-on", signer, &addon).map(Some)
+    boot_program("the add-on", signer, &addon)
 }
 
 fn boot_program(name: &'static str, signer: Option<&Signer>, uki: &Uki<'_>) -> anyhow::Result<bytes::Bytes> {
@@ -141,15 +141,25 @@ fn boot_file<'tree>(boot: &'tree Tree, name: &str) -> anyhow::Result<&'tree byte
 }
 
 /// Writes the root once, hashing it on the way for the hash tree and for the manifest.
-fn write_root(tree: &Tree, date: Timestamp, folder: &Path) -> anyhow::Result<(verity::HashTree, FileFacts)> {
+fn write_root(
+    root: &Root,
+    profile: &Profile,
+    extents: &dyn erofs::ExtentCache,
+    folder: &Path,
+) -> anyhow::Result<(verity::HashTree, FileFacts)> {
     let path = folder.join(ROOT);
     let at = || format!("writing `{}`", path.display());
     let file = Hashing::new(File::create(&path).with_context(at)?);
     // Fixed: the salt's purpose is to differ between products, not between builds of one.
     let options = verity::Options { salt: Sha256::of(b"imgbuild verity salt").0, uuid: uuid("verity") };
     let mut file = verity::Writer::new(file, options);
-    let options = erofs::Options { timestamp: date, uuid: uuid("root"), volume_name: "root".to_owned() };
-    erofs::write(tree, &options, &mut file).with_context(at)?;
+    let options = erofs::Options {
+        timestamp: root.date,
+        uuid: uuid("root"),
+        volume_name: "root".to_owned(),
+        compression: profile.root.compression,
+    };
+    erofs::write(&root.tree, &options, extents, &mut file).with_context(at)?;
     let (file, hashes) = file.finish().with_context(at)?;
     Ok((hashes, file.facts()))
 }
@@ -162,10 +172,7 @@ fn write(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<FileFacts>
 
 /// A UUID of version 8 (RFC 9562, 5.8) that names what it identifies.
 fn uuid(name: &str) -> Uuid {
-    let digest = Sha256::of(format!("imgbuild {name}").as_bytes());
-    let mut bytes = [0_u8; 16];
-    bytes.iter_mut().zip(digest.0).for_each(|(to, from)| *to = from);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    Sha256::of(format!("imgbuild {name}").as_bytes()).uuid()
 }
 
 /// Passes data on and keeps their digest and number.
@@ -195,5 +202,23 @@ impl<W: Write> Write for Hashing<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Arch;
+
+    #[test]
+    fn the_command_line_tells_stage0_what_it_reads() {
+        let nowhere = Path::new("/nowhere");
+        let profile = Profile::load("cloud", Arch::Amd64, nowhere).unwrap();
+        let image = Image::load("disk", nowhere).unwrap();
+        let line = full_command_line(&profile, RootHash(Sha256::of(b"root")));
+        let line = format!("{line} {}", image.full_command_line());
+        let read = firstboot::stage0::cmdline::Arguments::parse(&line).unwrap();
+        assert_eq!(read.root_hash.to_string(), Sha256::of(b"root").to_string());
+        assert_eq!(read.state_minimum, image.state_minimum.0);
     }
 }

@@ -6,17 +6,18 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
+use serde_json::json;
 
 use super::locking::{FILE, Keep, Locking};
 use super::{Context, Note as _, failure};
 use crate::archive::lock::{Lock, Selection};
-use crate::bundle::programs::Programs;
+use crate::bundle::programs::{ProgramFacts, Programs};
 use crate::bundle::root::{self, Ingredients};
 use crate::cluster::Cluster;
 use crate::profile::Profile;
 use crate::rootfs::review::ReviewTable;
 use crate::settings::{self, Kind};
-use crate::units::Arch;
+use crate::units::{Arch, Sha256};
 
 /// Arguments of `lock`.
 #[derive(Debug, Args)]
@@ -38,8 +39,7 @@ struct Change {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
-    let reviews =
-        ReviewTable::load(cluster.directory()).map_err(|error| anyhow::Error::from(error).input())?;
+    let reviews = ReviewTable::load(cluster.directory()).map_err(failure::of_reviews)?;
     let mut locking = Locking::open(&cluster, context, false)?;
     let before = versions(locking.lock());
     if let Some(names) = &arguments.update {
@@ -96,7 +96,8 @@ fn refuse_unknown(names: &[String], lock: &Lock) -> anyhow::Result<()> {
     }
 }
 
-/// Users come from files of the packages, so the root is composed to find those without a number.
+/// Users come from files of the packages, so the root is composed to find those without a number; not
+/// again where the same root was composed before with the numbers that the lock has by now.
 fn number(
     locking: &mut Locking<'_>,
     profile: &Profile,
@@ -104,8 +105,11 @@ fn number(
     selection: &Selection,
     context: &Context,
 ) -> anyhow::Result<()> {
-    let (packages, _) = locking.fetch(selection)?;
     let programs = Programs::find(profile.arch).map_err(failure::of_programs)?;
+    if locking.cache().is_done(numbered(locking.lock(), profile, reviews, selection, &programs)?) {
+        return Ok(());
+    }
+    let (packages, _) = locking.fetch(selection)?;
     let lock = locking.lock();
     let ingredients = Ingredients {
         profile,
@@ -116,7 +120,32 @@ fn number(
         programs: &programs,
     };
     let added = root::compose(&ingredients, &context.printer)?.added;
-    locking.add_numbers(&added)
+    locking.add_numbers(&added)?;
+    let inputs = numbered(locking.lock(), profile, reviews, selection, &programs)?;
+    Ok(locking.cache().keep_done(inputs)?)
+}
+
+/// Digest of all that decides which users and groups there are, with the numbers that are locked.
+fn numbered(
+    lock: &Lock,
+    profile: &Profile,
+    reviews: &ReviewTable,
+    selection: &Selection,
+    programs: &Programs,
+) -> anyhow::Result<Sha256> {
+    // Not by its path, where an upgrade may have put another program meanwhile.
+    let imgbuild = std::fs::read("/proc/self/exe").context("reading the running program")?;
+    let inputs = json!({
+        "what": "numbers of users and groups",
+        "imgbuild": Sha256::of(&imgbuild),
+        "profile": profile,
+        "selection": selection,
+        "users": lock.users,
+        "groups": lock.groups,
+        "reviews": format!("{reviews:?}"),
+        "programs": [ProgramFacts::of(&programs.firstboot), ProgramFacts::of(&programs.stage0)],
+    });
+    Ok(Sha256::of(inputs.to_string().as_bytes()))
 }
 
 /// Versions by name and architecture.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{Identity, IdentityError, KeyError, Lock, Recipient};
+use crate::bundle::signature::SigningKey;
 use crate::format::signer::Signer;
 use crate::secret::Secret;
 use crate::secure_boot::Keys;
@@ -63,7 +64,7 @@ pub(super) fn parse(text: &[u8], path: &Path) -> Result<(Identity, Vec<Recipient
             source: Box::new(source),
         }
     };
-    let signing_key = ssh_key::PrivateKey::from_openssh(file.manifest_signing.expose());
+    let signing_key = SigningKey::from_openssh(file.manifest_signing.expose());
     let signing_key = signing_key.map_err(KeyError::from).map_err(fault("manifest signing"))?;
     let signer = |pair: &Pair, purpose| {
         let signer = Signer::from_pem(pair.key.expose(), &pair.certificate);
@@ -95,7 +96,7 @@ pub(super) fn render(
             source: Box::new(source),
         }
     };
-    let signing_key = identity.signing_key.to_openssh(ssh_key::LineEnding::LF);
+    let signing_key = identity.signing_key.to_openssh();
     let pair = |signer: &Signer, purpose| {
         let pair = || Ok(Pair { key: signer.key_pem()?.into(), certificate: signer.certificate_pem()? });
         pair().map_err(fault(purpose))

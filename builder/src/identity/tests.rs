@@ -63,7 +63,8 @@ fn same(one: &Identity, other: &Identity) -> bool {
         let keys = identity.secure_boot.as_ref().unwrap();
         (keys.digest(), Variable::ALL.map(|variable| keys.key(variable).key_pem().unwrap()))
     });
-    one.signing_key == other.signing_key && secure_boot[0] == secure_boot[1]
+    let signing = [one, other].map(|it| it.signing_key.to_openssh().unwrap());
+    signing[0] == signing[1] && secure_boot[0] == secure_boot[1]
 }
 
 #[test]
@@ -115,10 +116,10 @@ fn the_signing_key_is_one_that_openssh_reads() {
     let place = Place::new();
     let identity = Identity::generate().unwrap();
     let path = place.path("key");
-    fs::write(&path, identity.signing_key.to_openssh(ssh_key::LineEnding::LF).unwrap()).unwrap();
+    fs::write(&path, identity.signing_key.to_openssh().unwrap()).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let public = oracle::must_accept("ssh-keygen", &["-y".as_ref(), "-f".as_ref(), path.as_os_str()]);
-    assert_eq!(public.trim(), identity.signing_key.public_key().to_openssh().unwrap());
+    assert_eq!(public.trim(), identity.signing_key.public().to_openssh().unwrap());
 }
 
 #[test]

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod inspect;
+#[cfg(test)]
 mod interrupt;
 #[cfg(test)]
 mod place;

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use super::super::{Context, Note as _, failure, identity};
 use super::Arguments;
 use crate::bundle::programs::Programs;
+use crate::bundle::signature::SigningKey;
 use crate::cluster::Cluster;
 use crate::image::Image;
 use crate::profile::Profile;
@@ -25,6 +26,8 @@ pub(super) struct Plan {
     pub(super) programs: Programs,
     /// The cluster's Secure Boot keys, if it has any and they are to be used.
     pub(super) secure_boot: Option<Keys>,
+    /// Signs the manifest, unless nobody vouches for the result.
+    pub(super) signing_key: Option<SigningKey>,
     /// Digest of imgbuild itself, which decides the result like any other input.
     pub(super) imgbuild: Sha256,
     /// The build folder.
@@ -33,15 +36,22 @@ pub(super) struct Plan {
     pub(super) staging: PathBuf,
 }
 
+/// What a build is signed by.
+#[derive(Default)]
+struct SigningKeys {
+    manifest: Option<SigningKey>,
+    secure_boot: Option<Keys>,
+}
+
 /// Without an identity builds are unsigned; with one that cannot be opened they are only on demand.
-fn secure_boot(arguments: &Arguments, cluster: &Cluster) -> anyhow::Result<Option<Keys>> {
+fn keys(arguments: &Arguments, cluster: &Cluster) -> anyhow::Result<SigningKeys> {
     let path = identity::path(cluster);
     if arguments.unsigned || path.symlink_metadata().is_err() {
-        return Ok(None);
+        return Ok(SigningKeys::default());
     }
     let opened = arguments.unlock.open(&path, cluster);
     let (identity, _) = opened.map_err(|error| error.hint("`--unsigned` builds without its signatures"))?;
-    Ok(identity.secure_boot)
+    Ok(SigningKeys { manifest: Some(identity.signing_key), secure_boot: identity.secure_boot })
 }
 
 /// The folder without a leading `.`, for paths that people read.
@@ -55,8 +65,8 @@ impl Plan {
         let (arch, directory) = (arguments.arch, cluster.directory().to_owned());
         let profile = Profile::load(&arguments.profile, arch, &directory).map_err(failure::of_settings)?;
         let image = Image::load(&arguments.image, &directory).map_err(failure::of_settings)?;
-        let secure_boot = secure_boot(arguments, &cluster)?;
-        let reviews = ReviewTable::load(&directory).map_err(|error| anyhow::Error::from(error).input())?;
+        let keys = keys(arguments, &cluster)?;
+        let reviews = ReviewTable::load(&directory).map_err(failure::of_reviews)?;
         let programs = Programs::find(arch).map_err(failure::of_programs)?;
         // Not by its path, where an upgrade may have put another program meanwhile.
         let imgbuild = std::fs::read("/proc/self/exe").context("reading the running program")?;
@@ -73,6 +83,18 @@ impl Plan {
         staging.push(".partial");
         let staging = output.with_file_name(staging);
         super::folder::check_replaceable(&output)?;
-        Ok(Self { cluster, profile, image, arch, reviews, programs, secure_boot, imgbuild, output, staging })
+        Ok(Self {
+            cluster,
+            profile,
+            image,
+            arch,
+            reviews,
+            programs,
+            secure_boot: keys.secure_boot,
+            signing_key: keys.manifest,
+            imgbuild,
+            output,
+            staging,
+        })
     }
 }

@@ -87,7 +87,7 @@ fn shown<'a>(path: &'a Path, identity: &Identity, lock: &Lock) -> anyhow::Result
         Lock::Passphrase(_) => vec!["passphrase".to_owned()],
         Lock::Recipients(recipients) => recipients.iter().map(ToString::to_string).collect(),
     };
-    let signing = identity.signing_key.public_key();
+    let signing = identity.signing_key.public();
     let secure_boot = identity.secure_boot.as_ref().map(|keys| {
         let shown = |variable: Variable| ShownKey {
             variable: variable.name(),
@@ -100,7 +100,7 @@ fn shown<'a>(path: &'a Path, identity: &Identity, lock: &Lock) -> anyhow::Result
         file: path,
         opened_by,
         manifest_signing: signing.to_openssh().context("writing the manifest's public key")?,
-        manifest_signing_fingerprint: signing.fingerprint(ssh_key::HashAlg::Sha256).to_string(),
+        manifest_signing_fingerprint: signing.to_string(),
         secure_boot,
     })
 }
