@@ -6,9 +6,7 @@ use std::path::Path;
 use super::check::check;
 use super::raw::{RawExclusion, RawFile, RawKernel, RawPackages, RawProfile, RawRoot, RawUnits};
 use super::value::{Package, Reason, Unit};
-use super::{
-    AddedContent, AddedFile, Exclusion, Firmware, Kernel, Packages, Profile, Reasoned, Root, Units,
-};
+use super::{AddedContent, AddedFile, Exclusion, Firmware, Kernel, Packages, Profile, Reasoned, Root, Units};
 use crate::cluster::DnsLabel;
 use crate::diagnostic::{Faults, Located, Report, Span, did_you_mean, listed};
 use crate::format::erofs::{Compression, CompressionError};
@@ -111,8 +109,9 @@ fn inherited(
 
 /// Lays one file over `base`: lists append, single values replace.
 fn overlay(base: Profile, raw: RawProfile, name: &str, report: &Report) -> Option<Profile> {
-    let Profile { arch, debug, mut packages, mut kernel, root, mut firmware, files, mut exclude, units, .. } =
-        base;
+    let Profile {
+        arch, debug, mut packages, mut kernel, root, mut firmware, files, mut exclude, units, ..
+    } = base;
     for layer in raw.packages.layers(arch) {
         add_packages(&mut packages, layer, report);
     }
