@@ -11,12 +11,16 @@ use machine::{Bundle, Disk, Power, Scene, Vm, oracle};
 /// The medium's own arguments. With Secure Boot systemd's stub takes none from the hypervisor, so the one that
 /// emulated timers need comes from here too.
 const COMMAND_LINE: &str = "command-line = [\"no_timer_check\", \"secure.test=1\"]\n";
+/// The same for GRUB, which knows no add-ons, with what stage0 must know of the medium.
+const BIOS_ARGUMENTS: &str =
+    " 'imgbuild.state-minimum=1073741824' 'no_timer_check' 'secure.test=1' imgbuild.esp=$esp ";
 /// What the booted machine must say: firmware's variables, the kernel, its arguments.
 const FACTS: &str = "cd /sys/firmware/efi/efivars; \
     for name in SecureBoot SetupMode; do od -An -tu1 $name-8be4df61-93ca-11d2-aa0d-00e098032b8c | xargs; done; \
-    cat /sys/kernel/security/lockdown; tr ' ' '\\n' </proc/cmdline | grep -E '^(secure|hacked).test='; \
+    cat /sys/kernel/security/lockdown; tr ' ' '\\n' </proc/cmdline | grep -E '^(imgbuild.state-minimum|(secure|hacked).test)='; \
     systemctl --failed --no-legend --plain | wc -l";
-const EXPECTED: &str = "6 0 0 0 1\n6 0 0 0 0\nnone [integrity] confidentiality\nsecure.test=1\n0\n";
+const EXPECTED: &str = "6 0 0 0 1\n6 0 0 0 0\nnone [integrity] confidentiality\n\
+    imgbuild.state-minimum=1073741824\nsecure.test=1\n0\n";
 const UKI: &str = "EFI/Linux/imgbuild_1.efi";
 const ADDON: &str = "loader/addons/image.addon.efi";
 
@@ -29,6 +33,8 @@ fn firmware_enrols_our_keys_and_starts_only_what_they_signed() -> anyhow::Result
     ensure!(bundle.manifest == again.manifest, "the same inputs and keys give other bytes");
     let disk = Disk::of(&bundle, &scene)?;
     place.check_signatures(&disk)?;
+    let slot = disk.esp_file("grub/a/slot.cfg")?;
+    ensure!(slot.contains(BIOS_ARGUMENTS), "GRUB has other arguments:\n{slot}");
 
     let store = disk.folder().join("variables.fd");
     let record = scene.record("cp1")?;

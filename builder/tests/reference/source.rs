@@ -54,7 +54,7 @@ pub(crate) fn build_folder(manifest: &str, programs: &str, facts: &str, timings:
         | `sbom.cdx.json` | the same in CycloneDX 1.6 |\n\
         | `provenance.json` | what it was made from: an in-toto statement with SLSA provenance v1 |\n\
         | `manifest.json` | what all of these are; a function of the inputs only |\n\
-        | `manifest.json.sig` | who says so: an OpenSSH signature over the manifest, where a key was given |\n\
+        | `manifest.json.sig` | who says so: an OpenSSH signature over the manifest, where the cluster has an identity |\n\
         | `build.json` | how long it took; differs from build to build |\n"
         .to_owned();
     text += "\nSizes are in bytes, digests in hexadecimal.\n";
