@@ -3,15 +3,14 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::diagnostic::chain;
 
 /// What the reader says of `good` with `value` at `offset`.
 fn fault_of(good: &Bytes, offset: usize, value: &[u8]) -> String {
     let mut bytes = good.to_vec();
     bytes[offset..offset + value.len()].copy_from_slice(value);
     repair_checksum(&mut bytes);
-    let fault = read(&Bytes::from(bytes)).map(|_| "a tree").unwrap_err();
-    let cause = std::error::Error::source(&fault).map(|cause| format!(": {cause}"));
-    format!("{fault}{}", cause.unwrap_or_default())
+    chain(&read(&Bytes::from(bytes)).map(|_| "a tree").unwrap_err())
 }
 
 #[test]
