@@ -24,6 +24,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use thiserror::Error;
 
+pub use firstboot::record::Role;
+
 pub use find::{FILE_NAME, LoadError, directory_of};
 pub use key::{SshKey, SshKeyError};
 pub use label::{LabelError, LabelKey, LabelValue};
@@ -118,18 +120,6 @@ pub struct Node {
     pub interfaces: Vec<Interface>,
 }
 
-/// What a node does in the cluster.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Runs the Kubernetes control plane, in the cloud.
-    ControlPlane,
-    /// Runs workloads in the cloud.
-    Worker,
-    /// Runs workloads at a site and joins over the VPN.
-    Edge,
-}
-
 /// A network interface with settings of its own.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Interface {
@@ -165,17 +155,6 @@ pub struct Available {
     pub profiles: Vec<String>,
     /// Images, sorted.
     pub images: Vec<String>,
-}
-
-impl Role {
-    /// The role as it stands in the cluster file.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ControlPlane => "control-plane",
-            Self::Worker => "worker",
-            Self::Edge => "edge",
-        }
-    }
 }
 
 impl Cluster {

@@ -3,6 +3,7 @@
 //! [`report`] collects faults while a file is read and checked, [`table`] reads TOML tables key by
 //! key, so that one wrong value does not hide the next. Nothing here knows what the settings mean.
 
+pub(crate) mod chain;
 pub(crate) mod excerpt;
 pub(crate) mod report;
 pub(crate) mod table;
@@ -13,6 +14,7 @@ use std::ops::Range;
 use serde::Serialize;
 use thiserror::Error;
 
+pub(crate) use chain::chain;
 pub(crate) use report::{Located, Report};
 pub(crate) use table::Table;
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::cache;
+use super::index::Package;
 use crate::units::{Arch, Bytes, Sha256, Timestamp};
 
 /// Contents of `imgbuild.lock`.
@@ -82,6 +83,20 @@ pub struct LockedPackage {
     pub size: Bytes,
     /// Digest of the .deb.
     pub sha256: Sha256,
+}
+
+impl From<&Package> for LockedPackage {
+    fn from(package: &Package) -> Self {
+        Self {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            arch: package.arch.clone(),
+            archive: package.archive.clone(),
+            path: package.path.clone(),
+            size: package.size,
+            sha256: package.sha256,
+        }
+    }
 }
 
 /// The format that is written and the only one that is read.

@@ -41,12 +41,12 @@ pub fn select(archive: &Archive, packages: &[Package], profile: &Profile) -> Res
         |list: &[crate::profile::Reasoned]| list.iter().map(|item| item.name.clone()).collect::<Vec<_>>();
     let (drop, exclude) = (names(&profile.packages.drop), names(&profile.packages.exclude));
     let request = Request { install: &install, drop: &drop, exclude: &exclude, origin: &profile.name };
-    let chosen = solve(&universe, &request)?.into_iter().map(locked).collect();
+    let chosen = solve(&universe, &request)?.into_iter().map(LockedPackage::from).collect();
     let mut boot_packages = Vec::new();
     for name in &profile.packages.boot {
         let newest = newest(packages, name);
         let missing = || SelectError::Boot { profile: profile.name.clone(), name: name.clone() };
-        boot_packages.push(locked(newest.ok_or_else(missing)?));
+        boot_packages.push(newest.ok_or_else(missing)?.into());
     }
     boot_packages.sort();
     // As the lock has them when it is read back: a build of the same selection is the same build.
@@ -81,16 +81,4 @@ pub fn inputs(profile: &Profile) -> Sha256 {
         serde_json::to_vec(&(&profile.packages, &profile.kernel.package, &profile.firmware, profile.arch));
     hasher.update(text.expect("strings and lists are always JSON"));
     Sha256(hasher.finalize().into())
-}
-
-fn locked(package: &Package) -> LockedPackage {
-    LockedPackage {
-        name: package.name.clone(),
-        version: package.version.clone(),
-        arch: package.arch.clone(),
-        archive: package.archive.clone(),
-        path: package.path.clone(),
-        size: package.size,
-        sha256: package.sha256,
-    }
 }

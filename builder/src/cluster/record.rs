@@ -15,7 +15,7 @@ impl Cluster {
             cluster: record::Cluster { name: self.name.to_string(), endpoint: self.endpoint.to_string() },
             node: record::Node {
                 name: node.name.to_string(),
-                role: node.role.into(),
+                role: node.role,
                 labels: node.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
             },
             time_zone: self.time_zone.to_string(),
@@ -40,16 +40,6 @@ impl Cluster {
                     path: gitops.path.to_string(),
                 }
             }),
-        }
-    }
-}
-
-impl From<Role> for record::Role {
-    fn from(role: Role) -> Self {
-        match role {
-            Role::ControlPlane => Self::ControlPlane,
-            Role::Worker => Self::Worker,
-            Role::Edge => Self::Edge,
         }
     }
 }

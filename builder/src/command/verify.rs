@@ -1,6 +1,5 @@
 //! `imgbuild verify`: is a build what its manifest says, and who says so?
 
-use std::error::Error;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -9,6 +8,7 @@ use serde::Serialize;
 
 use super::{Context, Note as _, failure};
 use crate::bundle::signature::PublicKey;
+use crate::diagnostic::chain;
 use crate::medium::folder::Folder;
 use crate::medium::verify::{self, Comparison, Fault, Verdict};
 use crate::units::RootHash;
@@ -106,15 +106,4 @@ fn failed(folder: &Folder, verdict: &Verdict, faults: &[String]) -> anyhow::Erro
         return error.hint(failure::MAKES_A_SIGNATURE);
     }
     error.hint("`ssh-keygen -l -f FILE` shows the fingerprint of a key")
-}
-
-/// An error with its causes on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let _ = write!(text, ": {cause}");
-        next = cause.source();
-    }
-    text
 }

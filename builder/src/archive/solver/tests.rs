@@ -1,6 +1,7 @@
 //! Small universes, each showing one rule.
 
 use super::*;
+use crate::diagnostic::chain;
 use crate::units::{Bytes, Sha256};
 
 /// Reads stanzas of `Field: value` lines, with defaults for what a test does not care about.
@@ -270,13 +271,7 @@ fn refuses_packages_it_cannot_index() {
     let refusal = |text: &str| {
         let packages = packages(text);
         let error = Universe::new(&packages).unwrap_err();
-        let mut message = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            message = format!("{message}: {cause}");
-            source = cause.source();
-        }
-        message
+        chain(&error)
     };
     for (text, message) in [
         ("Package: a\nVersion: 1_2", "package a: version `1_2` has `_` at byte 1"),

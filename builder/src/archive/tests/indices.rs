@@ -6,6 +6,7 @@ use super::server::Fault;
 use super::signer::Signer;
 use crate::archive::date;
 use crate::archive::suite::{Archive, SuiteError, Suites, update_indices};
+use crate::diagnostic::chain;
 use crate::units::{Arch, Bytes, Sha256, Timestamp};
 
 impl Place {
@@ -42,17 +43,6 @@ async fn refuses_a_mirror_that_shows_an_older_state_than_the_lock() {
         SUITES[0].0
     );
     assert_eq!(error.to_string(), expected);
-}
-
-/// The message and its causes, as people see them.
-fn chain(error: &SuiteError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use std::time::{Instant, SystemTime};
 
 use crate::archive::cache::Cache;
 use crate::archive::download::Downloader;
-use crate::archive::index::Package;
 use crate::archive::keyring::Keyring;
 use crate::archive::lock::LockedPackage;
 use crate::archive::mirror::Mirrors;
@@ -15,18 +14,6 @@ use crate::units::{Arch, Timestamp};
 
 fn now() -> Timestamp {
     Timestamp(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
-}
-
-fn locked(package: &Package) -> LockedPackage {
-    LockedPackage {
-        name: package.name.clone(),
-        version: package.version.clone(),
-        arch: package.arch.clone(),
-        archive: package.archive.clone(),
-        path: package.path.clone(),
-        size: package.size,
-        sha256: package.sha256,
-    }
 }
 
 /// Most memory that this process has used, as the kernel says.
@@ -60,7 +47,7 @@ async fn trixie_is_verified_read_and_fetched_from_the_hosts_mirror() {
     let mut small = Vec::new();
     for name in ["debian", "debian-security"] {
         let of_archive = archive.packages.iter().filter(|package| package.archive == name);
-        small.extend(of_archive.min_by_key(|package| (package.size, &package.name)).map(locked));
+        small.extend(of_archive.min_by_key(|package| (package.size, &package.name)).map(LockedPackage::from));
     }
     assert_eq!(small.len(), 2);
     let fetched = fetch_packages(&online, &mirrors, &small, archive.date).await.unwrap();

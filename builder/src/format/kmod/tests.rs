@@ -1,6 +1,7 @@
 use std::io::Write as _;
 
 use super::*;
+use crate::diagnostic::chain;
 
 /// A 64-bit relocatable ELF file with the given sections; `.symtab` and its names come from `symbols`,
 /// each a name and whether it is defined.
@@ -82,17 +83,6 @@ fn modules(list: &[(&str, &[&str])]) -> Vec<Module> {
     list.iter().map(make).collect()
 }
 
-/// An error and its causes, as a user sees them.
-fn shown(fault: &dyn std::error::Error) -> String {
-    let mut text = fault.to_string();
-    let mut source = fault.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 #[test]
 fn reads_a_module_in_every_packing() {
     let plain = good();
@@ -169,14 +159,14 @@ fn refuses_each_broken_module_with_its_own_error() {
             "module `a.ko` has a malformed string in section `__versions`",
         ),
     ] {
-        assert_eq!(shown(&read_module(path, &bytes).unwrap_err()), expected, "{path}");
+        assert_eq!(chain(&read_module(path, &bytes).unwrap_err()), expected, "{path}");
     }
 }
 
 #[test]
 fn refuses_sets_of_modules_that_cannot_be_indexed() {
     let fault = |modules: &[Module], builtin: &str, modinfo: &[u8]| {
-        shown(&indexes(modules, "", builtin, modinfo).unwrap_err())
+        chain(&indexes(modules, "", builtin, modinfo).unwrap_err())
     };
     let mut twice = modules(&[("a", &[]), ("a", &[])]);
     twice[1].path = "updates/a.ko".into();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::diagnostic::chain;
 use crate::secure_boot::SecureBoot;
 use crate::units::Sha256 as Digest;
 
@@ -39,14 +40,9 @@ fn fault(image: &Image, root: Option<u64>, esp: &[(String, bytes::Bytes)]) -> (S
         bios: None,
     };
     let fault = write(&contents, image, &folder.path().join("disk.raw")).unwrap_err();
-    let mut text = fault.to_string();
-    let mut source = std::error::Error::source(&fault);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    let text =
-        text.replace(parts.path().to_str().unwrap(), "PARTS").replace(folder.path().to_str().unwrap(), "OUT");
+    let text = chain(&fault)
+        .replace(parts.path().to_str().unwrap(), "PARTS")
+        .replace(folder.path().to_str().unwrap(), "OUT");
     let left =
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     (text, left.collect())

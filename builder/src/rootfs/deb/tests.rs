@@ -1,26 +1,15 @@
-use std::error::Error;
 use std::io::Cursor;
 
 use proptest::prelude::*;
 use tar::EntryType;
 
 use super::*;
+use crate::diagnostic::chain;
 use crate::rootfs::sample::{Item, ar, compress, deb, deb_with, open_tar, stanza, tar};
 use crate::tree::Metadata;
 
 fn parse(file: Vec<u8>) -> Result<Deb, Fault> {
     Deb::parse(Cursor::new(file), &|_| true)
-}
-
-/// An error and its causes in one line.
-fn chain(fault: &dyn Error) -> String {
-    let mut text = fault.to_string();
-    let mut source = fault.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn paths(deb: &Deb) -> Vec<&str> {
