@@ -13,6 +13,8 @@ pub mod review;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod setup;
+pub mod stream;
+pub mod tarball;
 pub mod unpack;
 
 pub use compose::{DebInfo, PackageFile, unpack_all};
