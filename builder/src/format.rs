@@ -6,6 +6,7 @@ pub mod cpio;
 pub mod erofs;
 pub mod fat;
 pub mod gpt;
+pub mod k3s;
 pub mod kmod;
 #[cfg(test)]
 pub(crate) mod oracle;
