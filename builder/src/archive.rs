@@ -1,5 +1,7 @@
-//! The Debian archive: signatures, indices, solver, lock, download cache.
+//! The Debian archive: signatures, indices, solver, lock, download cache; and artifacts, which are locked and
+//! fetched alike.
 
+pub mod artifact;
 pub mod cache;
 pub mod date;
 pub mod deb822;

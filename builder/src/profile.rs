@@ -2,12 +2,15 @@
 //!
 //! This module holds the checked, resolved form for one architecture; `profile/raw.rs` reads it.
 
+mod artifact;
 mod check;
 mod raw;
 mod resolve;
 mod value;
 
 use serde::Serialize;
+
+pub use self::artifact::{Artifact, Member, Placement};
 
 use crate::units::Arch;
 
@@ -24,6 +27,8 @@ pub struct Profile {
     pub debug: bool,
     /// Which Debian packages.
     pub packages: Packages,
+    /// Which downloads that are no packages, sorted by name.
+    pub artifacts: Vec<Artifact>,
     /// Kernel, its arguments and what its initrd needs.
     pub kernel: Kernel,
     /// Files and links added to the root, in path order.

@@ -1,6 +1,7 @@
-//! The root file system as a tree: unpacking packages, declared setup, exclusions.
+//! The root file system as a tree: unpacking packages and artifacts, declared setup, exclusions.
 
 pub mod ar;
+pub mod artifact;
 pub mod compose;
 pub mod deb;
 pub mod dpkg;

@@ -1,9 +1,10 @@
-//! The root tree: packages, reviewed scripts, declared setup, our programs, the kernel's indexes.
+//! The root tree: packages, artifacts, reviewed scripts, declared setup, our programs, the kernel's indexes.
 
 use bytes::Bytes;
 
 use anyhow::Context as _;
 
+use super::artifacts::Artifacts;
 use super::kernel::Kernel;
 use super::programs::Programs;
 use crate::archive::lock::Lock;
@@ -40,6 +41,8 @@ pub struct Ingredients<'a> {
     pub date: Timestamp,
     /// The packages in the cache.
     pub packages: &'a [PackageFile],
+    /// Downloads that are no packages.
+    pub artifacts: &'a Artifacts,
     /// Scripts that were read by a person.
     pub reviews: &'a ReviewTable,
     /// Our own programs.
@@ -48,7 +51,7 @@ pub struct Ingredients<'a> {
 
 /// Composes a root.
 pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Result<Root> {
-    let Ingredients { profile, lock, date, packages, reviews, programs } = *ingredients;
+    let Ingredients { profile, lock, date, packages, artifacts, reviews, programs } = *ingredients;
     let exclusions = Exclusions::new(&profile.exclude)?;
     let task = printer.task("unpacking packages", None);
     let unpacked = rootfs::unpack_all(packages, &exclusions, &task)?;
@@ -60,6 +63,7 @@ pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Resu
     review::check_scripts(&debs, reviews).map_err(|scripts| unreviewed(&scripts))?;
     let task = printer.task("setting up the root", None);
     place_programs(&mut tree, programs)?;
+    artifacts.place(&mut tree)?;
     let context =
         setup::Context { profile, debs: &debs, reviews, users: &lock.users, groups: &lock.groups, date };
     let added = setup::apply(&mut tree, &context).context("setting up the root")?;

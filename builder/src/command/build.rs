@@ -1,5 +1,6 @@
 //! `imgbuild build`: from the cluster file to a bootable disk image.
 
+mod artifacts;
 mod cached;
 mod folder;
 mod plan;
@@ -20,6 +21,7 @@ use super::Context;
 use super::interrupt::{self, Cleanup};
 use super::locking::Locking;
 use crate::archive::lock::Selection;
+use crate::bundle::artifacts::Artifacts;
 use crate::bundle::manifest::{self, FileFacts, Manifest, Package, Partition};
 use crate::bundle::programs::ProgramFacts;
 use crate::bundle::root::{self, Ingredients, Root};
@@ -46,6 +48,12 @@ pub struct Arguments {
     /// Fail rather than change imgbuild.lock
     #[arg(long)]
     locked: bool,
+    /// Take artifact NAME from FILE; another than the pinned one is shown as unpinned
+    #[arg(long = "artifact", value_name = "NAME=FILE")]
+    artifacts: Vec<artifacts::Argument>,
+    /// Leave out artifacts that no --artifact gives; they are shown as absent
+    #[arg(long)]
+    without_artifacts: bool,
 }
 
 /// Runs the command. Interrupted, it removes what it had begun; the cache stays usable.
@@ -64,12 +72,17 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
         return show(plan, &built.manifest, &built.facts, context);
     }
     let (packages, boot) = timings.measure("fetch", || locking.fetch(&selection))?;
+    let artifacts =
+        timings.measure("artifacts", || plan.given.supply(&plan.profile, &selection, &locking))?;
+    artifacts::refuse_other_k3s(&artifacts, &plan.cluster)?;
+    artifacts::note(&artifacts, printer);
     let staging = Staging::begin(&plan.output, &plan.staging, cleanup)?;
     let ingredients = Ingredients {
         profile: &plan.profile,
         lock: locking.lock(),
         date: selection.date,
         packages: &packages,
+        artifacts: &artifacts,
         reviews: &plan.reviews,
         programs: &plan.programs,
     };
@@ -88,7 +101,7 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
         seal::seal(&parts, staging.path(), printer)
     })?;
     let (layout, disk) = timings.measure("lay", || lay(plan, &bundle, &root, &staging, context))?;
-    let manifest = describe(plan, &selection, &root, &bundle, &layout, disk);
+    let manifest = describe(plan, &selection, &artifacts, &root, &bundle, &layout, disk);
     let facts = BuildFacts::new(plan, lock, &selection, timings);
     let facts = staging.publish(&manifest, facts)?;
     show(plan, &manifest, &facts, context)
@@ -135,6 +148,7 @@ fn lay(
 fn describe(
     plan: &Plan,
     selection: &Selection,
+    artifacts: &Artifacts,
     root: &Root,
     bundle: &Bundle,
     layout: &DiskLayout,
@@ -167,6 +181,9 @@ fn describe(
         partitions: layout.partitions.iter().map(|partition| used(partition, bundle)).collect(),
         packages: selection.packages.iter().map(|item| package(item, true)).collect(),
         boot_packages: selection.boot_packages.iter().map(|item| package(item, false)).collect(),
+        artifacts: artifacts.supplied.iter().map(manifest::Artifact::from).collect(),
+        unpinned: artifacts.unpinned(),
+        absent: artifacts.absent.clone(),
         programs: [("firstboot", &plan.programs.firstboot), ("stage0", &plan.programs.stage0)]
             .into_iter()
             .map(|(name, program)| (name.to_owned(), ProgramFacts::of(program)))
@@ -219,5 +236,10 @@ fn show(plan: &Plan, manifest: &Manifest, facts: &BuildFacts, context: &Context)
         let _ = writeln!(text, "  {name:<12} {:>10}  {}", file.size.to_string(), file.sha256);
     }
     let _ = writeln!(text, "  root hash    {:>10}  {}", "", manifest.root_hash);
+    for (what, names) in [("unpinned", &manifest.unpinned), ("absent", &manifest.absent)] {
+        if !names.is_empty() {
+            let _ = writeln!(text, "  {what}: {}", names.join(", "));
+        }
+    }
     Ok(context.printer.data(&text)?)
 }

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use super::super::{Context, Note as _, failure};
 use super::Arguments;
+use super::artifacts::Given;
 use crate::bundle::programs::Programs;
 use crate::cluster::Cluster;
 use crate::image::Image;
@@ -22,6 +23,8 @@ pub(super) struct Plan {
     pub(super) arch: Arch,
     pub(super) reviews: ReviewTable,
     pub(super) programs: Programs,
+    /// Artifacts that the command line gives or leaves out.
+    pub(super) given: Given,
     /// Digest of imgbuild itself, which decides the result like any other input.
     pub(super) imgbuild: Sha256,
     /// The build folder.
@@ -40,6 +43,7 @@ impl Plan {
         let cluster = context.cluster()?;
         let (arch, directory) = (arguments.arch, cluster.directory().to_owned());
         let profile = Profile::load(&arguments.profile, arch, &directory).map_err(failure::of_settings)?;
+        let given = Given::read(&arguments.artifacts, arguments.without_artifacts, &profile)?;
         let image = Image::load(&arguments.image, &directory).map_err(failure::of_settings)?;
         let reviews = ReviewTable::load(&directory).map_err(|error| anyhow::Error::from(error).input())?;
         let programs = Programs::find(arch).map_err(failure::of_programs)?;
@@ -58,6 +62,6 @@ impl Plan {
         staging.push(".partial");
         let staging = output.with_file_name(staging);
         super::folder::check_replaceable(&output)?;
-        Ok(Self { cluster, profile, image, arch, reviews, programs, imgbuild, output, staging })
+        Ok(Self { cluster, profile, image, arch, reviews, programs, given, imgbuild, output, staging })
     }
 }
