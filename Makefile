@@ -47,6 +47,7 @@ demo:
 
 test:
 	@tests/setup/install.sh test
+	@tests/setup/erofs.sh
 	@tests/setup/suites.sh
 
 soak: nodes

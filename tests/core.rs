@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod core {
     mod arm64;
+    mod bios;
+    mod documents;
     mod faults;
     mod image;
     mod life;

@@ -4,6 +4,8 @@
 
 #[cfg(test)]
 mod soak {
+    mod bios;
+    mod engine;
     mod faults;
     mod power;
 }

@@ -1,6 +1,7 @@
 //! The Debian archive: signatures, indices, solver, lock, download cache; and artifacts, which are locked and
 //! fetched alike.
 
+mod apt;
 pub mod artifact;
 pub mod cache;
 pub mod date;

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use thiserror::Error;
 
-pub use find::{FILE_NAME, LoadError};
+pub use find::{FILE_NAME, LoadError, directory_of};
 pub use key::{SshKey, SshKeyError};
 pub use label::{LabelError, LabelKey, LabelValue};
 pub use location::{FolderPath, K3sVersion, LocationError, MirrorUrl, RepositoryUrl, Revision};
@@ -72,7 +72,7 @@ pub struct Network {
     pub vpn_range: Range,
     /// UDP port of WireGuard and TCP port of the claim service.
     pub vpn_port: u16,
-    /// Pod addresses; each node gets a /24 of it.
+    /// Pod addresses; each node gets a /23 of it.
     pub pod_range: Range,
     /// Service addresses.
     pub service_range: Range,
@@ -189,7 +189,7 @@ impl Cluster {
 
     /// Folder of the cluster file, where `profiles/`, `images/` and `imgbuild.lock` lie beside it.
     pub fn directory(&self) -> &Path {
-        find::directory_of(&self.file)
+        directory_of(&self.file)
     }
 
     /// The node called `name`.

@@ -4,6 +4,7 @@ mod boot;
 mod build;
 mod check;
 mod clean;
+mod diff;
 pub mod failure;
 mod file;
 mod init;
@@ -13,6 +14,7 @@ mod lock;
 mod locking;
 mod record;
 mod size;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -91,6 +93,10 @@ pub enum Command {
     Build(build::Arguments),
     /// Boot a built image in QEMU
     Boot(boot::Arguments),
+    /// Check a build against its manifest, root hash and signature
+    Verify(verify::Arguments),
+    /// Show how two builds differ
+    Diff(diff::Arguments),
     /// Show what takes the room in a build
     Size(size::Arguments),
     /// Remove builds, and the cache if asked to
@@ -167,6 +173,8 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Lock(arguments) => lock::run(&arguments, context),
         Command::Build(arguments) => build::run(&arguments, context),
         Command::Boot(arguments) => boot::run(&arguments, context),
+        Command::Verify(arguments) => verify::run(&arguments, context),
+        Command::Diff(arguments) => diff::run(&arguments, context),
         Command::Size(arguments) => size::run(&arguments, context),
         Command::Clean(arguments) => clean::run(&arguments, context),
         Command::Record(arguments) => record::run(&arguments, context),

@@ -84,17 +84,24 @@ impl Faults {
         self.files.iter().flat_map(FaultyFile::records).collect()
     }
 
-    /// Adds the faults of further files, each file once.
+    /// Adds further faults: each file stands once, each of its faults too.
     pub fn extend(&mut self, other: Self) {
         for file in other.files {
-            if !self.files.contains(&file) {
-                self.files.push(file);
+            match self.files.iter_mut().find(|known| known.source == file.source) {
+                Some(known) => known.extend(file.faults),
+                None => self.files.push(file),
             }
         }
     }
 }
 
 impl FaultyFile {
+    fn extend(&mut self, faults: Vec<Fault>) {
+        self.faults.extend(faults);
+        self.faults.sort_by_key(|fault| (fault.span.start, fault.span.end));
+        self.faults.dedup();
+    }
+
     fn records(&self) -> impl Iterator<Item = FaultRecord<'_>> {
         self.faults.iter().map(|fault| {
             let excerpt = Excerpt::of(&self.source.text, &fault.span);

@@ -12,6 +12,9 @@ pub const CACHE: &str = "IMGBUILD_CACHE";
 /// Folder with one folder per architecture (`amd64`) that holds the node programs `firstboot` and `stage0`.
 pub const PROGRAMS: &str = "IMGBUILD_PROGRAMS";
 
+/// File with the key that `build` signs manifests with; `--signing-key` goes before it.
+pub const SIGNING_KEY: &str = "IMGBUILD_SIGNING_KEY";
+
 /// Folder of users' caches (XDG Base Directory Specification); the cache is its folder `imgbuild`.
 pub const CACHE_HOME: &str = "XDG_CACHE_HOME";
 

@@ -6,8 +6,10 @@ pub mod cpio;
 pub mod erofs;
 pub mod fat;
 pub mod gpt;
+pub mod grub;
 pub mod k3s;
 pub mod kmod;
+pub mod microcode;
 #[cfg(test)]
 pub(crate) mod oracle;
 pub mod uki;

@@ -6,11 +6,12 @@ mod accelerator;
 mod console;
 pub mod disk;
 mod firmware;
+pub mod late_timers;
 mod monitor;
 mod qemu;
 
 pub use accelerator::Accelerator;
 pub use console::{Console, ConsoleError};
-pub use firmware::{Firmware, FirmwareError};
+pub use firmware::{Firmware, FirmwareError, FirmwareKind};
 pub use monitor::MonitorError;
-pub use qemu::{Machine, MachineError, Settings};
+pub use qemu::{Bus, Machine, MachineError, Settings};

@@ -6,12 +6,12 @@ mod artifact;
 mod check;
 mod raw;
 mod resolve;
-mod value;
+pub(crate) mod value;
 
 use serde::Serialize;
 
 pub use self::artifact::{Artifact, Member, Placement};
-
+use crate::format::erofs::Compression;
 use crate::units::Arch;
 
 /// A profile with its one level of overlay applied, resolved for one architecture.
@@ -31,6 +31,10 @@ pub struct Profile {
     pub artifacts: Vec<Artifact>,
     /// Kernel, its arguments and what its initrd needs.
     pub kernel: Kernel,
+    /// How the root file system is made.
+    pub root: Root,
+    /// Where firmware comes from.
+    pub firmware: Firmware,
     /// Files and links added to the root, in path order.
     pub files: Vec<AddedFile>,
     /// Paths left out of the root, as globs below the root (`usr/share/doc/**`).
@@ -42,13 +46,15 @@ pub struct Profile {
 /// Package selection. Nothing is implied: neither Essential nor recommended packages.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Packages {
+    /// Components of the archive beside `main` that packages may come from (`non-free-firmware`).
+    pub components: Vec<String>,
     /// Wanted by name.
     pub install: Vec<String>,
     /// Packages whose absence is fine: a dependency on one of these is ignored.
     pub drop: Vec<Reasoned>,
     /// Packages that must not be chosen, even as an alternative.
     pub exclude: Vec<Reasoned>,
-    /// Packages whose files boot the machine (systemd-boot, the UKI stub) but lie outside the root.
+    /// Packages whose files boot the machine (systemd-boot, the UKI stub, GRUB) but lie outside the root.
     pub boot: Vec<String>,
 }
 
@@ -83,6 +89,22 @@ pub struct Kernel {
     pub initrd_modules: Vec<String>,
     /// Modules loaded at every boot by systemd-modules-load.
     pub load_modules: Vec<String>,
+}
+
+/// The root file system.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Root {
+    /// How file contents are compressed; `None` leaves them as they are, which is the smallest once the
+    /// whole image is compressed.
+    pub compression: Option<Compression>,
+}
+
+/// Firmware of devices and processors.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Firmware {
+    /// Packages whose files below `/usr/lib/firmware` enter the root only where a module names them, and
+    /// whose microcode goes in front of the initrd.
+    pub packages: Vec<String>,
 }
 
 /// A file or link that the profile adds.

@@ -155,7 +155,11 @@ pub fn names(kind: Kind, directory: &Path) -> Result<Vec<String>, ReadError> {
     match std::fs::read_dir(&folder) {
         Ok(entries) => {
             for entry in entries {
-                names.extend(name_of(&entry.map_err(wrap)?.path()));
+                names.extend(
+                    Some(entry.map_err(wrap)?.path())
+                        .filter(|path| path.is_file())
+                        .and_then(|path| name_of(&path)),
+                );
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256 as Hasher};
+use thiserror::Error;
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -41,6 +42,40 @@ impl fmt::Display for Bytes {
             }
         }
         write!(formatter, "{} B", self.0)
+    }
+}
+
+/// A size as settings files write it, with its unit: `512 MiB`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Size(pub Bytes);
+
+/// A text is no size.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("`{text}` is no size such as `512 MiB`; units are KiB, MiB, GiB and TiB")]
+pub struct SizeError {
+    /// The text.
+    pub text: String,
+}
+
+impl FromStr for Size {
+    type Err = SizeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const UNITS: [(&str, u32); 4] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+        let size = || {
+            let (number, shift) =
+                UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?.trim_end(), *shift)))?;
+            let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+            let number: u64 = is_number.then(|| number.parse().ok()).flatten()?;
+            number.checked_mul(1 << shift)
+        };
+        size().map(|size| Self(Bytes(size))).ok_or_else(|| SizeError { text: text.to_owned() })
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
     }
 }
 
@@ -140,6 +175,13 @@ impl Sha256 {
     /// Hashes `data`.
     pub fn of(data: &[u8]) -> Self {
         Self(Hasher::digest(data).into())
+    }
+
+    /// A UUID of version 8 (RFC 9562, 5.8) made of the first bytes: it names what was hashed.
+    pub fn uuid(self) -> uuid::Uuid {
+        let mut bytes = [0_u8; 16];
+        bytes.iter_mut().zip(self.0).for_each(|(to, from)| *to = from);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
     }
 }
 
@@ -260,6 +302,16 @@ mod tests {
             [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (512 << 20, "512 MiB"), (1 << 30, "1 GiB")]
         {
             assert_eq!(Bytes(bytes).to_string(), shown, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn reads_sizes_with_binary_units_only() {
+        for (text, bytes) in [("1 MiB", Some(1 << 20)), ("2GiB", Some(2 << 30)), ("0 KiB", Some(0))] {
+            assert_eq!(text.parse::<Size>().ok().map(|size| size.0.0), bytes, "{text}");
+        }
+        for text in ["", "1", "1 MB", "1.5 GiB", "-1 MiB", "99999999999 TiB", "MiB"] {
+            assert_eq!(text.parse::<Size>(), Err(SizeError { text: text.to_owned() }), "{text}");
         }
     }
 

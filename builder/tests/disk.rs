@@ -76,6 +76,7 @@ impl Bundle {
             root: &self.path("root.erofs"),
             verity: &self.path("root.verity"),
             esp: &self.esp,
+            bios: None,
         };
         write(&contents, image, out).unwrap()
     }

@@ -1,6 +1,6 @@
 //! Declared setup against the tools whose work it does: the host's systemd is the oracle.
 //!
-//! Needs systemd-sysusers, systemctl and systemd-tmpfiles; one that is missing fails by name.
+//! Needs systemd-sysusers, systemctl, systemd-analyze and systemd-tmpfiles; one that is missing fails by name.
 #![allow(clippy::unwrap_used, reason = "a test's unwrap is its assertion")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use std::path::Path;
 )]
 use std::process::Command;
 
-use imgbuild::profile::{AddedContent, AddedFile, Kernel, Packages, Profile, Units};
+use imgbuild::profile::{AddedContent, AddedFile, Firmware, Kernel, Packages, Profile, Root, Units};
 use imgbuild::rootfs::DebInfo;
 use imgbuild::rootfs::review::ReviewTable;
 use imgbuild::rootfs::setup::accounts::Accounts;
@@ -28,10 +28,12 @@ const PASSWD: &str = "root:*:0:0:root:/root:/bin/bash\n\
 const GROUP: &str = "root:*:0:\nmail:*:8:\nshadow:*:42:\nutmp:*:43:\nnogroup:*:65534:\n";
 
 #[expect(clippy::disallowed_types, reason = "see the import")]
-fn run(program: &str, arguments: &[&str]) {
+fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).env("LC_ALL", "C").output();
     let output = output.unwrap_or_else(|fault| panic!("`{program}` of Debian's systemd is needed: {fault}"));
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {stderr}");
+    stderr.into_owned()
 }
 
 fn profile(units: Units, files: &[(&str, &str)]) -> Profile {
@@ -52,6 +54,8 @@ fn profile(units: Units, files: &[(&str, &str)]) -> Profile {
             initrd_modules: Vec::new(),
             load_modules: vec!["overlay".into()],
         },
+        root: Root::default(),
+        firmware: Firmware::default(),
         files: files.iter().map(file).collect(),
         exclude: Vec::new(),
         units,
@@ -134,6 +138,29 @@ const UNITS: [(&str, &str); 10] = [
     ("into-template.service", "WantedBy=sshd@.service plain.service"),
     ("only-alias.service", "Alias=dbus.service"),
 ];
+
+#[test]
+fn systemd_understands_the_emergency_drop_in_over_its_own_units() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let units = root.join("usr/lib/systemd/system");
+    for unit in ["emergency.service", "rescue.service"] {
+        let drop_ins = units.join(format!("{unit}.d"));
+        fs::create_dir_all(&drop_ins).unwrap();
+        fs::copy(Path::new("/usr/lib/systemd/system").join(unit), units.join(unit)).unwrap();
+        fs::write(drop_ins.join("firstboot.conf"), firstboot::EMERGENCY).unwrap();
+    }
+    fs::create_dir_all(root.join("usr/bin")).unwrap();
+    for program in ["firstboot", "systemctl", "echo", "sleep"] {
+        let path = root.join("usr/bin").join(program);
+        fs::write(&path, "#!/bin/sh\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let root = format!("--root={}", root.display());
+    let verify = [&root, "verify", "--man=no", "emergency.service", "rescue.service"];
+    // Where a shell were left, it would be missed: this root has none.
+    assert_eq!(run("systemd-analyze", &verify), "");
+}
 
 #[test]
 fn links_equal_those_of_systemctl_enable() {

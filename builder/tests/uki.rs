@@ -66,9 +66,11 @@ fn assembles_what_ukify_assembles_and_binutils_reads() {
     let kernel = fs::read(boot.join(format!("vmlinuz-{release}"))).unwrap();
     let stub = fs::read(stubs.join(format!("linux{suffix}.efi.stub"))).unwrap();
     let initrd = b"070701 not really".repeat(1000);
+    let microcode = b"070701 microcode".repeat(500);
     let uki = Uki {
         stub: &stub,
         kernel: Some(&kernel),
+        microcode: Some(&microcode),
         initrd: Some(&initrd),
         command_line: Some(COMMAND_LINE),
         os_release: Some(OS_RELEASE),
@@ -87,6 +89,7 @@ fn assembles_what_ukify_assembles_and_binutils_reads() {
         format!("--stub={}", file(at, "stub", &stub)),
         format!("--linux={}", file(at, "linux", &kernel)),
         format!("--initrd={}", file(at, "initrd", &initrd)),
+        format!("--microcode={}", file(at, "microcode", &microcode)),
         format!("--cmdline={COMMAND_LINE}"),
         format!("--os-release=@{}", file(at, "os-release", OS_RELEASE.as_bytes())),
         format!("--uname={release}"),

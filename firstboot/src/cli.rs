@@ -42,7 +42,7 @@ pub struct Arguments {
     #[arg(long, global = true)]
     json: bool,
     /// Show the report on the machine's consoles as well
-    #[arg(long)]
+    #[arg(long, global = true)]
     console: bool,
     #[command(subcommand)]
     command: Option<Command>,
@@ -107,6 +107,9 @@ fn show_status(arguments: &Arguments, watch: bool) -> anyhow::Result<ExitCode> {
         let text = system.read(status::PATH)?;
         if let Some(text) = text.filter(|text| shown.as_ref() != Some(text)) {
             let status: Status = serde_json::from_slice(&text).context("reading the status of this boot")?;
+            if arguments.console {
+                show_on_consoles(&status);
+            }
             if print(arguments, &status)? == Reader::Gone {
                 return Ok(ExitCode::SUCCESS);
             }

@@ -13,6 +13,8 @@
 //! - [`console`]: showing text on a console that may be stopped
 //! - [`stage0`]: the initrd's `/init`
 //! - [`gpt`]: partition tables that survive power cuts
+//! - [`esp`], [`grub`]: the EFI system partition, and what GRUB keeps there
+//! - [`slot`]: which of the two slots is booted
 
 pub mod apply;
 pub mod artifacts;
@@ -21,19 +23,25 @@ pub mod cli;
 pub mod console;
 pub mod converge;
 pub mod durable;
+pub mod esp;
 pub mod gpt;
+pub mod grub;
 pub mod key;
 pub mod plan;
 pub mod random;
 pub mod record;
 pub mod run;
 pub mod screen;
+pub mod slot;
 pub mod source;
 pub mod stage0;
 pub mod status;
 
 /// The unit that starts `firstboot` on a node.
 pub const UNIT: &str = include_str!("../systemd/firstboot.service");
+
+/// Drop-in of `emergency.service` and `rescue.service`: shows the failure and restarts, without a shell.
+pub const EMERGENCY: &str = include_str!("../systemd/emergency.conf");
 
 #[cfg(test)]
 mod tests {
@@ -44,5 +52,18 @@ mod tests {
         let line = format!("\nRestartPreventExitStatus={}\n", cli::RECORD_FAULT);
         assert!(UNIT.contains("\nRestart=on-failure\n") && UNIT.contains(&line), "{UNIT}");
         assert!(UNIT.contains("\nStartLimitBurst="), "tries are bounded");
+    }
+    #[test]
+    fn an_emergency_shows_the_report_and_restarts_after_ten_minutes() {
+        let values = |key: &str| -> Vec<&str> {
+            EMERGENCY.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
+        };
+        // An empty value drops what the unit itself would run: a shell behind a password.
+        assert_eq!(values("ExecStart"), ["", "/usr/bin/sleep 600"]);
+        assert_eq!(values("ExecStartPre").first(), Some(&""));
+        assert_eq!(values("ExecStopPost"), [""]);
+        assert!(values("ExecStartPre").contains(&"-/usr/bin/firstboot --console status"));
+        assert_eq!((values("SuccessAction"), values("FailureAction")), (vec!["reboot"], vec!["reboot"]));
+        assert_eq!(values("StandardInput"), ["null"]);
     }
 }

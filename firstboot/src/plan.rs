@@ -11,6 +11,8 @@ use std::fmt;
 
 use crate::record::{NodeRecord, Role};
 
+pub use k3s::NODE_RANGE;
+
 /// Where k3s reads its settings; a symbolic link in the read-only root would not be writable.
 pub const K3S_CONFIG: &str = "/etc/rancher/k3s/config.yaml";
 

@@ -6,12 +6,18 @@ use anyhow::Context as _;
 
 use crate::apply::apply;
 use crate::artifacts::{self, Artifacts};
+use crate::boot::BootReport;
 use crate::converge::{Mode, System};
+use crate::esp::{Access, MountedEsp};
+use crate::grub;
 use crate::key;
 use crate::plan::{Change, Effect, PlannedFile, Step, plan};
 use crate::record::{self, NodeRecord};
 use crate::source::{self, Found};
 use crate::status::{FileStatus, NodeStatus, Phase, Status, StepStatus};
+
+/// There on UEFI machines only.
+const EFI: &str = "/sys/firmware/efi";
 
 /// A run that stopped, and whose turn it is.
 #[derive(Debug)]
@@ -56,6 +62,13 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
     if let Some(report) = &report {
         status.root_hash = Some(report.root_hash.clone());
         status.notes.clone_from(&report.notes);
+        if system.is_live() && system.mode() == Mode::Apply && !system.path(EFI).exists() {
+            // Never worth stopping for: all that may come of it is a slower next start.
+            let told = tell_grub(system, report);
+            status.notes.extend(
+                told.unwrap_or_else(|error| Some(format!("GRUB counts this start as failed: {error:#}"))),
+            );
+        }
     }
     if let Some(text) = system.read(artifacts::PATH)? {
         let image: Artifacts =
@@ -85,6 +98,12 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
     };
     status.hint = None;
     Ok(())
+}
+
+/// A start by BIOS has come up.
+fn tell_grub(system: &System, report: &BootReport) -> anyhow::Result<Option<String>> {
+    let esp = MountedEsp::mount(system, &report.esp, Access::Write)?;
+    Ok(grub::report_start(esp.path(), &report.slot)?)
 }
 
 fn node_status(record: &NodeRecord, place: String) -> NodeStatus {

@@ -3,14 +3,12 @@
 //! QEMU's `fw_cfg` device, then the `firstboot/` folder of the EFI system partition. An applying run
 //! keeps what it found at [`KEPT`]: a dry run may not mount anything, and takes it from there.
 
-use std::path::PathBuf;
-
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::boot::{self, BootReport};
 use crate::converge::{ConvergeError, Mode, System};
+use crate::esp::{Access, MOUNT_POINT, MountError, MountedEsp};
 
 /// The `fw_cfg` item: `-fw_cfg name=opt/org.imgbuild/record,file=record.json`.
 pub const FW_CFG: &str = "/sys/firmware/qemu_fw_cfg/by_name/opt/org.imgbuild/record/raw";
@@ -18,8 +16,6 @@ pub const FW_CFG: &str = "/sys/firmware/qemu_fw_cfg/by_name/opt/org.imgbuild/rec
 pub const ESP_FILE: &str = "firstboot/record.json";
 /// The record that this boot's last applying run found, as [`Kept`]; on a tmpfs, mode 0600.
 pub const KEPT: &str = "/run/imgbuild/record.json";
-/// Where the EFI system partition is mounted while the record is read.
-const ESP_MOUNT: &str = "/run/imgbuild/esp";
 
 /// Why no source could be asked.
 #[derive(Debug, Error)]
@@ -40,14 +36,8 @@ pub enum SourceError {
     #[error("kept record `{KEPT}` is unusable")]
     Kept(#[source] serde_json::Error),
     /// The EFI system partition could not be mounted.
-    #[error("mounting EFI system partition `{device}`")]
-    Mount {
-        /// The partition's device.
-        device: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Mount(#[from] MountError),
 }
 
 /// A record as found, not yet parsed.
@@ -120,36 +110,13 @@ fn ask(system: &System, report: Option<&BootReport>) -> Result<Option<Found>, So
     }
     let esp = match report {
         Some(report) if system.is_live() && system.mode() == Mode::Apply => {
-            Some(MountedEsp::mount(system, &report.esp)?)
+            Some(MountedEsp::mount(system, &report.esp, Access::Read)?)
         }
         _ => None,
     };
-    let text = system.read(&format!("{ESP_MOUNT}/{ESP_FILE}"))?;
+    let text = system.read(&format!("{MOUNT_POINT}/{ESP_FILE}"))?;
     drop(esp);
     Ok(text.map(|text| Found { place: format!("EFI system partition, `{ESP_FILE}`"), text }))
-}
-
-/// The EFI system partition, mounted read-only for as long as the guard lives.
-struct MountedEsp {
-    at: PathBuf,
-}
-
-impl MountedEsp {
-    fn mount(system: &System, device: &str) -> Result<Self, SourceError> {
-        let at = system.path(ESP_MOUNT);
-        let refused = |source| SourceError::Mount { device: device.to_owned(), source };
-        std::fs::create_dir_all(&at).map_err(refused)?;
-        let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        mount(device, &at, "vfat", flags, Some(c"umask=0077")).map_err(|error| refused(error.into()))?;
-        Ok(Self { at })
-    }
-}
-
-impl Drop for MountedEsp {
-    fn drop(&mut self) {
-        // Read-only and in /run: a mount that stays harms nothing, so there is nobody to tell.
-        let _ = unmount(&self.at, UnmountFlags::DETACH);
-    }
 }
 
 #[cfg(test)]
@@ -161,7 +128,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let system = System::new(directory.path(), Mode::Apply);
         assert_eq!(find(&system, None).unwrap(), None);
-        system.ensure_file(&format!("{ESP_MOUNT}/{ESP_FILE}"), b"esp", 0o600).unwrap();
+        system.ensure_file(&format!("{MOUNT_POINT}/{ESP_FILE}"), b"esp", 0o600).unwrap();
         assert_eq!(find(&system, None).unwrap().unwrap().text, b"esp");
         system.ensure_file(FW_CFG, b"fw_cfg", 0o400).unwrap();
         assert_eq!(find(&system, None).unwrap().unwrap().text, b"fw_cfg");
@@ -172,7 +139,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let apply = System::new(directory.path(), Mode::Apply);
         let dry_run = System::new(directory.path(), Mode::DryRun);
-        let on_esp = format!("{ESP_MOUNT}/{ESP_FILE}");
+        let on_esp = format!("{MOUNT_POINT}/{ESP_FILE}");
         apply.ensure_file(&on_esp, b"{}", 0o600).unwrap();
         let found = find(&apply, None).unwrap();
         // The partition is mounted only for as long as an applying run reads it.

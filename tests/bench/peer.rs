@@ -2,7 +2,7 @@
 //!
 //! apt downloads the locked versions beforehand, with what they need for their scripts, into a local
 //! repository that mmdebstrap copies from. dpkg is told not to sync, which helps the peer, and
-//! `mkfs.erofs` does not compress, as imgbuild does not.
+//! `mkfs.erofs` compresses as imgbuild does.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -67,7 +67,11 @@ impl Peer {
             .argument(&root)
             .argument(source);
         let (mmdebstrap, _) = mmdebstrap.run()?;
-        let (erofs, _) = Program::new("mkfs.erofs").argument("-T0").argument(&image).argument(&root).run()?;
+        let (erofs, _) = Program::new("mkfs.erofs")
+            .arguments(["-zlz4hc,5", "-C65536", "-T0"])
+            .argument(&image)
+            .argument(&root)
+            .run()?;
         let (verity, _) =
             Program::new("veritysetup").argument("format").argument(&image).argument(&tree).run()?;
         fs::remove_dir_all(&root).with_context(|| format!("removing `{}`", root.display()))?;

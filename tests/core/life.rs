@@ -113,7 +113,7 @@ fn a_node_becomes_what_its_record_says_and_keeps_var_and_nothing_else() -> anyho
 
 /// With the record by `fw_cfg`; returns the machine id.
 fn first_boot(disk: &Disk, scene: &Scene) -> anyhow::Result<String> {
-    let power = Power { record: Some(scene.record("cp1")?), write_log: None };
+    let power = Power { record: Some(scene.record("cp1")?), ..Power::default() };
     let mut vm = Vm::start("first-boot", disk, power, scene)?;
     vm.wait_until_up()?;
     check_console(vm.console(), "cp1")?;

@@ -155,7 +155,7 @@ fn the_readme_names_targets_that_exist() {
 #[test]
 fn links_between_pages_lead_somewhere() {
     let pages = ["README.md", "CONTRIBUTING.md", "docs/guide/your-first-image.md"];
-    let concepts = ["artifacts", "debian-without-scripts", "disk-and-boot"]
+    let concepts = ["artifacts", "debian-without-scripts", "disk-and-boot", "provenance"]
         .map(|page| format!("docs/concepts/{page}.md"));
     let concepts = concepts.iter().map(String::as_str);
     for page in pages.into_iter().chain(concepts) {

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use imgbuild::machine::disk;
+use imgbuild::machine::{disk, late_timers};
 use imgbuild::units::{Arch, Bytes};
 use tempfile::TempDir;
 
@@ -109,11 +109,42 @@ impl Disk {
 
     /// Puts a file on the ESP, as a person with a stick does.
     pub fn put_on_esp(&self, from: &Path, to: &str) -> anyhow::Result<()> {
-        let image = format!("{}@@{}", self.path.display(), self.partition("esp")?.first * SECTOR);
+        let image = self.esp_device()?;
         let (folder, _) = to.rsplit_once('/').with_context(|| format!("`{to}` is in no folder"))?;
         oracle::run("mmd", ["-i", &image, &format!("::{folder}")])?;
         oracle::run("mcopy", ["-i", &image, &from.display().to_string(), &format!("::{to}")])?;
         Ok(())
+    }
+
+    /// A file of the ESP, by its path there.
+    pub fn esp_file(&self, path: &str) -> anyhow::Result<String> {
+        oracle::run("mtype", ["-i", &self.esp_device()?, &format!("::{path}")])
+    }
+
+    /// Puts other contents into a file of the ESP.
+    pub fn change_esp_file(&self, path: &str, content: &[u8]) -> anyhow::Result<()> {
+        let file = self.folder().join("changed");
+        std::fs::write(&file, content).context("writing a file for the ESP")?;
+        let from = file.display().to_string();
+        oracle::run("mcopy", ["-o", "-i", &self.esp_device()?, &from, &format!("::{path}")])?;
+        Ok(())
+    }
+
+    /// Removes a file from the ESP.
+    pub fn remove_esp_file(&self, path: &str) -> anyhow::Result<()> {
+        oracle::run("mdel", ["-i", &self.esp_device()?, &format!("::{path}")])?;
+        Ok(())
+    }
+
+    /// The ESP as mtools take it.
+    fn esp_device(&self) -> anyhow::Result<String> {
+        Ok(format!("{}@@{}", self.path.display(), self.partition("esp")?.first * SECTOR))
+    }
+
+    /// Lets the kernel of a BIOS start take late timer interrupts, as `imgbuild boot` does.
+    pub fn allow_late_timers(&self) -> anyhow::Result<()> {
+        let esp = self.partition("esp")?;
+        Ok(late_timers::allow(&self.path, Bytes(esp.first * SECTOR), Bytes(esp.sectors * SECTOR))?)
     }
 
     /// A file of the state partition, by its path there; `debugfs` reads it.

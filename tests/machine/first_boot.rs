@@ -32,7 +32,7 @@ impl Recording {
     pub fn start(name: &str, bundle: &Bundle, scene: &Scene) -> anyhow::Result<Self> {
         let disk = Disk::of(bundle, scene)?;
         let path = disk.folder().join("writes");
-        let power = Power { record: None, write_log: Some(path.clone()) };
+        let power = Power { write_log: Some(path.clone()), ..Power::default() };
         let mut vm = Vm::start(name, &disk, power, scene)?;
         vm.wait_for(HANDED_OVER)?;
         let length = fs::metadata(&path).context("looking at the write log")?.len();

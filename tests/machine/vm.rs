@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use imgbuild::machine::{Machine, Settings};
+use imgbuild::machine::{Bus, FirmwareKind, Machine, Settings};
 
 use crate::{Disk, Scene, oracle};
 
@@ -26,6 +26,10 @@ pub struct Power {
     pub record: Option<PathBuf>,
     /// Log of every write to the disk.
     pub write_log: Option<PathBuf>,
+    /// What it boots by.
+    pub firmware: FirmwareKind,
+    /// How the disk is attached.
+    pub bus: Bus,
 }
 
 /// A running machine; dropping it cuts its power.
@@ -46,7 +50,9 @@ impl Vm {
         let settings = Settings {
             name: format!("imgbuild-test-{name}-{port}"),
             arch: disk.arch(),
+            firmware: power.firmware,
             disk: disk.path().to_owned(),
+            bus: power.bus,
             memory: 1536,
             processors: 2,
             record: power.record,

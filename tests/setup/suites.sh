@@ -18,6 +18,7 @@ name_no_folder() {
 cargo=(cargo test --release --locked --target "$TRIPLE")
 suite "compile" "${cargo[@]}" --workspace --no-run
 suite "node programs" tests/setup/nodes.sh target/nodes
+suite "judges of SBOMs" tests/setup/judges.sh target/judges
 suite "programs for the tests" cargo build --release --locked --target "$TRIPLE"
 suite "programs name no folder of this machine" name_no_folder
 suite "units" "${cargo[@]}" --workspace --lib --bins

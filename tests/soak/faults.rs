@@ -31,7 +31,7 @@ fn faults_of_records() -> anyhow::Result<()> {
     let text = record.replacen("\"timeZone\"", "\"timezone\"", 1);
     ensure!(text != record, "the record has no time zone:\n{record}");
     fs::write(&wrong, text).context("writing the wrong record")?;
-    let mut vm = Vm::start("wrong-record", &disk, Power { record: Some(wrong), write_log: None }, &scene)?;
+    let mut vm = Vm::start("wrong-record", &disk, Power { record: Some(wrong), ..Power::default() }, &scene)?;
     vm.wait_until_up()?;
     for part in ["this machine is no node yet", "phase       stopped", "timezone"] {
         ensure!(vm.console().contains(part), "`{part}` is not on the console:\n{}", vm.console());

@@ -16,6 +16,9 @@ use crate::units::{Bytes, Sha256};
 
 mod partial;
 
+/// Name of the folder of compressed extents.
+const EXTENTS: &str = "extents";
+
 /// The folder that keeps downloads.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Cache {
@@ -60,14 +63,19 @@ impl CacheError {
 
 impl Cache {
     /// The folders it keeps its files in; whatever else lies beside them is not the cache's.
-    pub fn folders(&self) -> [PathBuf; 2] {
-        ["indices", "sha256"].map(|name| self.root.join(name))
+    pub fn folders(&self) -> [PathBuf; 4] {
+        ["done", EXTENTS, "indices", "sha256"].map(|name| self.root.join(name))
+    }
+
+    /// Where compressed extents lie, or would lie.
+    pub fn extents(&self) -> PathBuf {
+        self.root.join(EXTENTS)
     }
 
     /// Uses the folder `root`, which is made if it is missing.
     pub fn open(root: &Path) -> Result<Self, CacheError> {
         let cache = Self { root: root.to_owned() };
-        for folder in [cache.root.join("sha256"), cache.root.join("indices")] {
+        for folder in cache.folders() {
             make_folder(&folder)?;
         }
         Ok(cache)
@@ -133,13 +141,28 @@ impl Cache {
         replace(&path, data).map_err(|source| CacheError::new(&path, source))
     }
 
+    /// Whether work with these inputs has been done and needed nothing.
+    pub fn is_done(&self, inputs: Sha256) -> bool {
+        self.done_path(inputs).is_file()
+    }
+
+    /// Remembers that work with these inputs needs nothing.
+    pub fn keep_done(&self, inputs: Sha256) -> Result<(), CacheError> {
+        let path = self.done_path(inputs);
+        replace(&path, &[]).map_err(|source| CacheError::new(&path, source))
+    }
+
+    fn done_path(&self, inputs: Sha256) -> PathBuf {
+        self.root.join("done").join(inputs.to_string())
+    }
+
     fn release_path(&self, url: &str) -> PathBuf {
         self.root.join("indices").join(format!("{}.InRelease", Sha256::of(url.as_bytes())))
     }
 }
 
 /// Puts `data` under its final name at once, so that a reader finds the old or the new file.
-pub(super) fn replace(path: &Path, data: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, data: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // As any file the user makes: the umask says who may read it.
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);

@@ -1,17 +1,21 @@
 //! Which Debian mirror to use: said by the user, or taken from the host's own apt sources.
 
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::Url;
 use thiserror::Error;
 
+use super::apt::{apt_sources, is_release, is_security};
 use super::date::{self, Utc};
-use super::deb822::stanzas;
 use crate::environment;
 use crate::units::Timestamp;
 
 /// Debian's archive of everything it ever published, by date; also the last resort for a locked version.
 pub const SNAPSHOT: &str = "http://snapshot.debian.org/archive/";
+
+/// After this time the snapshot archive has surely imported what was published.
+const IMPORTED: Duration = Duration::from_hours(24);
 
 /// Name and last path segment of the main archive.
 pub const DEBIAN: &str = "debian";
@@ -31,6 +35,8 @@ pub struct Mirrors {
     pub security: Url,
     /// If these are the snapshot archive: the moment it shows.
     pub snapshot: Option<Timestamp>,
+    /// Base URL of the snapshot archive, with final slash: what a mirror has dropped is there.
+    pub archive: Url,
 }
 
 /// What a mirror can be chosen from; the first that says something wins.
@@ -97,11 +103,18 @@ impl Mirrors {
 
     /// The snapshot archive as it was at `date`.
     pub fn snapshot(date: Timestamp) -> Self {
-        let base = |archive| {
-            let text = format!("{SNAPSHOT}{archive}/{}", Utc::from(date).stamp());
-            Url::parse(&text).expect("constant and time stamp form a URL")
+        Self::snapshot_of(&snapshot_archive(), date)
+    }
+
+    /// A snapshot archive as it was at `date`.
+    fn snapshot_of(archive: &Url, date: Timestamp) -> Self {
+        let base = |name| {
+            let mut url = archive.clone();
+            url.set_path(&format!("{}{name}/{}", archive.path(), Utc::from(date).stamp()));
+            url
         };
-        Self { debian: base(DEBIAN), security: base(SECURITY), snapshot: Some(date) }
+        let archive = archive.clone();
+        Self { debian: base(DEBIAN), security: base(SECURITY), snapshot: Some(date), archive }
     }
 
     /// A mirror's main archive; the security archive lies beside it.
@@ -115,21 +128,21 @@ impl Mirrors {
         let mut security = debian.clone();
         security.set_path(&path);
         // A moment of the snapshot archive that someone names is judged as of that moment, too.
-        let snapshot = debian.as_str().strip_prefix(SNAPSHOT).and_then(|rest| rest.split('/').next_back());
-        let snapshot = snapshot.and_then(date::parse_stamp);
-        Some(Self { debian, security, snapshot })
+        let snapshot = snapshot_moment(&debian);
+        Some(Self { debian, security, snapshot, archive: snapshot_archive() })
     }
 
     /// Takes the mirror that the host itself is fed from; any Debian release's mirror has trixie as well.
     fn from_apt(folder: &Path) -> Option<Self> {
-        let all = apt_uris(folder);
-        let ending = |name: &str| {
+        let all = apt_sources(folder);
+        let found = |name: &str, is_suite: fn(&str) -> bool| {
             all.iter()
-                .filter_map(|uri| archive_url(uri))
+                .filter(|source| source.is_debian(is_suite))
+                .filter_map(|source| archive_url(&source.uri))
                 .find(|url| url.path_segments().and_then(|mut segments| segments.next_back()) == Some(name))
         };
-        let mut mirrors = Self::from_debian(ending(DEBIAN)?.as_str())?;
-        if let Some(security) = ending(SECURITY) {
+        let mut mirrors = Self::from_debian(found(DEBIAN, is_release)?.as_str())?;
+        if let Some(security) = found(SECURITY, is_security) {
             mirrors.security = security;
         }
         Some(mirrors)
@@ -152,14 +165,24 @@ impl Mirrors {
         Ok(url)
     }
 
-    /// Where to look for a locked file: the mirror, then the snapshot archive at the lock's `date`.
+    /// Where to look for a locked file: the mirror, then the snapshot archive at the lock's `date` and a while later.
+    ///
+    /// The archive shows for a moment what it had imported *before*, and it imports a few times a day: what came with
+    /// the very Release file that gave the lock its date is only in the next import.
     pub fn sources(&self, archive: &str, path: &str, date: Timestamp) -> Result<Vec<Url>, MirrorError> {
         let mut urls = vec![self.url(archive, path)?];
         if self.snapshot.is_none() {
-            urls.push(Self::snapshot(date).url(archive, path)?);
+            for later in [Duration::ZERO, IMPORTED] {
+                let date = Timestamp(date.0.saturating_add(later.as_secs()));
+                urls.push(Self::snapshot_of(&self.archive, date).url(archive, path)?);
+            }
         }
         Ok(urls)
     }
+}
+
+fn snapshot_archive() -> Url {
+    Url::parse(SNAPSHOT).expect("the constant is a URL")
 }
 
 /// An http(s) URL without final slash, query and fragment.
@@ -174,55 +197,11 @@ fn archive_url(value: &str) -> Option<Url> {
     Some(url)
 }
 
-/// URIs of all package sources of apt, in the order apt reads them.
-///
-/// A file that cannot be read or parsed is passed over: other files or the snapshot archive serve as well.
-fn apt_uris(folder: &Path) -> Vec<String> {
-    let mut files = vec![folder.join("sources.list")];
-    let parts = std::fs::read_dir(folder.join("sources.list.d")).into_iter().flatten().flatten();
-    let mut parts: Vec<_> = parts.map(|entry| entry.path()).collect();
-    parts.sort();
-    files.extend(parts);
-    let mut uris = Vec::new();
-    for file in files {
-        let Ok(text) = std::fs::read_to_string(&file) else { continue };
-        match file.extension().and_then(|extension| extension.to_str()) {
-            Some("list") => uris.extend(text.lines().filter_map(one_line_uri)),
-            Some("sources") => uris.extend(deb822_uris(&text)),
-            _ => {}
-        }
-    }
-    uris
-}
-
-/// The URI of a line `deb [options] URI suite component…`.
-fn one_line_uri(line: &str) -> Option<String> {
-    let line = line.split('#').next()?;
-    let rest = line.trim().strip_prefix("deb")?;
-    let rest = rest.strip_prefix([' ', '\t'])?.trim_start();
-    let rest = match rest.strip_prefix('[') {
-        Some(options) => options.split_once(']')?.1,
-        None => rest,
-    };
-    rest.split_ascii_whitespace().next().map(str::to_owned)
-}
-
-/// The URIs of a `.sources` file, of enabled stanzas of binary packages.
-fn deb822_uris(text: &str) -> Vec<String> {
-    // sources.list(5) allows comments, also between fields.
-    let text: String =
-        text.lines().filter(|line| !line.starts_with('#')).flat_map(|line| [line, "\n"]).collect();
-    let words = |value: Option<&str>| -> Vec<String> {
-        value.unwrap_or_default().split_ascii_whitespace().map(str::to_owned).collect()
-    };
-    stanzas(&text)
-        .flatten()
-        .filter(|stanza| {
-            let enabled = stanza.get("Enabled").unwrap_or("yes");
-            !enabled.eq_ignore_ascii_case("no") && words(stanza.get("Types")).iter().any(|kind| kind == "deb")
-        })
-        .flat_map(|stanza| words(stanza.get("URIs")))
-        .collect()
+/// The moment that a folder of the snapshot archive shows, by either scheme.
+fn snapshot_moment(url: &Url) -> Option<Timestamp> {
+    let snapshot = Url::parse(SNAPSHOT).expect("a constant URL");
+    let is_there = url.host() == snapshot.host() && url.path().starts_with(snapshot.path());
+    is_there.then(|| url.path_segments()?.next_back()).flatten().and_then(date::parse_stamp)
 }
 
 #[cfg(test)]
@@ -277,13 +256,13 @@ mod tests {
 
     #[test]
     fn reads_both_forms_of_apt_sources() {
-        let deb822 = "Types: deb deb-src\n# comment: here\nURIs: http://a.example/debian/\nSuites: bookworm\n\n\
-                      Types: deb\nURIs:\n http://s.example/x/debian-security\nSuites: bookworm-security\n";
+        let deb822 = "Types: deb deb-src\n# comment: here\nURIs: http://a.example/debian/\nSuites: bookworm\nComponents: main\n\n\
+                      Types: deb\nURIs:\n http://s.example/x/debian-security\nSuites: bookworm-security\nComponents: main\n";
         let expected =
             ("http://a.example/debian".to_owned(), "http://s.example/x/debian-security".to_owned());
         assert_eq!(chosen(&[("sources.list.d/debian.sources", deb822)]), expected);
         let lines = "# deb http://no.example/debian x main\ndeb cdrom:[Debian]/ x main\n\
-                     deb [arch=amd64 signed-by=/a] http://a.example/debian bookworm main # here\n\
+                     deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.pgp] http://a.example/debian bookworm main # here\n\
                      deb http://s.example/x/debian-security/ bookworm-security main\n";
         assert_eq!(chosen(&[("sources.list", lines)]), expected);
     }
@@ -301,6 +280,18 @@ mod tests {
                 "sources.list.d/4.list",
                 "deb https://no.example/ubuntu x main\ndeb-src http://no.example/debian x\n",
             ),
+            ("sources.list.d/5.list", "deb https://third.example/linux/debian trixie stable\n"),
+            (
+                "sources.list.d/51.list",
+                "deb [signed-by=/usr/share/keyrings/third.gpg] https://third.example/debian trixie main\n",
+            ),
+            (
+                "sources.list.d/52.sources",
+                "Types: deb\nURIs: https://third.example/debian\nSuites: trixie\nComponents: main\n\
+                 Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n",
+            ),
+            ("sources.list.d/6.list", "deb https://third.example/debian any-version main\n"),
+            ("sources.list.d/7.list", "deb https://third.example/debian ./\n"),
         ];
         assert_eq!(
             chosen(&files),
@@ -332,8 +323,12 @@ mod tests {
     fn knows_a_moment_of_the_snapshot_archive() {
         let moment = Mirrors::snapshot(DATE);
         assert_eq!(moment.snapshot, Some(DATE));
-        assert_eq!(Mirrors::from_debian(moment.debian.as_str()), Some(moment));
+        assert_eq!(Mirrors::from_debian(moment.debian.as_str()), Some(moment.clone()));
         assert_eq!(Mirrors::from_debian("http://m.example/debian").unwrap().snapshot, None);
+        let secure = moment.debian.as_str().replace("http://", "https://");
+        assert_eq!(Mirrors::from_debian(&secure).unwrap().snapshot, Some(DATE));
+        let elsewhere = secure.replace("snapshot.debian.org", "m.example");
+        assert_eq!(Mirrors::from_debian(&elsewhere).unwrap().snapshot, None);
     }
 
     #[test]
@@ -363,6 +358,7 @@ mod tests {
             [
                 "http://m.example/debian-security/pool/a+b_1~2.deb",
                 "http://snapshot.debian.org/archive/debian-security/20261121T021046Z/pool/a+b_1~2.deb",
+                "http://snapshot.debian.org/archive/debian-security/20261122T021046Z/pool/a+b_1~2.deb",
             ]
         );
         assert_eq!(Mirrors::snapshot(DATE).sources(DEBIAN, "x", DATE).unwrap().len(), 1);

@@ -36,6 +36,7 @@ pub fn select(archive: &Archive, packages: &[Package], profile: &Profile) -> Res
     let universe = Universe::new(packages)?;
     let mut install = profile.packages.install.clone();
     install.push(profile.kernel.package.clone());
+    install.extend(profile.firmware.packages.iter().cloned());
     let names =
         |list: &[crate::profile::Reasoned]| list.iter().map(|item| item.name.clone()).collect::<Vec<_>>();
     let (drop, exclude) = (names(&profile.packages.drop), names(&profile.packages.exclude));
@@ -77,7 +78,8 @@ fn newest<'a>(packages: &'a [Package], name: &str) -> Option<&'a Package> {
 /// Digest of all that decides a selection, given the archive.
 pub fn inputs(profile: &Profile) -> Sha256 {
     let mut hasher = sha2::Sha256::new();
-    let text = serde_json::to_vec(&(&profile.packages, &profile.kernel.package, profile.arch));
+    let text =
+        serde_json::to_vec(&(&profile.packages, &profile.kernel.package, &profile.firmware, profile.arch));
     hasher.update(text.expect("strings and lists are always JSON"));
     Sha256(hasher.finalize().into())
 }

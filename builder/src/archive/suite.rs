@@ -55,6 +55,14 @@ impl Suites {
         ];
         Self { all, keyring }
     }
+
+    /// The same suites with further components in each.
+    pub fn with_components(mut self, components: &[String]) -> Self {
+        for suite in &mut self.all {
+            suite.components.extend(components.iter().cloned());
+        }
+        self
+    }
 }
 
 /// Everything that the suites offer one architecture.

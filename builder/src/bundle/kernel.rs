@@ -1,9 +1,11 @@
 //! The kernel of a root: its image, its module indexes, the modules that the initrd needs.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::format::kmod::{self, KmodError, Module};
+use crate::format::kmod::{self, KmodError, Module, Unloadable};
 use crate::tree::{Kind, Metadata, Tree, TreeError};
 
 /// Folder of all kernels' modules.
@@ -18,6 +20,8 @@ pub struct Kernel {
     pub image: Bytes,
     /// Every module of the root.
     modules: Vec<Module>,
+    /// Modules that were taken out of the root, because an exclusion left out one that they need.
+    pub unloadable: Vec<Unloadable>,
     builtin: String,
     builtin_modinfo: Bytes,
 }
@@ -48,7 +52,8 @@ pub enum KernelError {
 }
 
 impl Kernel {
-    /// Takes the kernel image out of `tree`, for it travels in the UKI, and adds the module indexes.
+    /// Takes the kernel image out of `tree`, for it travels in the UKI, and the modules that could not be loaded;
+    /// adds the module indexes.
     pub fn take(tree: &mut Tree) -> Result<Self, KernelError> {
         let release = release(tree)?;
         let folder = format!("{MODULES}/{release}");
@@ -61,14 +66,36 @@ impl Kernel {
         let builtin = text(format!("{folder}/modules.builtin"))?;
         let builtin_modinfo = text(format!("{folder}/modules.builtin.modinfo"))?;
         let builtin = String::from_utf8_lossy(&builtin).into_owned();
-        let modules = kmod::read_modules(module_files(tree, &folder))?;
+        let mut modules = kmod::read_modules(module_files(tree, &folder))?;
+        let unloadable = kmod::retain_loadable(&mut modules, &builtin);
+        for Unloadable { module, .. } in &unloadable {
+            tree.remove(&format!("{folder}/{}", module.path));
+        }
         let indexes = kmod::indexes(&modules, &String::from_utf8_lossy(&order), &builtin, &builtin_modinfo)?;
         for (name, content) in indexes {
             tree.write(&format!("{folder}/{name}"), Metadata::FILE, content)?;
         }
-        tree.remove("boot");
-        tree.directory("boot", Metadata::DIRECTORY)?;
-        Ok(Self { release, image, modules, builtin, builtin_modinfo })
+        // The kernel's settings stay beside it: Longhorn reads them.
+        tree.remove(&format!("boot/vmlinuz-{release}"));
+        Ok(Self { release, image, modules, unloadable, builtin, builtin_modinfo })
+    }
+
+    /// Names below `/usr/lib/firmware` that the kernel and its modules may ask for, each with who asks first.
+    pub fn firmware(&self) -> Result<BTreeMap<&str, &str>, KernelError> {
+        let builtin = kmod::builtin_firmware(&self.builtin_modinfo)?;
+        let mut names: BTreeMap<&str, &str> = builtin.into_iter().map(|name| (name, "the kernel")).collect();
+        for Module { info, .. } in &self.modules {
+            for name in &info.firmware {
+                names.entry(name).or_insert(&info.name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Checks that the kernel has each of `wanted`, built in or as a module of the root.
+    pub fn check_names(&self, wanted: &[String]) -> Result<(), KernelError> {
+        kmod::closure(&self.modules, &self.builtin, &self.builtin_modinfo, wanted)?;
+        Ok(())
     }
 
     /// The `wanted` modules and what they need, unpacked, with indexes of their own, as the tree

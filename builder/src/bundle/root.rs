@@ -1,13 +1,18 @@
 //! The root tree: packages, artifacts, reviewed scripts, declared setup, our programs, the kernel's indexes.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use anyhow::Context as _;
+use thiserror::Error;
 
 use super::artifacts::Artifacts;
 use super::kernel::Kernel;
 use super::programs::Programs;
+use super::{firmware, microcode};
 use crate::archive::lock::Lock;
+use crate::format::kmod::Unloadable;
 use crate::printer::Printer;
 use crate::profile::Profile;
 use crate::rootfs::review::{self, ReviewTable};
@@ -22,6 +27,8 @@ pub struct Root {
     pub tree: Tree,
     /// The kernel that was in it.
     pub kernel: Kernel,
+    /// What the kernel wants before the initrd, uncompressed: microcode, where the profile has any.
+    pub microcode: Option<Bytes>,
     /// The packages that it was made of, sorted by name.
     pub debs: Vec<DebInfo>,
     /// Numbers of users and groups that the lock does not have yet.
@@ -59,20 +66,60 @@ pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Resu
     for pattern in exclusions.unused() {
         printer.detail(&format!("profile `{}` excludes `{pattern}`, which no package has", profile.name));
     }
-    let (mut tree, debs) = (unpacked.tree, unpacked.debs);
-    review::check_scripts(&debs, reviews).map_err(|scripts| unreviewed(&scripts))?;
+    let (mut tree, mut debs) = (unpacked.tree, unpacked.debs);
+    review::check_scripts(&debs, reviews).map_err(|scripts| UnreviewedScripts { scripts })?;
     let task = printer.task("setting up the root", None);
     place_programs(&mut tree, programs)?;
     artifacts.place(&mut tree)?;
     let context =
         setup::Context { profile, debs: &debs, reviews, users: &lock.users, groups: &lock.groups, date };
     let added = setup::apply(&mut tree, &context).context("setting up the root")?;
-    rootfs::dpkg::install(&mut tree, &debs)?;
     let kernel = Kernel::take(&mut tree).context("indexing kernel modules")?;
+    kernel
+        .check_names(&profile.kernel.load_modules)
+        .context("looking for the modules loaded at every boot")?;
+    let microcode = microcode::take(&mut tree, date).context("taking the microcode")?;
+    if !profile.firmware.packages.is_empty() {
+        keep_firmware(&mut tree, &kernel, printer)?;
+    }
+    report_unloadable(&kernel, printer);
+    forget_removed(&mut debs, &tree);
+    rootfs::dpkg::install(&mut tree, &debs)?;
     rootfs::elf::check(&tree, profile.arch, &[]).context("looking for the libraries of every program")?;
     rootfs::ldcache::install(&mut tree, profile.arch)?;
     task.finish(&format!("{} entries, kernel {}", tree.iter().count(), kernel.release));
-    Ok(Root { tree, kernel, debs, added, date })
+    Ok(Root { tree, kernel, microcode, debs, added, date })
+}
+
+/// Leaves the firmware that the kernel and its modules name, and says what nobody has.
+fn keep_firmware(tree: &mut Tree, kernel: &Kernel, printer: &Printer) -> anyhow::Result<()> {
+    let kept = firmware::keep_named(tree, &kernel.firmware()?).context("choosing firmware")?;
+    printer.detail(&format!("firmware: {} files, {}", kept.files, kept.size));
+    for (name, module) in &kept.missing {
+        printer.detail(&format!("firmware `{name}`, which `{module}` may ask for, is in no package"));
+    }
+    if !kept.missing.is_empty() {
+        let count = kept.missing.len();
+        printer.note(&format!(
+            "no package has {count} firmware files that modules name; `--verbose` lists them"
+        ));
+    }
+    Ok(())
+}
+
+fn report_unloadable(kernel: &Kernel, printer: &Printer) {
+    for Unloadable { module, needs } in &kernel.unloadable {
+        printer.detail(&format!("module `{}` stays out with `{needs}`, which it needs", module.info.name));
+    }
+}
+
+/// Drops modules and firmware that left the tree from the lists of what packages brought.
+fn forget_removed(debs: &mut [DebInfo], tree: &Tree) {
+    let is_pruned =
+        |path: &str| ["usr/lib/modules/", "usr/lib/firmware/"].iter().any(|top| path.starts_with(top));
+    for deb in debs {
+        deb.files.retain(|path| !is_pruned(path) || tree.get(path).is_some());
+    }
 }
 
 /// Before setup, which enables units and needs them in the tree.
@@ -80,15 +127,32 @@ fn place_programs(tree: &mut Tree, programs: &Programs) -> anyhow::Result<()> {
     tree.write("usr/bin/firstboot", Metadata::root(0o755), programs.firstboot.clone())?;
     let unit = Bytes::from_static(firstboot::UNIT.as_bytes());
     tree.write("usr/lib/systemd/system/firstboot.service", Metadata::FILE, unit)?;
+    let emergency = Bytes::from_static(firstboot::EMERGENCY.as_bytes());
+    for unit in ["emergency", "rescue"] {
+        let path = format!("usr/lib/systemd/system/{unit}.service.d/firstboot.conf");
+        tree.write(&path, Metadata::FILE, emergency.clone())?;
+    }
     Ok(())
 }
 
-fn unreviewed(scripts: &[review::Unreviewed]) -> anyhow::Error {
-    let shown: Vec<String> = scripts.iter().map(ToString::to_string).collect();
-    anyhow::anyhow!(
-        "{} maintainer scripts need a person's eyes\n\n{}\nread them, then add to `reviewed.toml` beside `cluster.toml`:\n\n{}",
-        scripts.len(),
-        shown.join("\n"),
-        review::stanzas(scripts).trim_end()
-    )
+/// Scripts that need a person's eyes: read, then entered in the table of reviews.
+#[derive(Debug, Error)]
+pub struct UnreviewedScripts {
+    /// All of them.
+    pub scripts: Vec<review::Unreviewed>,
+}
+
+impl fmt::Display for UnreviewedScripts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<String> = self.scripts.iter().map(ToString::to_string).collect();
+        write!(
+            formatter,
+            "{} maintainer scripts need a person's eyes\n\n{}\nread them, then add to `{}` beside \
+             `cluster.toml`:\n\n{}",
+            self.scripts.len(),
+            shown.join("\n"),
+            review::FILE,
+            review::stanzas(&self.scripts).trim_end()
+        )
+    }
 }

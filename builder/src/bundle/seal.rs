@@ -17,7 +17,7 @@ use crate::image::Image;
 use crate::printer::Printer;
 use crate::profile::Profile;
 use crate::tree::Tree;
-use crate::units::{Bytes, RootHash, Sha256, Timestamp};
+use crate::units::{Bytes, RootHash, Sha256};
 
 /// File names in a build folder.
 pub const ROOT: &str = "root.erofs";
@@ -38,8 +38,8 @@ pub struct Bundle {
     pub root_hash: RootHash,
     /// The arguments in the UKI.
     pub command_line: String,
-    /// Size of the initrd inside the UKI.
-    pub initrd_size: Bytes,
+    /// The initrd inside the UKI.
+    pub initrd: bytes::Bytes,
     /// systemd-boot.
     pub boot_loader: bytes::Bytes,
     /// The files by name.
@@ -47,7 +47,7 @@ pub struct Bundle {
 }
 
 /// What is sealed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Parts<'a> {
     /// The composed root.
     pub root: &'a Root,
@@ -59,15 +59,17 @@ pub struct Parts<'a> {
     pub image: &'a Image,
     /// The initrd's `/init`.
     pub stage0: &'a bytes::Bytes,
+    /// What need not be compressed again.
+    pub extents: &'a dyn erofs::ExtentCache,
 }
 
 /// Seals a root into files in `folder`.
 pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Result<Bundle> {
-    let Parts { root, boot, profile, image, stage0 } = *parts;
+    let Parts { root, boot, profile, image, stage0, extents } = *parts;
     let task = printer.task("sealing the root", None);
     let (initrd, sealed) = rayon::join(
         || initrd::disk_initrd(&root.kernel, &root.tree, &profile.kernel.initrd_modules, stage0, root.date),
-        || write_root(&root.tree, root.date, folder),
+        || write_root(root, profile, extents, folder),
     );
     let (initrd, (tree, root_facts)) = (initrd?, sealed?);
     let verity = write(folder, VERITY, &tree.bytes)?;
@@ -75,6 +77,7 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
     let uki = uki::assemble(&Uki {
         stub: boot_file(boot, &format!("linux{}.efi.stub", profile.arch.efi()))?,
         kernel: Some(&root.kernel.image),
+        microcode: root.microcode.as_deref(),
         initrd: Some(&initrd),
         command_line: Some(&command_line),
         os_release: Some(OS_RELEASE),
@@ -86,7 +89,7 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
     Ok(Bundle {
         root_hash: tree.root_hash,
         command_line,
-        initrd_size: Bytes::of(&initrd),
+        initrd: initrd.into(),
         boot_loader: boot_file(boot, &format!("systemd-boot{}.efi", profile.arch.efi()))?.clone(),
         files: vec![(ROOT, root_facts), (VERITY, verity), (UKI, uki)],
     })
@@ -94,6 +97,7 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
 
 fn full_command_line(profile: &Profile, image: &Image, root_hash: RootHash) -> String {
     let mut words = vec![format!("roothash={root_hash}")];
+    words.push(format!("imgbuild.state-minimum={}", image.state_minimum.0));
     words.extend(profile.kernel.command_line.iter().chain(&image.command_line).cloned());
     words.join(" ")
 }
@@ -104,15 +108,25 @@ fn boot_file<'tree>(boot: &'tree Tree, name: &str) -> anyhow::Result<&'tree byte
 }
 
 /// Writes the root once, hashing it on the way for the hash tree and for the manifest.
-fn write_root(tree: &Tree, date: Timestamp, folder: &Path) -> anyhow::Result<(verity::HashTree, FileFacts)> {
+fn write_root(
+    root: &Root,
+    profile: &Profile,
+    extents: &dyn erofs::ExtentCache,
+    folder: &Path,
+) -> anyhow::Result<(verity::HashTree, FileFacts)> {
     let path = folder.join(ROOT);
     let at = || format!("writing `{}`", path.display());
     let file = Hashing::new(File::create(&path).with_context(at)?);
     // Fixed: the salt's purpose is to differ between products, not between builds of one.
     let options = verity::Options { salt: Sha256::of(b"imgbuild verity salt").0, uuid: uuid("verity") };
     let mut file = verity::Writer::new(file, options);
-    let options = erofs::Options { timestamp: date, uuid: uuid("root"), volume_name: "root".to_owned() };
-    erofs::write(tree, &options, &mut file).with_context(at)?;
+    let options = erofs::Options {
+        timestamp: root.date,
+        uuid: uuid("root"),
+        volume_name: "root".to_owned(),
+        compression: profile.root.compression,
+    };
+    erofs::write(&root.tree, &options, extents, &mut file).with_context(at)?;
     let (file, hashes) = file.finish().with_context(at)?;
     Ok((hashes, file.facts()))
 }
@@ -125,10 +139,7 @@ fn write(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<FileFacts>
 
 /// A UUID of version 8 (RFC 9562, 5.8) that names what it identifies.
 fn uuid(name: &str) -> Uuid {
-    let digest = Sha256::of(format!("imgbuild {name}").as_bytes());
-    let mut bytes = [0_u8; 16];
-    bytes.iter_mut().zip(digest.0).for_each(|(to, from)| *to = from);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    Sha256::of(format!("imgbuild {name}").as_bytes()).uuid()
 }
 
 /// Passes data on and keeps their digest and number.
@@ -158,5 +169,22 @@ impl<W: Write> Write for Hashing<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Arch;
+
+    #[test]
+    fn the_command_line_tells_stage0_what_it_reads() {
+        let nowhere = Path::new("/nowhere");
+        let profile = Profile::load("cloud", Arch::Amd64, nowhere).unwrap();
+        let image = Image::load("disk", nowhere).unwrap();
+        let line = full_command_line(&profile, &image, RootHash(Sha256::of(b"root")));
+        let read = firstboot::stage0::cmdline::Arguments::parse(&line).unwrap();
+        assert_eq!(read.root_hash.to_string(), Sha256::of(b"root").to_string());
+        assert_eq!(read.state_minimum, image.state_minimum.0);
     }
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::path::Path;
 
+use firstboot::plan::NODE_RANGE;
+
 use super::addresses::{self, assign};
 use super::raw::{RawCluster, RawFile, RawGitops, RawInterface, RawNetwork, RawNode};
 use super::{Available, Cluster, Gitops, Interface, K3s, Network, Node, Range, Role};
@@ -26,7 +28,7 @@ const TAKEN_PORTS: [(u16, &str); 7] = [
 
 /// Checks what spans several keys and fills in the defaults; `None` only after a recorded fault.
 pub(super) fn check(raw: RawFile, report: &Report, file: &Path, available: &Available) -> Option<Cluster> {
-    let network = check_network(raw.network.unwrap_or_default(), raw.nodes.len(), report);
+    let network = check_network(raw.network.unwrap_or_default(), &raw.nodes, report);
     check_names(&raw.nodes, report);
     check_control_planes(&raw.nodes, report);
     check_settings(&raw.nodes, report, available);
@@ -101,9 +103,9 @@ fn resolve_interface(raw: RawInterface) -> Option<Interface> {
     })
 }
 
-fn check_network(raw: RawNetwork, nodes: usize, report: &Report) -> Network {
+fn check_network(raw: RawNetwork, nodes: &[RawNode], report: &Report) -> Network {
     check_size(raw.vpn_range.as_ref(), 8, 24, "vpn-range", report);
-    check_size(raw.pod_range.as_ref(), 8, 24, "pod-range", report);
+    check_size(raw.pod_range.as_ref(), 8, NODE_RANGE, "pod-range", report);
     check_size(raw.service_range.as_ref(), 12, 24, "service-range", report);
     check_port(raw.vpn_port.as_ref(), report);
     let spans = [&raw.vpn_range, &raw.pod_range, &raw.service_range]
@@ -162,15 +164,19 @@ fn check_overlaps(ranges: &[(&str, Range, Option<Span>)], report: &Report) {
     }
 }
 
-/// Kubernetes gives each node a /24 of the pod range.
-fn check_pod_room(range: Range, span: Option<&Span>, nodes: usize, report: &Report) {
-    let room = range.size() / 256;
-    if let Some(span) = span
-        && range.prefix() <= 24
-        && u64::try_from(nodes).is_ok_and(|nodes| nodes > room)
-    {
-        report.fault(span, format!("`pod-range` {range} has room for {room} nodes, the cluster has {nodes}"));
-    }
+/// Kubernetes gives each node a part of the pod range. The fault stands at the range where the file gives
+/// one, else at the first node that the default has no room for.
+fn check_pod_room(range: Range, span: Option<&Span>, nodes: &[RawNode], report: &Report) {
+    // A narrower range has been refused for its size.
+    let Some(bits) = NODE_RANGE.checked_sub(range.prefix()) else { return };
+    let room = usize::try_from(1_u64 << bits).unwrap_or(usize::MAX);
+    let Some(first) = nodes.get(room) else { return };
+    let reason = format!(
+        "`pod-range` {range} has room for {room} {}, each with a /{NODE_RANGE}; the cluster has {}",
+        if room == 1 { "node" } else { "nodes" },
+        nodes.len()
+    );
+    report.fault(span.unwrap_or(&first.span), reason);
 }
 
 /// Records every value that occurred before; `reason` gets the value and the line of the first.

@@ -29,8 +29,18 @@ pub enum LoadError {
     Faults(#[from] Faults),
 }
 
+impl LoadError {
+    /// The faults of the cluster file, or whatever else it is.
+    pub fn into_faults(self) -> Result<Faults, Self> {
+        match self {
+            Self::Faults(faults) | Self::Read(settings::ReadError::Text(faults)) => Ok(faults),
+            other => Err(other),
+        }
+    }
+}
+
 /// The folder that a file lies in, never empty.
-pub(super) fn directory_of(file: &Path) -> &Path {
+pub fn directory_of(file: &Path) -> &Path {
     match file.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

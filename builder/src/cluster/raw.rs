@@ -77,7 +77,7 @@ pub(super) struct RawNetwork {
     /// UDP port of WireGuard and TCP port of the claim service.
     #[schemars(extend("default" = 51820, "minimum" = 1))]
     pub(super) vpn_port: Option<Located<u16>>,
-    /// Pod addresses, a /8 to /24; each node gets a /24 of it.
+    /// Pod addresses, a /8 to /23; each node gets a /23 of it.
     #[schemars(extend("default" = "10.42.0.0/16"))]
     pub(super) pod_range: Option<Located<Range>>,
     /// Service addresses, a /12 to /24.

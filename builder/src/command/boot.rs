@@ -7,14 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use firstboot::screen;
 
 use super::interrupt::{self, Interrupted};
 use super::{Context, Note as _, failure};
 use crate::bundle::manifest::Manifest;
-use crate::machine::{Firmware, FirmwareError, Machine, MachineError, Settings, disk};
-use crate::units::Bytes;
+use crate::machine::{
+    Bus, Firmware, FirmwareError, FirmwareKind, Machine, MachineError, Settings, disk, late_timers,
+};
+use crate::units::{Arch, Bytes};
 
 /// Room that the machine's disk has beyond the image, for the state partition.
 const STATE: Bytes = Bytes(4 << 30);
@@ -32,8 +34,11 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
     /// Firmware to boot by
-    #[arg(long, value_enum, default_value = "uefi")]
+    #[arg(long, value_enum, default_value_t)]
     firmware: FirmwareKind,
+    /// How the machine's disk is attached
+    #[arg(long, value_enum, default_value_t)]
+    bus: Bus,
     /// Keep the machine's disk in this file; without it, it is thrown away
     #[arg(long, value_name = "FILE")]
     disk: Option<PathBuf>,
@@ -48,18 +53,16 @@ pub struct Arguments {
     report: bool,
 }
 
-/// Firmware of a machine.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FirmwareKind {
-    /// UEFI, by the distribution's OVMF or AAVMF
-    Uefi,
-}
-
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
-    let FirmwareKind::Uefi = arguments.firmware;
     let manifest = Manifest::load(&arguments.folder).map_err(failure::of_manifest)?;
-    Firmware::find(manifest.arch).map_err(missing_firmware)?;
+    match arguments.firmware {
+        FirmwareKind::Uefi => drop(Firmware::find(manifest.arch).map_err(missing_firmware)?),
+        FirmwareKind::Bios if manifest.arch == Arch::Amd64 => {}
+        FirmwareKind::Bios => {
+            return Err(anyhow::Error::from(MachineError::NoBios { arch: manifest.arch }).input());
+        }
+    }
     Machine::qemu(manifest.arch).map_err(missing_program)?;
     let scratch = tempfile::Builder::new()
         .prefix("imgbuild-boot-")
@@ -76,12 +79,17 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
     if !disk.exists() {
         let task = context.printer.task("copying the disk", None);
         disk::copy(&arguments.folder.join("disk.raw"), &disk, STATE)?;
+        if arguments.firmware == FirmwareKind::Bios && arguments.disk.is_none() {
+            allow_late_timers(&disk, manifest)?;
+        }
         task.finish(&disk.display().to_string());
     }
     let settings = Settings {
         name: format!("imgbuild-{}", arguments.node.as_deref().unwrap_or("unclaimed")),
         arch: manifest.arch,
+        firmware: arguments.firmware,
         disk,
+        bus: arguments.bus,
         memory: arguments.memory,
         processors: 2,
         record,
@@ -96,6 +104,14 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
     } else {
         follow(&mut machine, &interrupted)
     }
+}
+
+/// Only on a disk that is thrown away: one that is kept may go to a real machine.
+fn allow_late_timers(disk: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+    let esp = manifest.partitions.iter().find(|partition| partition.label == "esp");
+    let Some(esp) = esp else { return Ok(()) };
+    // BIOS machines have sectors of 512 bytes.
+    Ok(late_timers::allow(disk, Bytes(esp.first.0.saturating_mul(512)), esp.size)?)
 }
 
 /// Passes the console on until the machine switches itself off.

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod cached;
+mod documents;
 mod folder;
 mod plan;
 mod timings;
@@ -22,11 +23,17 @@ use super::interrupt::{self, Cleanup};
 use super::locking::Locking;
 use crate::archive::lock::Selection;
 use crate::bundle::artifacts::Artifacts;
+use crate::bundle::extents::{self, Extents};
 use crate::bundle::manifest::{self, FileFacts, Manifest, Package, Partition};
 use crate::bundle::programs::ProgramFacts;
 use crate::bundle::root::{self, Ingredients, Root};
 use crate::bundle::seal::{self, Bundle};
+use crate::environment;
+use crate::image::Role;
+use crate::medium::bios::{BiosBoot, BiosSlot};
 use crate::medium::disk::{self, DiskContents, DiskLayout};
+use crate::medium::esp::BootFiles;
+use crate::rootfs::compose::Unpacked;
 use crate::rootfs::{Exclusions, PackageFile, unpack_all};
 use crate::tree::{Kind, Tree};
 use crate::units::{Arch, Bytes};
@@ -54,6 +61,9 @@ pub struct Arguments {
     /// Leave out artifacts that no --artifact gives; they are shown as absent
     #[arg(long)]
     without_artifacts: bool,
+    /// OpenSSH Ed25519 key without passphrase to sign the manifest with
+    #[arg(long, value_name = "FILE", env = environment::SIGNING_KEY)]
+    signing_key: Option<PathBuf>,
 }
 
 /// Runs the command. Interrupted, it removes what it had begun; the cache stays usable.
@@ -69,6 +79,7 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
     let selection = timings.measure("lock", || locking.selection(&plan.profile))?;
     if let Some(built) = cached::find(plan, locking.lock(), &selection) {
         printer.note(&format!("`{}` is up to date", plan.output.display()));
+        documents::sign(&plan.output, plan.signing_key.as_ref())?;
         return show(plan, &built.manifest, &built.facts, context);
     }
     let (packages, boot) = timings.measure("fetch", || locking.fetch(&selection))?;
@@ -89,47 +100,69 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
     let root = timings.measure("compose", || root::compose(&ingredients, printer))?;
     locking.add_numbers(&root.added)?;
     let lock = locking.lock();
+    let extents = Extents::new(context.cache()?.extents(), plan.imgbuild);
+    let boot = timings.measure("compose", || unpack_boot(&boot, context))?;
     let bundle = timings.measure("seal", || {
-        let boot = boot_tree(&boot, context)?;
         let parts = seal::Parts {
             root: &root,
-            boot: &boot,
+            boot: &boot.tree,
             profile: &plan.profile,
             image: &plan.image,
             stage0: &plan.programs.stage0,
+            extents: &extents,
         };
-        seal::seal(&parts, staging.path(), printer)
+        let bundle = seal::seal(&parts, staging.path(), printer);
+        extents.trim(extents::LIMIT);
+        bundle
     })?;
-    let (layout, disk) = timings.measure("lay", || lay(plan, &bundle, &root, &staging, context))?;
-    let manifest = describe(plan, &selection, &artifacts, &root, &bundle, &layout, disk);
+    let laid = timings.measure("lay", || lay(plan, &bundle, &root, &boot.tree, &staging, context))?;
+    let mut manifest = describe(plan, &selection, &artifacts, &root, &bundle, &laid);
+    documents::write(&mut manifest, &selection, &root, &boot, staging.path())?;
     let facts = BuildFacts::new(plan, lock, &selection, timings);
-    let facts = staging.publish(&manifest, facts)?;
+    let facts = staging.publish(&manifest, facts, plan.signing_key.as_ref())?;
     show(plan, &manifest, &facts, context)
 }
 
-/// The unpacked boot packages: systemd-boot and its stub.
-fn boot_tree(packages: &[PackageFile], context: &Context) -> anyhow::Result<Tree> {
+/// The unpacked boot packages: systemd-boot and its stub, GRUB's files.
+fn unpack_boot(packages: &[PackageFile], context: &Context) -> anyhow::Result<Unpacked> {
     let task = context.printer.task("unpacking boot files", None);
     let unpacked = unpack_all(packages, &Exclusions::new(&[])?, &task);
-    Ok(unpacked.context("unpacking boot packages")?.tree)
+    unpacked.context("unpacking boot packages")
+}
+
+/// A written disk.
+struct Laid {
+    layout: DiskLayout,
+    disk: FileFacts,
+    /// Bytes in use by the files of the ESP.
+    esp: Bytes,
+    /// Bytes in use in the BIOS boot partition.
+    bios_boot: Bytes,
 }
 
 fn lay(
     plan: &Plan,
     bundle: &Bundle,
     root: &Root,
+    boot: &Tree,
     staging: &Staging,
     context: &Context,
-) -> anyhow::Result<(DiskLayout, FileFacts)> {
+) -> anyhow::Result<Laid> {
     let task = context.printer.task("laying the disk", None);
+    let bios = bios_boot(plan, boot)?;
     let uki = std::fs::read(staging.path().join(seal::UKI)).context("reading the UKI back")?;
-    let efi = plan.arch.efi().to_ascii_uppercase();
-    let loader = "timeout 0\neditor no\n";
-    let esp = [
-        (format!("EFI/BOOT/BOOT{efi}.EFI"), bundle.boot_loader.clone()),
-        ("EFI/Linux/imgbuild_1.efi".to_owned(), uki.into()),
-        ("loader/loader.conf".to_owned(), loader.into()),
-    ];
+    let slot = BiosSlot {
+        kernel: root.kernel.image.clone(),
+        initrd: bundle.initrd.clone(),
+        command_line: &bundle.command_line,
+    };
+    let boot_files = BootFiles {
+        arch: plan.arch,
+        boot_loader: bundle.boot_loader.clone(),
+        uki: uki.into(),
+        bios: bios.is_some().then_some(slot),
+    };
+    let esp = boot_files.files()?;
     let contents = DiskContents {
         arch: plan.arch,
         root_hash: bundle.root_hash,
@@ -137,12 +170,23 @@ fn lay(
         root: &staging.path().join(seal::ROOT),
         verity: &staging.path().join(seal::VERITY),
         esp: &esp,
+        bios: bios.as_ref(),
     };
     let path = staging.path().join(folder::DISK);
     let layout = disk::write(&contents, &plan.image, &path)?;
-    let facts = folder::facts(&path)?;
+    let disk = folder::facts(&path)?;
     task.finish(&format!("{} partitions, {}", layout.partitions.len(), layout.size));
-    Ok((layout, facts))
+    let esp = Bytes(esp.iter().map(|(_, content)| Bytes::of(content).0).sum());
+    Ok(Laid { layout, disk, esp, bios_boot: bios.map_or(Bytes(0), |bios| bios.size()) })
+}
+
+/// What BIOS machines boot by, where the architecture has any and the image a partition for it.
+fn bios_boot(plan: &Plan, boot: &Tree) -> anyhow::Result<Option<BiosBoot>> {
+    let number = |role| plan.image.partitions.iter().position(|partition| partition.role == role);
+    match (plan.arch, number(Role::BiosBoot), number(Role::Esp)) {
+        (Arch::Amd64, Some(_), Some(esp)) => Ok(Some(BiosBoot::assemble(boot, esp.saturating_add(1))?)),
+        _ => Ok(None),
+    }
 }
 
 fn describe(
@@ -151,8 +195,7 @@ fn describe(
     artifacts: &Artifacts,
     root: &Root,
     bundle: &Bundle,
-    layout: &DiskLayout,
-    disk: FileFacts,
+    laid: &Laid,
 ) -> Manifest {
     let installed = |name: &str| {
         let files = root.debs.iter().find(|deb| deb.name == name).map(|deb| deb.files.as_slice());
@@ -176,9 +219,9 @@ fn describe(
         root_hash: bundle.root_hash,
         kernel: root.kernel.release.clone(),
         command_line: bundle.command_line.clone(),
-        initrd_size: bundle.initrd_size,
-        files: files.chain([(folder::DISK.to_owned(), disk)]).collect(),
-        partitions: layout.partitions.iter().map(|partition| used(partition, bundle)).collect(),
+        initrd_size: Bytes::of(&bundle.initrd),
+        files: files.chain([(folder::DISK.to_owned(), laid.disk)]).collect(),
+        partitions: laid.layout.partitions.iter().map(|partition| used(partition, laid, bundle)).collect(),
         packages: selection.packages.iter().map(|item| package(item, true)).collect(),
         boot_packages: selection.boot_packages.iter().map(|item| package(item, false)).collect(),
         artifacts: artifacts.supplied.iter().map(manifest::Artifact::from).collect(),
@@ -198,8 +241,8 @@ fn file_size(tree: &Tree, path: &str) -> u64 {
     }
 }
 
-/// How much of a partition is in use: the file laid into it, or the boot files of the ESP.
-fn used(placed: &disk::PlacedPartition, bundle: &Bundle) -> Partition {
+/// How much of a partition is in use: the file laid into it, or the boot files.
+fn used(placed: &disk::PlacedPartition, laid: &Laid, bundle: &Bundle) -> Partition {
     let size = |wanted: &str| {
         let facts = bundle.files.iter().find(|(name, _)| *name == wanted).map(|(_, facts)| facts.size);
         facts.unwrap_or_default()
@@ -207,7 +250,8 @@ fn used(placed: &disk::PlacedPartition, bundle: &Bundle) -> Partition {
     let used = match placed.label.as_str() {
         "root-a" => size(seal::ROOT),
         "root-a-verity" => size(seal::VERITY),
-        "esp" => Bytes(size(seal::UKI).0.saturating_add(Bytes::of(&bundle.boot_loader).0)),
+        "esp" => laid.esp,
+        "bios-boot" => laid.bios_boot,
         _ => Bytes(0),
     };
     Partition {
@@ -226,16 +270,22 @@ fn show(plan: &Plan, manifest: &Manifest, facts: &BuildFacts, context: &Context)
         folder: &'a std::path::Path,
         manifest: &'a Manifest,
         build: &'a BuildFacts,
+        /// Whose signature was made, if one was.
+        signer: Option<String>,
     }
+    let signer = plan.signing_key.as_ref().map(|key| key.public().to_string());
     if context.printer.is_json() {
-        let shown = Shown { folder: &plan.output, manifest, build: facts };
+        let shown = Shown { folder: &plan.output, manifest, build: facts, signer };
         return Ok(context.printer.json(&shown)?);
     }
     let mut text = format!("{}\n", plan.output.display());
     for (name, file) in &manifest.files {
-        let _ = writeln!(text, "  {name:<12} {:>10}  {}", file.size.to_string(), file.sha256);
+        let _ = writeln!(text, "  {name:<15} {:>10}  {}", file.size.to_string(), file.sha256);
     }
-    let _ = writeln!(text, "  root hash    {:>10}  {}", "", manifest.root_hash);
+    let _ = writeln!(text, "  {:<15} {:>10}  {}", "root hash", "", manifest.root_hash);
+    if let Some(signer) = signer {
+        let _ = writeln!(text, "  {:<15} {:>10}  {signer}", "signed by", "");
+    }
     for (what, names) in [("unpinned", &manifest.unpinned), ("absent", &manifest.absent)] {
         if !names.is_empty() {
             let _ = writeln!(text, "  {what}: {}", names.join(", "));

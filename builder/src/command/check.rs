@@ -1,13 +1,19 @@
 //! `imgbuild check`: every fault, or what the cluster file describes.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use clap::Args;
 use serde::Serialize;
 
 use super::{Context, failure};
-use crate::cluster::{self, Cluster, Node};
+use crate::cluster::{self, Cluster, LoadError, Node};
 use crate::diagnostic::{FaultRecord, Faults};
 use crate::image::Image;
 use crate::profile::Profile;
+use crate::rootfs::review::ReviewTable;
+use crate::settings::{self, Kind};
+use crate::units::Arch;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -52,24 +58,67 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     }
 }
 
-/// The cluster file, and every profile and image that its nodes use.
+/// The cluster file, then every profile, every image and the reviews that could be used with it: a
+/// fault of one hides none of another.
 fn checked(context: &Context) -> anyhow::Result<Cluster> {
-    let cluster = context.cluster()?;
-    let mut all: Option<Faults> = None;
-    let mut keep = |faults: Faults| match &mut all {
-        Some(all) => all.extend(faults),
-        None => all = Some(faults),
+    let file = context.cluster_file()?;
+    let mut found = Found::default();
+    let cluster = match Cluster::load(&file).map_err(LoadError::into_faults) {
+        Ok(cluster) => Some(cluster),
+        Err(Ok(faults)) => found.add(faults),
+        Err(Err(error)) => return Err(failure::of_cluster(error)),
     };
-    for node in &cluster.nodes {
-        let profile = Profile::load(node.profile.as_str(), node.arch, cluster.directory()).map(drop);
-        let image = Image::load(node.image.as_str(), cluster.directory()).map(drop);
-        for error in [profile.err(), image.err()].into_iter().flatten() {
-            keep(error.into_faults().map_err(failure::of_settings)?);
-        }
+    let directory = cluster::directory_of(&file);
+    let nodes = cluster.as_ref().map_or(&[][..], |cluster| &cluster.nodes);
+    found.profiles(nodes, directory).map_err(failure::of_settings)?;
+    for name in settings::names(Kind::Image, directory)? {
+        found.keep(Image::load(&name, directory)).map_err(failure::of_settings)?;
     }
-    match all {
-        Some(faults) => Err(faults.into()),
-        None => Ok(cluster),
+    found.keep(ReviewTable::load(directory).map_err(Into::into)).map_err(failure::of_settings)?;
+    match (found.faults, cluster) {
+        (None, Some(cluster)) => Ok(cluster),
+        (faults, _) => Err(faults.expect("a cluster file without value has faults").into()),
+    }
+}
+
+/// The faults found so far.
+#[derive(Default)]
+struct Found {
+    faults: Option<Faults>,
+}
+
+impl Found {
+    fn add<T>(&mut self, faults: Faults) -> Option<T> {
+        match &mut self.faults {
+            Some(all) => all.extend(faults),
+            None => self.faults = Some(faults),
+        }
+        None
+    }
+
+    /// Keeps faults; what else kept a file from being read is passed on.
+    fn keep<T>(&mut self, loaded: Result<T, settings::LoadError>) -> Result<(), settings::LoadError> {
+        if let Err(error) = loaded {
+            self.add::<()>(error.into_faults()?);
+        }
+        Ok(())
+    }
+
+    /// What a node uses must be right for its architecture; what no node uses, for one of them.
+    fn profiles(&mut self, nodes: &[Node], directory: &Path) -> Result<(), settings::LoadError> {
+        for name in settings::names(Kind::Profile, directory)? {
+            let used: BTreeSet<Arch> =
+                nodes.iter().filter(|node| node.profile.as_str() == name).map(|node| node.arch).collect();
+            for arch in &used {
+                self.keep(Profile::load(&name, *arch, directory))?;
+            }
+            if used.is_empty() {
+                let [amd64, arm64] =
+                    [Arch::Amd64, Arch::Arm64].map(|arch| Profile::load(&name, arch, directory));
+                self.keep(amd64.or(arm64))?;
+            }
+        }
+        Ok(())
     }
 }
 

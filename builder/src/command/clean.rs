@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use serde::Serialize;
 
 use super::{Context, Note as _};
 use crate::bundle::manifest;
@@ -20,6 +21,20 @@ pub struct Arguments {
     all: bool,
 }
 
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Cleaned {
+    removed: Vec<Removed>,
+}
+
+/// A folder that was removed.
+#[derive(Debug, Serialize)]
+struct Removed {
+    path: PathBuf,
+    /// Bytes it took on the disk.
+    size: Bytes,
+}
+
 /// Runs the command: builds beside the cluster file, and the cache if asked to. What imgbuild has not
 /// made itself stays, wherever it lies.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
@@ -28,19 +43,26 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         doomed.extend(context.cache()?.folders());
     }
     doomed.retain(|folder| folder.exists());
-    if doomed.is_empty() {
+    if doomed.is_empty() && !context.printer.is_json() {
         return Ok(context.printer.data("nothing to remove\n")?);
     }
-    if !context.global.yes {
+    if !doomed.is_empty() && !context.global.yes {
         let list: Vec<String> = doomed.iter().map(|folder| format!("`{}`", folder.display())).collect();
         let fault = anyhow::anyhow!("nothing was removed; `--yes` would remove {}", list.join(" and "));
         return Err(fault.input());
     }
+    let mut removed = Vec::new();
+    for path in doomed {
+        let size = size(&path).with_context(|| format!("looking at `{}`", path.display()))?;
+        fs::remove_dir_all(&path).with_context(|| format!("removing `{}`", path.display()))?;
+        removed.push(Removed { path, size });
+    }
+    if context.printer.is_json() {
+        return Ok(context.printer.json(&Cleaned { removed })?);
+    }
     let mut text = String::new();
-    for folder in doomed {
-        let size = size(&folder).with_context(|| format!("looking at `{}`", folder.display()))?;
-        fs::remove_dir_all(&folder).with_context(|| format!("removing `{}`", folder.display()))?;
-        let _ = writeln!(text, "removed `{}` ({size})", folder.display());
+    for Removed { path, size } in removed {
+        let _ = writeln!(text, "removed `{}` ({size})", path.display());
     }
     Ok(context.printer.data(&text)?)
 }

@@ -11,15 +11,24 @@ use super::interrupt::{INTERRUPTED, Interrupted};
 use crate::archive::select::SelectError;
 use crate::bundle::manifest::ManifestError;
 use crate::bundle::programs::ProgramsError;
+use crate::bundle::root::UnreviewedScripts;
+use crate::bundle::signature::SignatureError;
 use crate::cluster::{LoadError, UnknownNode};
 use crate::diagnostic::{Faults, listed};
+use crate::medium::disk::DiskError;
 use crate::printer::{OutputError, Printer};
+use crate::rootfs::setup::SetupError;
 use crate::settings::{self, ReadError};
 
 /// Exit code of failed work.
 const FAILED: u8 = 1;
 /// Exit code of wrong input.
 const INPUT: u8 = 2;
+
+/// What `diff` was asked for was shown, and the answer is yes: exit code 1 without a word.
+#[derive(Debug, thiserror::Error)]
+#[error("there are differences")]
+pub(super) struct Differs;
 
 /// An error with what the renderer needs to know beyond its message.
 #[derive(Debug)]
@@ -93,9 +102,17 @@ impl<'error> Facts<'error> {
                 self.is_input = true;
                 self.faults = Some(faults);
             }
+            self.is_input |= is_declared(cause);
             self.is_closed |= matches!(cause.downcast_ref(), Some(OutputError::Closed));
         }
     }
+}
+
+/// Whether a step of the work has found that the settings ask for what can't be.
+fn is_declared(cause: &(dyn Error + 'static)) -> bool {
+    cause.is::<UnreviewedScripts>()
+        || matches!(cause.downcast_ref(), Some(DiskError::SlotFull { .. }))
+        || cause.downcast_ref().is_some_and(SetupError::is_declared)
 }
 
 /// Faults, also inside the errors that pass them on transparently and so are no link of their own.
@@ -141,6 +158,31 @@ pub fn of_programs(error: ProgramsError) -> anyhow::Error {
     anyhow::Error::new(error).hint("`make nodes` makes the node programs, `make install` installs them")
 }
 
+/// Keys are the user's input; a signature that does not count is work that failed.
+pub fn of_signature(error: SignatureError) -> anyhow::Error {
+    let hint = match &error {
+        SignatureError::Passphrase { .. } => {
+            "`ssh-keygen -p -f FILE` takes the passphrase off a copy of the key"
+        }
+        SignatureError::Key { .. } | SignatureError::Kind { .. } => {
+            "`ssh-keygen -t ed25519 -N '' -f FILE` makes a key pair: FILE signs, FILE.pub is for --key"
+        }
+        SignatureError::Absent { .. } => {
+            "`imgbuild build --signing-key FILE` signs, also what is built already"
+        }
+        SignatureError::Read { .. } => return anyhow::Error::new(error).input(),
+        _ => return error.into(),
+    };
+    let is_input = !matches!(error, SignatureError::Absent { .. });
+    let error = anyhow::Error::new(error).hint(hint);
+    if is_input { error.input() } else { error }
+}
+
+/// Whether a signature was asked for that is not there.
+pub(super) const fn is_absent(error: &SignatureError) -> bool {
+    matches!(error, SignatureError::Absent { .. })
+}
+
 /// A build folder that is none is the user's input.
 pub fn of_manifest(error: ManifestError) -> anyhow::Error {
     let is_missing = matches!(error, ManifestError::Read { .. });
@@ -150,6 +192,11 @@ pub fn of_manifest(error: ManifestError) -> anyhow::Error {
 
 /// Whatever is wrong with a profile or an image is the user's input.
 pub fn of_settings(error: settings::LoadError) -> anyhow::Error {
+    anyhow::Error::new(error).input()
+}
+
+/// Whatever is wrong with the table of reviews is the user's input.
+pub fn of_reviews(error: ReadError) -> anyhow::Error {
     anyhow::Error::new(error).input()
 }
 
@@ -174,6 +221,9 @@ pub(super) fn show(error: &anyhow::Error, printer: &Printer) -> ExitCode {
     let facts = Facts::of(error);
     if facts.is_closed {
         return ExitCode::SUCCESS;
+    }
+    if error.is::<Differs>() {
+        return ExitCode::from(FAILED);
     }
     printer.error(render(error, &facts).trim_end());
     if error.is::<Interrupted>() {
@@ -209,6 +259,8 @@ mod tests {
 
     use super::*;
     use crate::cluster::{Available, Cluster};
+    use crate::rootfs::setup::units::UnitsError;
+    use crate::units::Bytes;
 
     fn shown(error: &anyhow::Error) -> (String, bool) {
         let facts = Facts::of(error);
@@ -232,6 +284,26 @@ mod tests {
         let (text, is_input) = shown(&error);
         assert_eq!(text, "error: no such node\n\nhint: two\nhint: one\n");
         assert!(is_input);
+    }
+
+    #[test]
+    fn what_the_settings_ask_for_is_input_and_the_rest_is_work() {
+        let unit = |unit: &str| UnitsError::Unknown { unit: unit.to_owned(), by: "the profile".to_owned() };
+        let full = DiskError::SlotFull { label: "root", size: Bytes(9), slot: Bytes(10) };
+        let dangling = SetupError::Dangling { link: "a".to_owned(), target: "b".to_owned() };
+        for (error, is_input) in [
+            (anyhow::Error::new(UnreviewedScripts { scripts: Vec::new() }), true),
+            (full.into(), true),
+            (DiskError::Size.into(), false),
+            (SetupError::Units(unit("a.service")).into(), true),
+            (dangling.into(), true),
+            (SetupError::Text { path: "etc/a".to_owned() }.into(), false),
+            (SetupError::Missing { path: "etc/a".to_owned(), step: "declared" }.into(), true),
+            (SetupError::Missing { path: "etc/a".to_owned(), step: "users" }.into(), false),
+        ] {
+            let error = error.context("setting up the root");
+            assert_eq!(shown(&error).1, is_input, "{error:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use serde::Serialize;
 use thiserror::Error;
 
 use super::failure::Note as _;
@@ -33,6 +34,14 @@ struct Exists {
     path: PathBuf,
 }
 
+/// What `--json` prints: the folder and its files, by what became of them.
+#[derive(Debug, Default, Serialize)]
+struct Made {
+    folder: PathBuf,
+    wrote: Vec<PathBuf>,
+    kept: Vec<PathBuf>,
+}
+
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let directory = &arguments.directory;
@@ -44,19 +53,26 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     std::fs::create_dir_all(directory).map_err(|error| no_directory(directory, error))?;
     let text = fill(&cluster_name(directory), &host::time_zone(), &host::ssh_keys());
 
+    let mut made = Made { folder: directory.clone(), ..Made::default() };
     // The cluster file comes last: while it is missing, `init` can be run again.
     for (name, content) in [(".gitignore", GITIGNORE), (FILE_NAME, &text)] {
         let path: PathBuf = place(name);
         let is_new = file::create(&path, content.as_bytes())
             .with_context(|| format!("writing `{}`", path.display()))?;
         match (is_new, name == FILE_NAME) {
-            (true, _) => context.printer.note(&format!("wrote {}", path.display())),
+            (true, _) => {
+                context.printer.note(&format!("wrote {}", path.display()));
+                made.wrote.push(path);
+            }
             (false, true) => return Err(exists(&cluster_file)),
-            (false, false) => context.printer.note(&format!("kept {}", path.display())),
+            (false, false) => {
+                context.printer.note(&format!("kept {}", path.display()));
+                made.kept.push(path);
+            }
         }
     }
     context.printer.note(&next_commands(directory));
-    Ok(())
+    if context.printer.is_json() { Ok(context.printer.json(&made)?) } else { Ok(()) }
 }
 
 fn exists(path: &Path) -> anyhow::Error {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
+use serde::Serialize;
 
 use super::{Cli, Context};
 use crate::bundle::programs::{Programs, ProgramsError};
@@ -18,6 +19,13 @@ pub struct Arguments {
     /// Folder to install below
     #[arg(long, value_name = "DIR", default_value = "/usr/local")]
     prefix: PathBuf,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Installed<'a> {
+    prefix: &'a Path,
+    files: Vec<&'a Path>,
 }
 
 /// Runs the command.
@@ -45,6 +53,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     files.extend(completions(prefix));
     for (path, content, mode) in &files {
         install(path, content, *mode).with_context(|| format!("installing `{}`", path.display()))?;
+    }
+    if context.printer.is_json() {
+        let files = files.iter().map(|(path, ..)| path.as_path()).collect();
+        return Ok(context.printer.json(&Installed { prefix, files })?);
     }
     Ok(context.printer.data(&format!("installed {} files below {}\n", files.len(), prefix.display()))?)
 }

@@ -6,12 +6,13 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
+use serde_json::json;
 
 use super::locking::{FILE, Keep, Locking};
 use super::{Context, Note as _, failure};
 use crate::archive::lock::{Lock, LockedArtifact, LockedPackage, Selection};
 use crate::bundle::artifacts::Artifacts;
-use crate::bundle::programs::Programs;
+use crate::bundle::programs::{ProgramFacts, Programs};
 use crate::bundle::root::{self, Ingredients};
 use crate::cluster::Cluster;
 use crate::profile::Profile;
@@ -49,8 +50,7 @@ type All = BTreeMap<(String, String), Locked>;
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
-    let reviews =
-        ReviewTable::load(cluster.directory()).map_err(|error| anyhow::Error::from(error).input())?;
+    let reviews = ReviewTable::load(cluster.directory()).map_err(failure::of_reviews)?;
     let mut locking = Locking::open(&cluster, context, false)?;
     let before = all(locking.lock());
     if let Some(names) = &arguments.update {
@@ -103,7 +103,8 @@ fn refuse_unknown(names: &[String], lock: &Lock) -> anyhow::Result<()> {
     }
 }
 
-/// Users come from files of the packages, so the root is composed to find those without a number.
+/// Users come from files of the packages, so the root is composed to find those without a number; not
+/// again where the same root was composed before with the numbers that the lock has by now.
 fn number(
     locking: &mut Locking<'_>,
     profile: &Profile,
@@ -111,8 +112,11 @@ fn number(
     selection: &Selection,
     context: &Context,
 ) -> anyhow::Result<()> {
-    let (packages, _) = locking.fetch(selection)?;
     let programs = Programs::find(profile.arch).map_err(failure::of_programs)?;
+    if locking.cache().is_done(numbered(locking.lock(), profile, reviews, selection, &programs)?) {
+        return Ok(());
+    }
+    let (packages, _) = locking.fetch(selection)?;
     let lock = locking.lock();
     let ingredients = Ingredients {
         profile,
@@ -125,7 +129,32 @@ fn number(
         programs: &programs,
     };
     let added = root::compose(&ingredients, &context.printer)?.added;
-    locking.add_numbers(&added)
+    locking.add_numbers(&added)?;
+    let inputs = numbered(locking.lock(), profile, reviews, selection, &programs)?;
+    Ok(locking.cache().keep_done(inputs)?)
+}
+
+/// Digest of all that decides which users and groups there are, with the numbers that are locked.
+fn numbered(
+    lock: &Lock,
+    profile: &Profile,
+    reviews: &ReviewTable,
+    selection: &Selection,
+    programs: &Programs,
+) -> anyhow::Result<Sha256> {
+    // Not by its path, where an upgrade may have put another program meanwhile.
+    let imgbuild = std::fs::read("/proc/self/exe").context("reading the running program")?;
+    let inputs = json!({
+        "what": "numbers of users and groups",
+        "imgbuild": Sha256::of(&imgbuild),
+        "profile": profile,
+        "selection": selection,
+        "users": lock.users,
+        "groups": lock.groups,
+        "reviews": format!("{reviews:?}"),
+        "programs": [ProgramFacts::of(&programs.firstboot), ProgramFacts::of(&programs.stage0)],
+    });
+    Ok(Sha256::of(inputs.to_string().as_bytes()))
 }
 
 fn all(lock: &Lock) -> All {

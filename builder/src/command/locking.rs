@@ -39,7 +39,8 @@ pub(super) struct Locking<'a> {
     mirror: Option<String>,
     cache: Cache,
     runtime: Runtime,
-    archives: BTreeMap<Arch, Archive>,
+    /// What was read so far, by architecture and components beside `main`.
+    archives: BTreeMap<(Arch, Vec<String>), Archive>,
 }
 
 /// Which locked versions stay when packages are chosen anew.
@@ -82,6 +83,10 @@ impl<'a> Locking<'a> {
 
     pub(super) fn lock(&self) -> &Lock {
         &self.lock
+    }
+
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
     }
 
     /// The packages and artifacts of a profile: those locked, or chosen now where the profile changed since.
@@ -127,8 +132,9 @@ impl<'a> Locking<'a> {
     /// Chooses packages and artifacts of a profile and saves them in the lock.
     pub(super) fn choose(&mut self, profile: &Profile, keep: Keep<'_>) -> anyhow::Result<Selection> {
         let artifacts = self.artifacts(profile, keep)?;
-        self.update_archive(profile.arch)?;
-        let archive = self.archives.get(&profile.arch).context("the archive was just read")?;
+        let key = (profile.arch, profile.packages.components.clone());
+        self.update_archive(&key)?;
+        let archive = self.archives.get(&key).context("the archive was just read")?;
         let old: Vec<LockedPackage> = self.lock.packages(profile.arch).cloned().collect();
         let candidates = candidates(&archive.packages, &old, keep);
         let selection = select::select(archive, &candidates, profile).map_err(failure::of_select)?;
@@ -213,18 +219,19 @@ impl<'a> Locking<'a> {
         })
     }
 
-    fn update_archive(&mut self, arch: Arch) -> anyhow::Result<()> {
-        if self.archives.contains_key(&arch) {
+    fn update_archive(&mut self, key: &(Arch, Vec<String>)) -> anyhow::Result<()> {
+        let (arch, components) = key;
+        if self.archives.contains_key(key) {
             return Ok(());
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("reading the clock")?;
         let now = Timestamp(now.as_secs());
         let (downloader, mirrors) = (self.downloader()?, self.mirrors(now)?);
-        let suites = Suites::trixie(Keyring::debian()?);
+        let suites = Suites::trixie(Keyring::debian()?).with_components(components);
         let known = self.lock.newest_suites();
-        let updated = suite::update_indices(&downloader, &mirrors, &suites, arch, now, &known);
+        let updated = suite::update_indices(&downloader, &mirrors, &suites, *arch, now, &known);
         let archive = self.runtime.block_on(updated).map_err(|error| self.without_network(error))?;
-        self.archives.insert(arch, archive);
+        self.archives.insert(key.clone(), archive);
         Ok(())
     }
 

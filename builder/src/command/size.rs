@@ -1,17 +1,24 @@
 //! `imgbuild size`: what takes the room in a build.
 
+mod drawing;
+mod treemap;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
-use serde::Serialize;
 
-use super::{Context, failure};
-use crate::bundle::manifest::{Manifest, Package, Partition};
+use super::{Context, failure, file};
+use crate::bundle::manifest::Partition;
+use crate::bundle::sizes::Sizes;
+use crate::medium::folder::Folder;
 use crate::units::Bytes;
 
 /// How many packages a table shows.
 const SHOWN: usize = 25;
+/// The line for files that no package brought.
+const OTHERS: &str = "of no package";
 /// Width of a full bar.
 const BAR: u64 = 20;
 
@@ -23,28 +30,28 @@ pub struct Arguments {
     /// Show every package, not only the largest
     #[arg(long)]
     all: bool,
-}
-
-#[derive(Serialize)]
-struct Sizes<'a> {
-    partitions: &'a [Partition],
-    packages: Vec<&'a Package>,
+    /// Draw it as a treemap too, into an SVG file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
-    let manifest = Manifest::load(&arguments.folder).map_err(failure::of_manifest)?;
-    let mut packages: Vec<&Package> = manifest.packages.iter().collect();
-    packages
-        .sort_by(|one, other| other.installed.cmp(&one.installed).then_with(|| one.name.cmp(&other.name)));
+    let folder = Folder::open(&arguments.folder).map_err(failure::of_manifest)?;
+    let measured = Sizes::measure(&folder.manifest, &folder.root()?);
+    let sizes = measured.with_context(|| format!("measuring `{}`", arguments.folder.display()))?;
+    if let Some(path) = &arguments.svg {
+        let drawing = drawing::svg(&folder.manifest, &sizes);
+        file::replace(path, drawing.as_bytes()).with_context(|| format!("writing `{}`", path.display()))?;
+        context.printer.note(&format!("`{}` shows it", path.display()));
+    }
     if context.printer.is_json() {
-        let sizes = Sizes { partitions: &manifest.partitions, packages };
         return Ok(context.printer.json(&sizes)?);
     }
-    let mut text = partitions(&manifest.partitions);
+    let mut text = partitions(&sizes.partitions);
     text.push('\n');
-    let shown = if arguments.all { packages.len() } else { SHOWN };
-    text.push_str(&table(&packages, shown));
+    let shown = if arguments.all { sizes.packages.len() } else { SHOWN };
+    text.push_str(&table(&sizes, shown));
     Ok(context.printer.data(&text)?)
 }
 
@@ -59,11 +66,16 @@ fn partitions(partitions: &[Partition]) -> String {
     text
 }
 
-fn table(packages: &[&Package], shown: usize) -> String {
-    let total = Bytes(packages.iter().map(|package| package.installed.0).sum());
+fn table(sizes: &Sizes, shown: usize) -> String {
+    let packages = &sizes.packages;
     let largest = packages.first().map_or(Bytes(0), |package| package.installed);
-    let width =
-        packages.iter().take(shown).map(|package| package.name.len()).max().unwrap_or_default().max(7);
+    let width = packages
+        .iter()
+        .take(shown)
+        .map(|package| package.name.len())
+        .max()
+        .unwrap_or_default()
+        .max(OTHERS.len());
     let mut text = format!("{:<width$} {:>10}\n", "PACKAGE", "FILES");
     for package in packages.iter().take(shown) {
         let bar = bar(package.installed, largest);
@@ -80,7 +92,9 @@ fn table(packages: &[&Package], shown: usize) -> String {
         let size = Bytes(rest.iter().map(|package| package.installed.0).sum());
         let _ = writeln!(text, "{:<width$} {:>10}", format!("{} others", rest.len()), size.to_string());
     }
-    let _ = writeln!(text, "{:<width$} {:>10}", format!("{} in all", packages.len()), total.to_string());
+    let others = Bytes(sizes.others.iter().map(|part| part.size.0).sum());
+    let _ = writeln!(text, "{OTHERS:<width$} {:>10}", others.to_string());
+    let _ = writeln!(text, "{:<width$} {:>10}", "in all", sizes.files.to_string());
     text
 }
 

@@ -198,6 +198,21 @@ impl<'file> Entry<'file> {
         list
     }
 
+    /// A list of names of things, each a `what` and one of `known`. Absent is empty.
+    pub(crate) fn names(self, what: &str, known: &[&str]) -> Vec<Located<String>> {
+        let report = self.report;
+        let (right, wrong): (Vec<_>, Vec<_>) =
+            self.list::<String>().into_iter().partition(|name| known.contains(&name.value.as_str()));
+        for Located { value, span } in wrong {
+            let help = did_you_mean(&value, known.iter().copied()).map_or_else(
+                || format!("known are {}", listed(known.iter().copied())),
+                |near| format!("did you mean `{near}`?"),
+            );
+            report.fault_with_help(&span, format!("there is no {what} `{value}`"), help);
+        }
+        right
+    }
+
     /// One of the strings in `choices`, as what it stands for.
     pub(crate) fn choice<T: Copy>(self, choices: &[(&'static str, T)]) -> Option<Located<T>> {
         let value = self.value?;

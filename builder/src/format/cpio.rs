@@ -19,6 +19,8 @@ use crate::units::{Bytes, Timestamp};
 const PATH_MAX: usize = 4096;
 const TRAILER: &str = "TRAILER!!!";
 const ALIGNMENT: u64 = 4;
+/// Bytes of an entry before its name.
+const HEADER: u64 = 110;
 /// `S_IFDIR`.
 const DIRECTORY: u32 = 0o040_000;
 
@@ -93,7 +95,19 @@ pub enum CpioError {
 /// Writes all entries of `tree` but its root to `out` and returns the archive's size, a multiple of 4.
 /// The same tree and options give the same bytes.
 pub fn write(tree: &Tree, options: &Options, out: &mut impl Write) -> Result<Bytes, CpioError> {
-    let mut archive = Archive { out, options, position: 0, last_inode: 0 };
+    // Names need no padding of their own: the format's is enough.
+    write_aligned(tree, options, 1, out)
+}
+
+/// As [`write`], with the data of every file beginning at a multiple of `alignment`.
+/// For what the kernel uses in place; names are made longer by NULs, which it passes over.
+pub fn write_aligned(
+    tree: &Tree,
+    options: &Options,
+    alignment: u64,
+    out: &mut impl Write,
+) -> Result<Bytes, CpioError> {
+    let mut archive = Archive { out, options, alignment, position: 0, last_inode: 0 };
     if options.console {
         archive.console(tree)?;
     }
@@ -137,6 +151,8 @@ struct Header<'tree> {
 struct Archive<'out, W> {
     out: &'out mut W,
     options: &'out Options,
+    /// Of files' data.
+    alignment: u64,
     position: u64,
     last_inode: u32,
 }
@@ -195,13 +211,19 @@ impl<W: Write> Archive<'_, W> {
         let mode = file_type | u32::from(mode);
         let (rdev_major, rdev_minor) = device.unwrap_or_default();
         let (dev_major, dev_minor, check) = (0, 0, 0);
-        let namesize = u32::try_from(path.len() + 1).expect("a path was checked to be below PATH_MAX");
+        let name_end = self.position + HEADER + Bytes::of(path.as_bytes()).0 + 1;
+        let alignment = if filesize > 0 { self.alignment } else { 1 };
+        let padding = usize::try_from(name_end.next_multiple_of(alignment) - name_end);
+        let padding = padding.expect("the alignment of data is a small number");
+        let namesize = path.len().checked_add(1).and_then(|length| length.checked_add(padding));
+        let namesize = namesize.and_then(|length| u32::try_from(length).ok());
+        let namesize = namesize.expect("a path was checked to be below PATH_MAX");
         let numbers = [
             inode, mode, uid, gid, links, mtime, filesize, dev_major, dev_minor, rdev_major, rdev_minor,
             namesize, check,
         ];
         let numbers = numbers.map(|number| format!("{number:08X}")).concat();
-        let text = format!("070701{numbers}{path}\0");
+        let text = format!("070701{numbers}{path}\0{}", "\0".repeat(padding));
         self.out.write_all(text.as_bytes())?;
         self.position += Bytes::of(text.as_bytes()).0;
         self.pad()

@@ -87,6 +87,29 @@ pub enum GptError {
     },
 }
 
+/// Why a table cannot be read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// No header where one should be.
+    #[error("there is no GUID partition table, for neither 512 nor 4096 bytes per sector")]
+    Absent,
+    /// The system refused.
+    #[error("reading the disk")]
+    Read {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The table or its backup is damaged.
+    #[error("reading the partition table and its backup")]
+    Table {
+        /// What the crate says of it.
+        source: gpt::GptError,
+    },
+}
+
+/// How a header begins (UEFI 2.10, table 5.5).
+const SIGNATURE: &[u8; 8] = b"EFI PART";
+
 /// Entries of a table, the least that UEFI allows.
 const ENTRIES: usize = 128;
 /// Bytes of all entries.
@@ -116,19 +139,70 @@ where
         .overwrite_lba0(disk)
         .map_err(|source| GptError::ProtectiveMbr { source })?;
 
-    let block = match sector_size {
-        SectorSize::B512 => LogicalBlockSize::Lb512,
-        SectorSize::B4096 => LogicalBlockSize::Lb4096,
-    };
     let mut table = gpt::GptConfig::new()
         .writable(true)
-        .logical_block_size(block)
+        .logical_block_size(block_size(sector_size))
         .create_from_device(disk, Some(disk_guid))
         .map_err(failed)?;
     let partitions: BTreeMap<u32, _> = (1..).zip(entries.iter().map(partition)).collect();
     table.update_partitions(partitions).map_err(failed)?;
     table.write().map_err(failed)?;
     Ok(())
+}
+
+/// A table as it lies on a disk.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Table {
+    /// Sector size that the table was written for.
+    pub sector_size: SectorSize,
+    /// Entries in use, by number.
+    pub entries: Vec<Entry>,
+}
+
+/// Reads the table of `disk`; both copies must be whole.
+pub fn read<D>(disk: &mut D) -> Result<Table, ReadError>
+where
+    D: Read + Write + Seek + Debug,
+{
+    let sector_size = sector_size(disk).map_err(|source| ReadError::Read { source })?;
+    let sector_size = sector_size.ok_or(ReadError::Absent)?;
+    let table = gpt::GptConfig::new()
+        .writable(false)
+        .only_valid_headers(true)
+        .logical_block_size(block_size(sector_size))
+        .open_from_device(disk)
+        .map_err(|source| ReadError::Table { source })?;
+    let entry = |partition: &gpt::partition::Partition| Entry {
+        label: partition.name.clone(),
+        partition_type: partition.part_type_guid.guid,
+        partuuid: partition.part_guid,
+        first: Lba(partition.first_lba),
+        last: Lba(partition.last_lba),
+    };
+    Ok(Table { sector_size, entries: table.partitions().values().map(entry).collect() })
+}
+
+/// The sector size by which the second sector is a table's header.
+fn sector_size(disk: &mut (impl Read + Seek)) -> io::Result<Option<SectorSize>> {
+    for size in [SectorSize::B512, SectorSize::B4096] {
+        let mut signature = [0; SIGNATURE.len()];
+        disk.seek(io::SeekFrom::Start(u64::from(size.bytes())))?;
+        match disk.read_exact(&mut signature) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            other => other?,
+        }
+        if signature == *SIGNATURE {
+            return Ok(Some(size));
+        }
+    }
+    Ok(None)
+}
+
+const fn block_size(sector_size: SectorSize) -> LogicalBlockSize {
+    match sector_size {
+        SectorSize::B512 => LogicalBlockSize::Lb512,
+        SectorSize::B4096 => LogicalBlockSize::Lb4096,
+    }
 }
 
 fn partition(entry: &Entry) -> gpt::partition::Partition {

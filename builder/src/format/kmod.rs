@@ -14,12 +14,14 @@ mod error;
 mod graph;
 mod index;
 mod indexes;
+mod loadable;
 mod module;
 
 pub use closure::closure;
 pub use compression::decompress;
 pub use error::KmodError;
-pub use indexes::indexes;
+pub use indexes::{builtin_firmware, indexes};
+pub use loadable::{Unloadable, retain_loadable};
 pub use module::{Module, ModuleInfo, read_module, read_modules};
 
 #[cfg(test)]

@@ -16,8 +16,10 @@ pub(crate) struct Verdict {
     reason = "tests have their own door: tools here have no deadline or purpose"
 )]
 pub(crate) fn ask(program: &str, arguments: &[&OsStr]) -> Verdict {
-    // Judges of file systems live where the PATH of ordinary users does not lead.
-    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+    // Newer ones than the host's, by tests/setup/erofs.sh, come first. Judges of file systems live
+    // where the PATH of ordinary users does not lead.
+    let newer = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/oracles/bin");
+    let path = format!("{newer}:{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let output = std::process::Command::new(program)
         .args(arguments)
         .env("PATH", path)

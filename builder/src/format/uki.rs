@@ -4,7 +4,7 @@
 //! DOS header … PE signature, file header, optional header   as in the stub, four fields changed
 //! section headers                                           the stub's, then ours, in the stub's room
 //! sections of the stub                                      .text … .sbat .reloc
-//! .osrel .cmdline .uname .linux .initrd .sbat               ours, each only if given
+//! .osrel .cmdline .uname .linux .initrd .ucode .sbat               ours, each only if given
 //! ```
 //!
 //! Spec: Microsoft's PE format, and the UKI specification of the UAPI group (sections). The section
@@ -28,6 +28,8 @@ pub struct Uki<'a> {
     pub stub: &'a [u8],
     /// The kernel, itself a PE file for the stub's machine.
     pub kernel: Option<&'a [u8]>,
+    /// What the stub puts before the initrd: microcode in an uncompressed cpio archive.
+    pub microcode: Option<&'a [u8]>,
     /// The initrd, one or several concatenated cpio archives.
     pub initrd: Option<&'a [u8]>,
     /// Kernel arguments, separated by spaces.
@@ -112,6 +114,7 @@ pub fn assemble(uki: &Uki<'_>) -> Result<Vec<u8>, UkiError> {
         // A kernel that the stub has to enter in place is code.
         (".linux", uki.kernel, CODE),
         (".initrd", uki.initrd, INITIALIZED_DATA),
+        (".ucode", uki.microcode, INITIALIZED_DATA),
         (".sbat", uki.sbat.map(str::as_bytes), INITIALIZED_DATA),
     ]
     .into_iter()

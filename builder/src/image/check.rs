@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::raw::{FILE, ROLES, RawImage, RawPartition, Size};
+use super::raw::{FILE, ROLES, RawImage, RawPartition};
 use super::{Image, Partition, Role};
 use crate::diagnostic::{Located, Report};
 use crate::settings::{self, Kind, LoadError};
-use crate::units::{Bytes, SectorSize};
+use crate::units::{Bytes, SectorSize, Size};
 
 /// Partitions begin and end on whole mebibytes, which suits every erase block and SSD page.
 const ALIGNMENT: u64 = Bytes::MIB.0;

@@ -1,13 +1,8 @@
 //! `images/*.toml` as it stands: every key that may occur, each value checked on its own.
 
-use std::fmt;
-use std::str::FromStr;
-
-use thiserror::Error;
-
 use super::Role;
 use crate::diagnostic::{Located, Span, Table};
-use crate::units::Bytes;
+use crate::units::Size;
 
 /// The only version of the file so far.
 const VERSION: u32 = 1;
@@ -40,39 +35,6 @@ pub(super) struct RawPartition {
     pub(super) size: Option<Located<Size>>,
 }
 
-/// A size with its unit, `512 MiB`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Size(pub(super) Bytes);
-
-/// A text is no size.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("`{text}` is no size such as `512 MiB`; units are KiB, MiB, GiB and TiB")]
-pub(super) struct SizeError {
-    text: String,
-}
-
-impl FromStr for Size {
-    type Err = SizeError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const UNITS: [(&str, u32); 4] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
-        let size = || {
-            let (number, shift) =
-                UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?.trim_end(), *shift)))?;
-            let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-            let number: u64 = is_number.then(|| number.parse().ok()).flatten()?;
-            number.checked_mul(1 << shift)
-        };
-        size().map(|size| Self(Bytes(size))).ok_or_else(|| SizeError { text: text.to_owned() })
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
 impl RawImage {
     pub(super) fn read(file: &mut Table<'_>) -> Self {
         file.required("version").integer(VERSION, VERSION);
@@ -95,18 +57,3 @@ impl RawPartition {
 
 /// Where a fault stands that concerns a whole file.
 pub(super) const FILE: Span = 0..0;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_sizes_with_binary_units_only() {
-        for (text, bytes) in [("1 MiB", Some(1 << 20)), ("2GiB", Some(2 << 30)), ("0 KiB", Some(0))] {
-            assert_eq!(text.parse::<Size>().ok().map(|size| size.0.0), bytes, "{text}");
-        }
-        for text in ["", "1", "1 MB", "1.5 GiB", "-1 MiB", "99999999999 TiB", "MiB"] {
-            assert_eq!(text.parse::<Size>(), Err(SizeError { text: text.to_owned() }), "{text}");
-        }
-    }
-}

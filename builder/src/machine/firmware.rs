@@ -1,10 +1,20 @@
-//! Where distributions put UEFI firmware for QEMU.
+//! Which firmware a machine boots by, and where distributions put UEFI firmware for QEMU.
 
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use crate::units::Arch;
+
+/// What a machine boots by.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub enum FirmwareKind {
+    /// UEFI, by the distribution's OVMF or AAVMF
+    #[default]
+    Uefi,
+    /// BIOS, by QEMU's own SeaBIOS; amd64 only
+    Bios,
+}
 
 /// UEFI firmware: code that is mapped read-only and a template of its variable store.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use thiserror::Error;
 
 use super::monitor::{self, MonitorError};
-use super::{Accelerator, Console, ConsoleError, Firmware, FirmwareError};
+use super::{Accelerator, Console, ConsoleError, Firmware, FirmwareError, FirmwareKind};
 use crate::process::{ProcessError, Program, Running, find};
 use crate::units::Arch;
 
@@ -26,8 +27,12 @@ pub struct Settings {
     pub name: String,
     /// Architecture of its processor.
     pub arch: Arch,
+    /// What it boots by.
+    pub firmware: FirmwareKind,
     /// Its disk: a raw file that the machine writes to.
     pub disk: PathBuf,
+    /// How the disk is attached.
+    pub bus: Bus,
     /// Memory in MiB.
     pub memory: u32,
     /// Number of processors.
@@ -42,6 +47,31 @@ pub struct Settings {
     pub extra: Vec<String>,
 }
 
+/// How a machine's disk is attached.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum Bus {
+    /// virtio-blk, as with most hypervisors
+    #[default]
+    Virtio,
+    /// Behind a virtio SCSI controller, as Hetzner's servers have it
+    Scsi,
+    /// A USB stick at an xHCI controller
+    Usb,
+}
+
+impl Bus {
+    /// The devices, with the disk as block node `disk0`.
+    fn devices(self) -> &'static [&'static str] {
+        match self {
+            Self::Virtio => &["-device", "virtio-blk-pci,drive=disk0"],
+            Self::Scsi => {
+                &["-device", "virtio-scsi-pci,id=scsi0", "-device", "scsi-hd,drive=disk0,bus=scsi0.0"]
+            }
+            Self::Usb => &["-device", "qemu-xhci", "-device", "usb-storage,drive=disk0"],
+        }
+    }
+}
+
 /// Why a machine could not be started or watched.
 #[derive(Debug, Error)]
 pub enum MachineError {
@@ -52,6 +82,12 @@ pub enum MachineError {
         program: &'static str,
         /// Debian package that brings it.
         package: &'static str,
+    },
+    /// Only amd64 machines have a BIOS.
+    #[error("{arch} machines have no BIOS")]
+    NoBios {
+        /// Architecture of the machine.
+        arch: Arch,
     },
     /// UEFI firmware is not installed.
     #[error(transparent)]
@@ -90,15 +126,17 @@ impl Machine {
     /// Switches a machine on.
     pub fn start(settings: &Settings) -> Result<Self, MachineError> {
         let qemu = Self::qemu(settings.arch)?;
-        let firmware = Firmware::find(settings.arch)?;
+        let firmware = match (settings.firmware, settings.arch) {
+            (FirmwareKind::Uefi, arch) => Some(Firmware::find(arch)?),
+            (FirmwareKind::Bios, Arch::Amd64) => None,
+            (FirmwareKind::Bios, arch) => return Err(MachineError::NoBios { arch }),
+        };
         let accelerator = match settings.arch {
             Arch::Amd64 => Accelerator::probe(qemu.as_os_str()),
             Arch::Arm64 => Accelerator::Emulation,
         };
         let refused = |source| MachineError::Prepare { name: settings.name.clone(), source };
         let folder = TempDir::with_prefix("imgbuild-machine-").map_err(refused)?;
-        let variables = folder.path().join("variables.fd");
-        fs::copy(&firmware.variables, &variables).map_err(refused)?;
         let console = folder.path().join("console");
         if let Some(log) = &settings.write_log {
             fs::File::create_new(log).map_err(refused)?;
@@ -107,12 +145,17 @@ impl Machine {
         let mut command = arguments(qemu.as_os_str(), settings, accelerator)
             .argument("-qmp")
             .argument(format!("unix:{},server=on,wait=off", monitor.display()))
-            .argument("-drive")
-            .argument(format!("if=pflash,format=raw,readonly=on,file={}", firmware.code.display()))
-            .argument("-drive")
-            .argument(format!("if=pflash,format=raw,file={}", variables.display()))
             .argument("-serial")
             .argument(format!("file:{}", console.display()));
+        if let Some(firmware) = firmware {
+            let variables = folder.path().join("variables.fd");
+            fs::copy(&firmware.variables, &variables).map_err(refused)?;
+            command = command
+                .argument("-drive")
+                .argument(format!("if=pflash,format=raw,readonly=on,file={}", firmware.code.display()))
+                .argument("-drive")
+                .argument(format!("if=pflash,format=raw,file={}", variables.display()));
+        }
         if let Some(record) = &settings.record {
             let item = format!("name=opt/org.imgbuild/record,file={}", record.display());
             command = command.argument("-fw_cfg").argument(item);
@@ -194,11 +237,11 @@ impl Machine {
     }
 }
 
-/// What every machine has: virtio disk, network and random numbers, one serial port.
 /// For the kernel in a UKI, appended by systemd's stub (systemd-stub(7)). On a busy host emulated timer
 /// interrupts come too late for the kernel's check of its timer, and it panics; under KVM it skips the check itself.
 const NO_TIMER_CHECK: &str = "type=11,value=io.systemd.stub.kernel-cmdline-extra=no_timer_check";
 
+/// What every machine has: a disk, network and random numbers by virtio, one serial port.
 fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Program {
     let is_timer_late = (settings.arch, accelerator) == (Arch::Amd64, Accelerator::Emulation);
     let (machine, processor) = match (settings.arch, accelerator) {
@@ -224,7 +267,7 @@ fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Pro
         .argument(format!("user,id=net0{forward}"))
         .argument("-blockdev")
         .argument(disk(settings).to_string())
-        .arguments(["-device", "virtio-blk-pci,drive=disk0"])
+        .arguments(settings.bus.devices())
 }
 
 /// The disk as QEMU's block layer takes it, node `disk0`.

@@ -17,8 +17,9 @@ use uuid::Uuid;
 use crate::format::fat::{self, FatError};
 use crate::format::gpt::{self, GptError};
 use crate::image::{Image, Partition, Role};
+use crate::medium::bios::{BiosBoot, BiosError};
 use crate::medium::partition_type;
-use crate::units::{Arch, Bytes, Lba, RootHash, SectorSize, Timestamp};
+use crate::units::{self, Arch, Bytes, Lba, RootHash, SectorSize, Timestamp};
 
 /// What comes on a disk.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,8 @@ pub struct DiskContents<'a> {
     pub verity: &'a Path,
     /// Files of the ESP, paths with `/` and contents: `EFI/BOOT/BOOTX64.EFI`.
     pub esp: &'a [(String, bytes::Bytes)],
+    /// Boot programs of BIOS machines, for the BIOS boot partition and the disk's first sector.
+    pub bios: Option<&'a BiosBoot>,
 }
 
 /// What a written disk image is like, for the manifest.
@@ -108,6 +111,9 @@ pub enum DiskError {
     /// The ESP cannot be made.
     #[error("making the ESP")]
     Esp(#[from] FatError),
+    /// BIOS machines could not boot.
+    #[error("making the disk bootable by BIOS machines")]
+    Bios(#[from] BiosError),
     /// The table cannot be made.
     #[error("making the partition table")]
     Table(#[from] GptError),
@@ -168,6 +174,11 @@ pub fn write(contents: &DiskContents<'_>, image: &Image, out: &Path) -> Result<D
         }
     }
     gpt::write(file, image.sector_size, layout.guid, &entries(&layout))?;
+    let bios_boot = image.partitions.iter().zip(&layout.partitions);
+    let bios_boot = bios_boot.filter(|(partition, _)| partition.role == Role::BiosBoot);
+    for ((_, placed), bios) in bios_boot.zip(contents.bios) {
+        bios.write(placed.first, placed.size, file)?;
+    }
     partial.persist(out).map_err(|fault| failed(fault.error))?;
     Ok(layout)
 }
@@ -306,9 +317,7 @@ fn partuuid(role: Role, root_hash: RootHash) -> Uuid {
 /// A GUID of our own making (RFC 9562, version 8) from the root hash and a name.
 fn derived(root_hash: RootHash, name: &str) -> Uuid {
     let digest = Sha256::new().chain_update(root_hash.0.0).chain_update(name).finalize();
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    units::Sha256(digest.into()).uuid()
 }
 
 #[cfg(test)]

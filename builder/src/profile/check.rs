@@ -17,6 +17,9 @@ pub(super) fn check(raw: &RawProfile, report: &Report) {
         check_once(&table.initrd_modules, report, |module| &module.0);
         check_once(&table.load_modules, report, |module| &module.0);
     }
+    for table in raw.firmware.tables() {
+        check_once(&table.packages, report, |package| &package.0);
+    }
     for Located { value, span } in raw.exclude.iter().flat_map(|exclusion| &exclusion.paths) {
         // A tree without its whole `usr` or `etc` is a slip, not a wish.
         if ["**", "usr/**", "usr", "etc", "etc/**", "*"].contains(&value.0.as_str()) {
@@ -30,6 +33,7 @@ pub(super) fn check(raw: &RawProfile, report: &Report) {
 fn check_packages(table: &super::raw::RawPackages, report: &Report) {
     check_once(&table.install, report, |package| &package.0);
     check_once(&table.boot, report, |package| &package.0);
+    check_once(&table.components, report, |component| &component.0);
     let wanted: HashMap<&Package, &Span> =
         table.install.iter().map(|item| (&item.value, &item.span)).collect();
     for (what, list) in [("drop", &table.drop), ("exclude", &table.exclude)] {

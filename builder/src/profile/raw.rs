@@ -1,9 +1,10 @@
 //! `profiles/*.toml` as one file stands: every key that may occur, for all architectures.
 
-use super::value::{Argument, Mode, Module, Package, Pattern, Reason, RootPath, Unit};
+use super::value::{Argument, Component, Mode, Module, Package, Pattern, Reason, RootPath, Unit};
 use crate::cluster::DnsLabel;
 use crate::diagnostic::{Located, Span, Table};
-use crate::units::Arch;
+use crate::format::erofs::Algorithm;
+use crate::units::{Arch, Size};
 
 /// The only version of the file so far.
 const VERSION: u32 = 1;
@@ -17,6 +18,8 @@ pub(super) struct RawProfile {
     pub(super) packages: PerArch<RawPackages>,
     pub(super) artifacts: RawArtifacts,
     pub(super) kernel: PerArch<RawKernel>,
+    pub(super) root: RawRoot,
+    pub(super) firmware: PerArch<RawFirmware>,
     pub(super) exclude: Vec<RawExclusion>,
     pub(super) files: Vec<RawFile>,
     pub(super) units: RawUnits,
@@ -33,6 +36,7 @@ pub(super) struct PerArch<T> {
 /// `[packages]`, `[packages.amd64]`.
 #[derive(Debug, Default)]
 pub(super) struct RawPackages {
+    pub(super) components: Vec<Located<Component>>,
     pub(super) install: Vec<Located<Package>>,
     pub(super) remove: Vec<Located<Package>>,
     pub(super) boot: Vec<Located<Package>>,
@@ -54,6 +58,21 @@ pub(super) struct RawKernel {
     pub(super) command_line: Vec<Located<Argument>>,
     pub(super) initrd_modules: Vec<Located<Module>>,
     pub(super) load_modules: Vec<Located<Module>>,
+}
+
+/// `[root]`.
+#[derive(Debug, Default)]
+pub(super) struct RawRoot {
+    /// `None` inside is the word `none`.
+    pub(super) compression: Option<Located<Option<Algorithm>>>,
+    pub(super) level: Option<Located<u8>>,
+    pub(super) cluster_size: Option<Located<Size>>,
+}
+
+/// `[firmware]`, `[firmware.amd64]`.
+#[derive(Debug, Default)]
+pub(super) struct RawFirmware {
+    pub(super) packages: Vec<Located<Package>>,
 }
 
 /// `[[exclude]]`.
@@ -123,6 +142,11 @@ impl RawProfile {
                 .optional("kernel")
                 .table(|table| PerArch::read(table, RawKernel::read))
                 .unwrap_or_default(),
+            root: file.optional("root").table(RawRoot::read).unwrap_or_default(),
+            firmware: file
+                .optional("firmware")
+                .table(|table| PerArch::read(table, RawFirmware::read))
+                .unwrap_or_default(),
             exclude: file.optional("exclude").tables(RawExclusion::read),
             files: file.optional("file").tables(RawFile::read),
             units: file.optional("units").table(RawUnits::read).unwrap_or_default(),
@@ -133,6 +157,7 @@ impl RawProfile {
 impl RawPackages {
     fn read(table: &mut Table<'_>) -> Self {
         Self {
+            components: table.optional("components").list(),
             install: table.optional("install").list(),
             remove: table.optional("remove").list(),
             boot: table.optional("boot").list(),
@@ -156,6 +181,24 @@ impl RawKernel {
             initrd_modules: table.optional("initrd-modules").list(),
             load_modules: table.optional("load-modules").list(),
         }
+    }
+}
+
+impl RawRoot {
+    fn read(table: &mut Table<'_>) -> Self {
+        let algorithms = Algorithm::ALL.map(|(name, algorithm)| (name, Some(algorithm)));
+        let choices: Vec<_> = algorithms.into_iter().chain([("none", None)]).collect();
+        Self {
+            compression: table.optional("compression").choice(&choices),
+            level: table.optional("level").integer(1, 22),
+            cluster_size: table.optional("cluster-size").parsed(),
+        }
+    }
+}
+
+impl RawFirmware {
+    fn read(table: &mut Table<'_>) -> Self {
+        Self { packages: table.optional("packages").list() }
     }
 }
 

@@ -5,11 +5,14 @@ use std::path::Path;
 
 use super::artifact::{Artifact, Declared};
 use super::check::check;
-use super::raw::{RawArtifacts, RawExclusion, RawFile, RawKernel, RawPackages, RawProfile, RawUnits};
+use super::raw::{
+    RawArtifacts, RawExclusion, RawFile, RawKernel, RawPackages, RawProfile, RawRoot, RawUnits,
+};
 use super::value::{Package, Reason, Unit};
-use super::{AddedContent, AddedFile, Exclusion, Kernel, Packages, Profile, Reasoned, Units};
+use super::{AddedContent, AddedFile, Exclusion, Firmware, Kernel, Packages, Profile, Reasoned, Root, Units};
 use crate::cluster::DnsLabel;
-use crate::diagnostic::{Faults, Located, Report, did_you_mean, listed};
+use crate::diagnostic::{Faults, Located, Report, Span, did_you_mean, listed};
+use crate::format::erofs::{Compression, CompressionError};
 use crate::settings::{self, Kind, LoadError};
 use crate::units::Arch;
 
@@ -69,6 +72,8 @@ fn empty(arch: Arch) -> Profile {
         packages: Packages::default(),
         artifacts: Vec::new(),
         kernel,
+        root: Root::default(),
+        firmware: Firmware::default(),
         files: Vec::new(),
         exclude: Vec::new(),
         units: Units::default(),
@@ -126,8 +131,19 @@ fn overlay(
     report: &Report,
     declared: Option<&Declared>,
 ) -> Option<Profile> {
-    let Profile { arch, debug, mut packages, mut artifacts, mut kernel, files, mut exclude, units, .. } =
-        base;
+    let Profile {
+        arch,
+        debug,
+        mut packages,
+        mut artifacts,
+        mut kernel,
+        root,
+        mut firmware,
+        files,
+        mut exclude,
+        units,
+        ..
+    } = base;
     for layer in raw.packages.layers(arch) {
         add_packages(&mut packages, layer, report);
     }
@@ -136,6 +152,9 @@ fn overlay(
     }
     for layer in raw.kernel.layers(arch) {
         add_kernel(&mut kernel, layer);
+    }
+    for layer in raw.firmware.layers(arch) {
+        append(&mut firmware.packages, layer.packages.into_iter().map(|package| package.value.0));
     }
     if kernel.package.is_empty() {
         report.fault(&(0..0), format!("the profile names no `kernel.package` for {arch}"));
@@ -151,6 +170,8 @@ fn overlay(
         packages,
         artifacts,
         kernel,
+        root: add_root(root, raw.root, report),
+        firmware,
         files: add_files(files, raw.files)?,
         exclude,
         units: add_units(units, raw.units),
@@ -170,6 +191,7 @@ fn add_packages(packages: &mut Packages, raw: RawPackages, report: &Report) {
             None => report.fault(&span, reason),
         }
     }
+    append(&mut packages.components, raw.components.into_iter().map(|component| component.value.0));
     append(&mut packages.install, raw.install.into_iter().map(|package| package.value.0));
     append(&mut packages.boot, raw.boot.into_iter().map(|package| package.value.0));
     add_reasoned(&mut packages.drop, raw.drop);
@@ -224,6 +246,29 @@ fn add_kernel(kernel: &mut Kernel, raw: RawKernel) {
     kernel.command_line.extend(raw.command_line.into_iter().map(|argument| argument.value.0));
     append(&mut kernel.initrd_modules, raw.initrd_modules.into_iter().map(|module| module.value.0));
     append(&mut kernel.load_modules, raw.load_modules.into_iter().map(|module| module.value.0));
+}
+
+/// Another algorithm brings its own defaults, for a level of one says nothing about the other.
+fn add_root(base: Root, raw: RawRoot, report: &Report) -> Root {
+    let mut compression = match raw.compression {
+        Some(Located { value, .. }) => value.map(Compression::from),
+        None => base.compression,
+    };
+    let mut change =
+        |span: &Span, with: &dyn Fn(Compression) -> Result<Compression, CompressionError>| match compression
+            .map(with)
+        {
+            Some(Ok(changed)) => compression = Some(changed),
+            Some(Err(error)) => report.fault(span, error),
+            None => report.fault(span, "nothing is compressed, so there is nothing to set"),
+        };
+    if let Some(Located { value, span }) = raw.level {
+        change(&span, &|compression| compression.with_level(value));
+    }
+    if let Some(Located { value, span }) = raw.cluster_size {
+        change(&span, &|compression| compression.with_cluster_size(value.0));
+    }
+    Root { compression }
 }
 
 fn exclusion(raw: RawExclusion) -> Option<Exclusion> {

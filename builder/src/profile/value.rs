@@ -10,7 +10,7 @@ macro_rules! checked {
     ($(#[$meta:meta])* $name:ident, $check:ident, $what:literal) => {
         $(#[$meta])*
         #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-        pub(super) struct $name(pub(super) String);
+        pub(crate) struct $name(pub(crate) String);
 
         impl FromStr for $name {
             type Err = ValueError;
@@ -28,7 +28,7 @@ macro_rules! checked {
 
 /// Why a text is no value of its kind.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub(super) enum ValueError {
+pub(crate) enum ValueError {
     /// Not of the form.
     #[error("`{text}` is no {what}")]
     Form {
@@ -53,6 +53,11 @@ pub(super) enum ValueError {
 checked! {
     /// A Debian package name (policy, 5.6.1).
     Package, is_package, "Debian package name such as `openssh-server`"
+}
+
+checked! {
+    /// A component of Debian's archive beside `main`.
+    Component, is_component, "component beside `main`: `contrib`, `non-free` or `non-free-firmware`"
 }
 
 checked! {
@@ -87,20 +92,24 @@ checked! {
 
 /// A reason, never empty.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Reason(pub(super) String);
+pub(crate) struct Reason(pub(crate) String);
 
 /// A path pattern below the root.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(super) struct Pattern(pub(super) String);
+pub(crate) struct Pattern(pub(crate) String);
 
 /// Permission bits, written in octal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Mode(pub(super) u16);
+pub(crate) struct Mode(pub(crate) u16);
 
 fn is_package(text: &str) -> bool {
     text.len() >= 2
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c))
+}
+
+fn is_component(text: &str) -> bool {
+    ["contrib", "non-free", "non-free-firmware"].contains(&text)
 }
 
 fn is_module(text: &str) -> bool {

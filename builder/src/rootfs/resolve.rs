@@ -5,28 +5,44 @@ use crate::tree::{Entry, Kind, Tree};
 /// Links followed before giving up, as in the kernel (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
+/// Where a path leads, and by which links.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Trace<'tree> {
+    /// The real path below the root.
+    pub path: String,
+    /// What is there, no link.
+    pub entry: &'tree Entry,
+    /// Paths of the links followed, in order.
+    pub links: Vec<String>,
+}
+
 /// What `path` leads to: the real path below the root and the entry there, which is no link.
 ///
 /// `path` may begin with a slash; links may be absolute or relative. None where nothing is, for
 /// dangling and circular links, and for the root itself.
 pub fn resolve<'tree>(tree: &'tree Tree, path: &str) -> Option<(String, &'tree Entry)> {
+    trace(tree, path).map(|trace| (trace.path, trace.entry))
+}
+
+/// As [`resolve`], with the links on the way.
+pub fn trace<'tree>(tree: &'tree Tree, path: &str) -> Option<Trace<'tree>> {
     // What is left to walk, the next component last.
     let mut pending: Vec<String> = components(path);
     let mut walked: Vec<String> = Vec::new();
-    let mut links = 0;
+    let mut links = Vec::new();
     while let Some(component) = pending.pop() {
         if component == ".." {
             walked.pop();
             continue;
         }
         walked.push(component);
-        let entry = tree.get(&walked.join("/"))?;
-        match &entry.kind {
+        let here = walked.join("/");
+        match &tree.get(&here)?.kind {
             Kind::Symlink(target) => {
-                links += 1;
-                if links > MOST_LINKS {
+                if links.len() == MOST_LINKS {
                     return None;
                 }
+                links.push(here);
                 walked.pop();
                 if target.starts_with('/') {
                     walked.clear();
@@ -37,9 +53,9 @@ pub fn resolve<'tree>(tree: &'tree Tree, path: &str) -> Option<(String, &'tree E
             Kind::File(_) | Kind::Directory => {}
         }
     }
-    let real = walked.join("/");
-    let entry = tree.get(&real)?;
-    Some((real, entry))
+    let path = walked.join("/");
+    let entry = tree.get(&path)?;
+    Some(Trace { path, entry, links })
 }
 
 fn components(path: &str) -> Vec<String> {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 pub use script::{GENERATORS, Script};
-pub use table::{Review, ReviewTable, TableError};
+pub use table::{FILE, Review, ReviewTable};
 
 use super::DebInfo;
 use crate::units::Sha256;

@@ -99,14 +99,18 @@ pub enum SetupError {
     /// A CA certificate is malformed.
     #[error("the CA bundle cannot be made")]
     Certificates(#[from] certificates::CertificateError),
-    /// A name of the reviewed table is no setup step.
-    #[error("the review of `{package}` names step `{step}`, which does not exist")]
-    Step {
-        /// Package of the review.
-        package: String,
-        /// The unknown step.
-        step: String,
-    },
+}
+
+impl SetupError {
+    /// Whether the profile or a review declares what can't be, and not a package.
+    pub fn is_declared(&self) -> bool {
+        match self {
+            Self::Dangling { .. } | Self::Owner { .. } => true,
+            Self::Missing { step, .. } => *step == declared::STEP,
+            Self::Units(error) => matches!(error, units::UnitsError::Unknown { .. }),
+            _ => false,
+        }
+    }
 }
 
 /// One generator.
@@ -136,7 +140,7 @@ pub const STEPS: &[Step] = &[
         run: users::make,
     },
     Step {
-        name: "declared",
+        name: declared::STEP,
         what: "files, links and directories that reviews declare",
         run: declared::place,
     },
@@ -199,7 +203,6 @@ struct Work<'a> {
 
 /// Sets `tree` up; returns the numbers of users and groups to be added to the lock.
 pub fn apply(tree: &mut Tree, context: &Context<'_>) -> Result<Numbers, SetupError> {
-    context.reviews.check_steps()?;
     let mut work = Work {
         context: *context,
         accounts: Accounts::default(),

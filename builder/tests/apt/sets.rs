@@ -39,6 +39,8 @@ pub(crate) const NODE: &[&str] = &[
     "open-iscsi",
     "nfs-common",
     "cryptsetup-bin",
+    "dmsetup",
+    "apparmor",
     "tzdata",
     "zstd",
     "procps",

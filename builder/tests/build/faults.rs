@@ -76,7 +76,7 @@ fn an_unusable_lock_is_the_users_input() {
 fn a_full_disk_leaves_nothing() {
     let place = Place::new();
     fs::create_dir(place.path("small")).unwrap();
-    for (size, file) in [("64m", "root.erofs"), ("190m", "disk.raw")] {
+    for (size, file) in [("50m", "root.erofs"), ("130m", "disk.raw")] {
         // A file system of this size that only the build sees.
         let script = format!(
             "mount -t tmpfs -o size={size} small small && '{}' --quiet build cloud --without-artifacts -o small/out; \
@@ -140,4 +140,62 @@ fn a_mirror_that_does_not_answer_is_named() {
         "{stderr}"
     );
     assert!(!place.path("imgbuild.lock").exists() && !place.path("out").exists());
+}
+
+#[test]
+fn a_unit_that_no_package_has_is_the_users_input() {
+    let place = Place::new();
+    fs::create_dir(place.path("profiles")).unwrap();
+    place.write(
+        "profiles/mine.toml",
+        "version = 1\ndescription = \"mine\"\ninherits = \"cloud\"\n[units]\nenable = [\"no.service\"]\n",
+    );
+    let (code, stderr) = place.run(&["--quiet", "build", "mine", "-o", "out"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert_eq!(
+        stderr,
+        "error: setting up the root\ncaused by: units cannot be enabled\n\
+         caused by: unit `no.service` is enabled by the profile, but not in the root\n"
+    );
+    assert_eq!(place.made(), ["profiles", "profiles/mine.toml"]);
+}
+
+#[test]
+fn a_slot_that_the_bundle_fills_is_the_users_input() {
+    let place = Place::new();
+    fs::create_dir(place.path("images")).unwrap();
+    place.write(
+        "images/small.toml",
+        "version = 1\ndescription = \"small\"\nlayout = 1\nstate-minimum = \"1 GiB\"\n\
+         [[partition]]\nrole = \"esp\"\nsize = \"64 MiB\"\n\
+         [[partition]]\nrole = \"root-a\"\nsize = \"16 MiB\"\n\
+         [[partition]]\nrole = \"root-a-verity\"\nsize = \"1 MiB\"\n",
+    );
+    let (code, stderr) = place.build(&["--image", "small"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.ends_with(", which is more than 80 % of its slot of 16 MiB\n"), "{stderr}");
+    assert_eq!(place.made(), ["images", "images/small.toml"]);
+}
+
+#[test]
+fn a_lock_whose_inputs_did_not_change_composes_nothing() {
+    let place = Place::new();
+    let cluster = place.read("cluster.toml");
+    let edge = cluster.find("[[node]]\nname = \"edge").expect("the second node is an edge");
+    place.write("cluster.toml", &cluster[..edge]);
+    let composed = |place: &Place| {
+        let (code, stderr) = place.run(&["--verbose", "lock"]);
+        assert_eq!(code, 0, "{stderr}");
+        stderr.contains("setting up the root")
+    };
+    let review = |place: &Place, note: &str| {
+        // The cache outlives this test: a name that no run had makes inputs that are new for sure.
+        let note = format!("{note} of {}", place.path("").display());
+        place.write("reviewed.toml", &format!("[[package]]\nname = \"nothing\"\nnote = \"{note}\"\n"));
+    };
+    review(&place, "one form");
+    assert_eq!((composed(&place), composed(&place)), (true, false));
+    review(&place, "another form");
+    assert!(composed(&place), "other reviews may bring other users");
+    assert_eq!(place.read("imgbuild.lock"), GOOD.lock);
 }

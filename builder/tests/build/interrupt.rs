@@ -11,14 +11,17 @@ use super::place::{GOOD, Place};
 /// How many instants of a build a signal is sent at.
 const INSTANTS: u32 = 10;
 /// What a whole build folder holds.
-const WHOLE: [&str; 7] = [
+const WHOLE: [&str; 10] = [
     "out",
     "out/build.json",
     "out/disk.raw",
     "out/manifest.json",
     "out/os.efi",
+    "out/provenance.json",
     "out/root.erofs",
     "out/root.verity",
+    "out/sbom.cdx.json",
+    "out/sbom.spdx.json",
 ];
 
 /// Sends SIGINT so long after the start; whether that ended the build.

@@ -7,6 +7,8 @@ mod artifacts;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod inspect;
+#[cfg(test)]
 mod interrupt;
 #[cfg(test)]
 mod place;

@@ -87,6 +87,14 @@ impl Place {
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     }
 
+    /// Exit code, standard output and standard error without progress.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = self.command(env!("CARGO_BIN_EXE_imgbuild"));
+        let output = command.arg("--quiet").args(arguments).stdout(Stdio::piped()).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
     /// A program in this folder with the shared cache.
     #[expect(clippy::disallowed_types, reason = "runs the program under test")]
     pub(crate) fn command(&self, program: &str) -> Command {

@@ -98,6 +98,61 @@ fn lists_faults_as_json() {
 }
 
 #[test]
+fn gathers_the_faults_of_all_files_beside_a_faulty_cluster_file() {
+    let place = Place::with(&SMALL.replace("role = \"edge\"", "role = \"egde\""));
+    place.write("profiles/mine.toml", "version = 1\ndescription = \"mine\"\ninherits = \"cluod\"\n");
+    place.write(
+        "images/card.toml",
+        "version = 1\ndescription = \"card\"\nlayout = 0\nstate-minimum = \"1 GiB\"\npartition = []\n",
+    );
+    place.write("reviewed.toml", "[[package]]\nname = \"less\"\nnote = \"n\"\nsteps = [\"stat\"]\n");
+    insta::assert_snapshot!(place.run(&["check"]), @r#"
+    exit code 2
+    --- stderr
+    error: `role` must be one of `control-plane`, `worker`, `edge`, not `egde`
+      --> cluster.toml:16:8
+       |
+    16 | role = "egde"
+       |        ^^^^^^
+       = help: did you mean `edge`?
+
+    error: there is no profile `cluod`
+     --> profiles/mine.toml:3:12
+      |
+    3 | inherits = "cluod"
+      |            ^^^^^^^
+      = help: did you mean `cloud`?
+
+    error: `layout` must be an integer from 1 to 4294967295, not 0
+     --> images/card.toml:3:10
+      |
+    3 | layout = 0
+      |          ^
+
+    error: there is no setup step `stat`
+     --> reviewed.toml:4:10
+      |
+    4 | steps = ["stat"]
+      |          ^^^^^^
+      = help: did you mean `state`?
+
+    4 faults in `cluster.toml`, `profiles/mine.toml`, `images/card.toml`, `reviewed.toml`
+    "#);
+}
+
+#[test]
+fn accepts_a_profile_of_one_architecture_that_no_node_uses() {
+    let place = Place::with(SMALL);
+    let text = "version = 1\ndescription = \"mine\"\n[kernel.arm64]\npackage = \"linux-image-arm64\"\n";
+    place.write("profiles/mine.toml", text);
+    assert_eq!(place.output(&["check"], &place.path()).0, 0);
+    place.write("cluster.toml", format!("{SMALL}profile = \"mine\"\n"));
+    let (code, _, stderr) = place.output(&["check"], &place.path());
+    assert_eq!(code, 2);
+    assert!(stderr.starts_with("error: the profile names no `kernel.package` for amd64\n"), "{stderr}");
+}
+
+#[test]
 fn shows_what_stands_in_for_defaults() {
     let place = Place::with(EVERY_KEY);
     place.write("profiles/mine.toml", "version = 1\ndescription = \"mine\"\ninherits = \"cloud\"\n");

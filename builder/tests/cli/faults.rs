@@ -75,3 +75,15 @@ fn shows_every_fault_of_artifacts() {
 fn shows_every_fault_of_an_image() {
     assert!(compare_all("image", |path| show_settings("image", path)) >= 8);
 }
+
+#[test]
+fn shows_every_fault_of_the_reviews() {
+    let count = compare_all("reviewed", |path| {
+        let place = Place::with(SMALL);
+        place.write("reviewed.toml", fs::read(path).unwrap());
+        let shown = place.run(&["check"]);
+        assert!(shown.starts_with("exit code 2\n"), "{}: {shown}", path.display());
+        shown
+    });
+    assert!(count >= 5, "{count} wrong tables");
+}

@@ -99,3 +99,31 @@ fn names_the_folder_that_cannot_be_made() {
     ");
     assert_eq!(place.names(), ["lab"]);
 }
+
+#[test]
+fn says_as_json_what_was_made_and_kept() {
+    let place = Place::new();
+    place.write(".gitignore", "mine\n");
+    let (code, stdout, _) = place.output(&["init", "--json"], &place.path());
+    assert_eq!(code, 0);
+    let made: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let expected = serde_json::json!({ "folder": ".", "wrote": ["cluster.toml"], "kept": [".gitignore"] });
+    assert_eq!(made, expected);
+}
+
+#[test]
+fn says_as_json_what_was_removed_and_how_large_it_was() {
+    let place = Place::with(SMALL);
+    let clean = || {
+        let (code, stdout, _) = place.output(&["clean", "--yes", "--json"], &place.path());
+        assert_eq!(code, 0);
+        serde_json::from_str::<serde_json::Value>(&stdout).unwrap()
+    };
+    assert_eq!(clean(), serde_json::json!({ "removed": [] }));
+    place.write("out/cloud-amd64/manifest.json", vec![b'x'; 70_000]);
+    let cleaned = clean();
+    assert_eq!(cleaned["removed"].as_array().map(Vec::len), Some(1), "{cleaned}");
+    assert_eq!(cleaned["removed"][0]["path"], "out/cloud-amd64");
+    assert!(cleaned["removed"][0]["size"].as_u64().is_some_and(|size| size >= 70_000), "{cleaned}");
+    assert!(!place.path().join("out/cloud-amd64").exists());
+}

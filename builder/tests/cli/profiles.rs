@@ -153,6 +153,12 @@ fn shows_faults_of_both_files_of_an_overlay() {
     insta::assert_snapshot!(place.run(&["check"]), @r#"
     exit code 2
     --- stderr
+    error: the reason is empty
+     --> profiles/base.toml:2:15
+      |
+    2 | description = ""
+      |               ^^
+
     error: unknown key `debgu`
      --> profiles/mine.toml:4:1
       |
@@ -160,12 +166,6 @@ fn shows_faults_of_both_files_of_an_overlay() {
       | ^^^^^
       = help: did you mean `debug`?
 
-    error: the reason is empty
-     --> profiles/base.toml:2:15
-      |
-    2 | description = ""
-      |               ^^
-
-    2 faults in `profiles/mine.toml`, `profiles/base.toml`
+    2 faults in `profiles/base.toml`, `profiles/mine.toml`
     "#);
 }

@@ -18,6 +18,8 @@ fn shows_help() {
       lock     Choose packages by exact version and digest
       build    Build a bootable disk image from a profile
       boot     Boot a built image in QEMU
+      verify   Check a build against its manifest, root hash and signature
+      diff     Show how two builds differ
       size     Show what takes the room in a build
       clean    Remove builds, and the cache if asked to
       record   Print the record that a node is configured by

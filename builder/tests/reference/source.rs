@@ -50,7 +50,11 @@ pub(crate) fn build_folder(manifest: &str, programs: &str, facts: &str, timings:
         | `os.efi` | the UKI: kernel, initrd and command line in one EFI program |\n\
         | `root.erofs` | the root file system |\n\
         | `root.verity` | its dm-verity hash tree, with superblock |\n\
+        | `sbom.spdx.json` | what it is made of, in SPDX 2.3 |\n\
+        | `sbom.cdx.json` | the same in CycloneDX 1.6 |\n\
+        | `provenance.json` | what it was made from: an in-toto statement with SLSA provenance v1 |\n\
         | `manifest.json` | what all of these are; a function of the inputs only |\n\
+        | `manifest.json.sig` | who says so: an OpenSSH signature over the manifest, where a key was given |\n\
         | `build.json` | how long it took; differs from build to build |\n"
         .to_owned();
     text += "\nSizes are in bytes, digests in hexadecimal.\n";

@@ -12,7 +12,7 @@ const VPN_INTERFACE: &str = "wg0";
 const MOST_PODS: u32 = 300;
 /// Prefix length of a node's part of the pod range. It has room for [`MOST_PODS`], which the 254 addresses of
 /// Kubernetes' own default, 24, have not. Fixed when a node joins.
-const NODE_RANGE: u32 = 23;
+pub const NODE_RANGE: u8 = 23;
 /// Longhorn makes a disk on nodes with this label, with the tags that their annotation says; `true` would make one
 /// without tags.
 const LONGHORN_DISK: &str = "node.longhorn.io/create-default-disk=config";

@@ -44,7 +44,8 @@ const HINT_IMAGE: &str = "the image is damaged or was built wrongly: write it ag
 const HINT_DISK: &str = "check that the disk is attached and healthy, then write the image again";
 const HINT_STATE: &str =
     "state is not touched: mend it with another system, or remove the partition for a new start";
-const HINT_LOADER: &str = "boot by systemd-boot on UEFI, or give `imgbuild.esp=<PARTUUID>` to the kernel";
+const HINT_LOADER: &str =
+    "boot by systemd-boot or by the disk's own GRUB, or give `imgbuild.esp=<PARTUUID>` to the kernel";
 const HINT_SEVERAL: &str = "if a copy of the disk is attached, remove it";
 
 /// Who told from which disk the machine was booted.
@@ -163,9 +164,9 @@ impl Session {
         let settings = read_settings()?;
         let source = self.find_source(settings.esp)?;
         let disk = self.wait_for_disk(source)?;
-        let slot = self.open_root(&disk, &settings.root_hash)?;
+        let slot = self.open_root(&disk, &settings)?;
         let esp = self.esp_path(&disk)?;
-        let state = self.open_state(&disk)?;
+        let state = self.open_state(&disk, settings.state_minimum)?;
         self.install_machine_id()?;
         write_report(&BootReport {
             version: 1,

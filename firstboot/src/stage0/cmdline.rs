@@ -50,6 +50,9 @@ impl fmt::Debug for RootHash {
     }
 }
 
+/// Bytes of state below which k3s has no room to start; holds where the image says nothing.
+pub const STATE_MINIMUM: u64 = 256 << 20;
+
 /// Arguments that stage0 knows; all others are the kernel's and systemd's.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Arguments {
@@ -57,6 +60,10 @@ pub struct Arguments {
     pub root_hash: RootHash,
     /// `imgbuild.esp=`, the PARTUUID of the ESP where no UEFI variable tells it.
     pub esp: Option<Guid>,
+    /// `imgbuild.trial`: GRUB counts this boot's tries.
+    pub is_on_trial: bool,
+    /// `imgbuild.state-minimum=`, bytes that the state partition must have when it is made.
+    pub state_minimum: u64,
 }
 
 /// What is wrong with the command line.
@@ -104,14 +111,33 @@ impl Arguments {
                 form: "a PARTUUID",
             })?),
         };
-        Ok(Self { root_hash, esp })
+        let is_on_trial = own_words(cmdline).any(|word| word == "imgbuild.trial");
+        let state_minimum = match value_of(cmdline, "imgbuild.state-minimum")? {
+            None => STATE_MINIMUM,
+            Some(value) => parse_bytes(&value).ok_or(Error::Value {
+                key: "imgbuild.state-minimum",
+                value,
+                form: "a number of bytes",
+            })?,
+        };
+        Ok(Self { root_hash, esp, is_on_trial, state_minimum })
     }
 }
 
-/// The one value of `key`. What follows `--` is for init and does not count.
+/// Decimal digits only; the standard parser takes a sign, too.
+fn parse_bytes(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// What follows `--` is for init and does not count.
+fn own_words(cmdline: &str) -> impl Iterator<Item = String> {
+    words(cmdline).into_iter().take_while(|word| word != "--")
+}
+
+/// The one value of `key`.
 fn value_of(cmdline: &str, key: &'static str) -> Result<Option<String>, Error> {
     let mut found: Option<String> = None;
-    for word in words(cmdline).into_iter().take_while(|word| word != "--") {
+    for word in own_words(cmdline) {
         let Some(value) = word.strip_prefix(key).and_then(|rest| rest.strip_prefix('=')) else { continue };
         match &found {
             Some(first) if first != value => {
@@ -158,7 +184,7 @@ mod tests {
             arguments.root_hash.verity_partition().to_string(),
             "01234567-89ab-cdef-fedc-ba9876543210"
         );
-        assert_eq!(arguments.esp, None);
+        assert_eq!((arguments.esp, arguments.is_on_trial, arguments.state_minimum), (None, false, 256 << 20));
     }
 
     #[test]
@@ -168,6 +194,28 @@ mod tests {
              imgbuild.esp=\"c12a7328-f81f-11d2-ba4b-00a0c93ec93b\" -- roothash=y"
         );
         assert_eq!(Arguments::parse(&line).unwrap().esp, Some(Guid::ESP));
+    }
+
+    #[test]
+    fn grub_tells_that_a_slot_is_on_trial() {
+        let is_on_trial = |word| Arguments::parse(&format!("roothash={HASH} {word}")).unwrap().is_on_trial;
+        assert_eq!(
+            ["imgbuild.trial", "imgbuild.trial=", "x.imgbuild.trial", "-- imgbuild.trial"].map(is_on_trial),
+            [true, false, false, false]
+        );
+    }
+
+    #[test]
+    fn the_image_says_how_large_state_must_be() {
+        let line = format!("roothash={HASH} imgbuild.state-minimum=1073741824");
+        assert_eq!(Arguments::parse(&line).unwrap().state_minimum, 1 << 30);
+        for value in ["", "+1", "-1", "1GiB", "1_000", "18446744073709551616"] {
+            let line = format!("roothash={HASH} imgbuild.state-minimum={value}");
+            assert_eq!(
+                Arguments::parse(&line).unwrap_err().to_string(),
+                format!("`imgbuild.state-minimum=` is `{value}`, expected a number of bytes")
+            );
+        }
     }
 
     #[test]

@@ -18,9 +18,6 @@ use crate::gpt::{self, Disk, Entry, Extent, Fault, Guid, Lba, Name, Table};
 pub const LABEL: &str = "state";
 /// Name of the partition until its file system is whole.
 const UNFINISHED_LABEL: &str = "state-new";
-/// Bytes below which k3s has no room to start; less means that the disk is not what the image was made for.
-const LEAST_SIZE: u64 = 256 << 20;
-
 /// Why there is no state partition.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -33,8 +30,10 @@ pub enum Error {
         other: u32,
     },
     /// The image fills the disk.
-    #[error("state partition needs {LEAST_SIZE} bytes, the largest free stretch of the disk has {found}")]
+    #[error("state partition needs {needed} bytes, the largest free stretch of the disk has {found}")]
     NoRoom {
+        /// Bytes that the image asks for.
+        needed: u64,
         /// Bytes.
         found: u64,
     },
@@ -80,6 +79,17 @@ pub struct FreshIds {
     pub state: Guid,
 }
 
+/// What a state partition is made for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Wish {
+    /// Number of the ESP, which gets a GUID of its own.
+    pub esp: u32,
+    /// The GUIDs.
+    pub ids: FreshIds,
+    /// Bytes it must have at least.
+    pub minimum: u64,
+}
+
 /// A state partition in the making.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Unfinished {
@@ -91,16 +101,15 @@ pub struct Unfinished {
 
 /// Makes the state partition: table with `state-new`, `format`, table with `state`.
 ///
-/// Both copies of the table must be whole ([`gpt::repair`]). `esp` is the number of the ESP. `format` must leave a
+/// Both copies of the table must be whole ([`gpt::repair`]). `format` must leave a
 /// synced file system with its mark; its error ends the work, and the next boot begins anew.
 pub fn create<D: Disk, E: From<Error>>(
     disk: &mut D,
     table: &Table,
-    esp: u32,
-    ids: FreshIds,
+    wish: Wish,
     format: impl FnOnce(&mut D, Unfinished) -> Result<(), E>,
 ) -> Result<(Table, u32), E> {
-    let (mut table, unfinished) = stage(table, disk.sectors(), esp, ids)?;
+    let (mut table, unfinished) = stage(table, disk.sectors(), wish)?;
     gpt::write(disk, &table).map_err(Error::Write)?;
     format(disk, unfinished)?;
     disk.flush().map_err(Error::Write)?;
@@ -112,7 +121,8 @@ pub fn create<D: Disk, E: From<Error>>(
 }
 
 /// The table with `state-new` in the largest free stretch, and fresh GUIDs.
-fn stage(table: &Table, sectors: u64, esp: u32, ids: FreshIds) -> Result<(Table, Unfinished), Error> {
+fn stage(table: &Table, sectors: u64, wish: Wish) -> Result<(Table, Unfinished), Error> {
+    let Wish { esp, ids, minimum } = wish;
     let mut table = table.clone();
     let stale = table.entries().find(|(_, entry)| entry.name == *UNFINISHED_LABEL).map(|(number, _)| number);
     if let Some(stale) = stale {
@@ -125,7 +135,7 @@ fn stage(table: &Table, sectors: u64, esp: u32, ids: FreshIds) -> Result<(Table,
     }
     let free = table.largest_free();
     let size = free.map_or(0, |extent| extent.sectors().saturating_mul(table.sector_size().bytes()));
-    let extent = free.filter(|_| size >= LEAST_SIZE).ok_or(Error::NoRoom { found: size })?;
+    let extent = free.filter(|_| size >= minimum).ok_or(Error::NoRoom { needed: minimum, found: size })?;
     let entry = Entry {
         kind: Guid::LINUX_DATA,
         id: ids.state,

@@ -12,7 +12,7 @@ libfuzzer_sys::fuzz_target!(|stub: &[u8]| {
     }
     let command_line = Some("console=ttyS0");
     let parts =
-        Uki { stub, kernel: None, initrd: None, command_line, os_release: None, uname: None, sbat: None };
+        Uki { stub, command_line, ..Uki::default() };
     if let Ok(image) = uki::assemble(&parts) {
         // What was made is read back, with the section that was added.
         let sections = uki::sections(&image).unwrap();

@@ -236,6 +236,33 @@ async fn offline_names_everything_that_is_missing() {
     assert_eq!(archive.server.requests(), []);
 }
 
+/// A server plays both the mirror, which has moved on, and the archive that forgets nothing.
+#[tokio::test]
+async fn what_the_mirror_dropped_comes_from_the_snapshot_archive() {
+    let (archive, place) = (TestArchive::start().await, Place::new());
+    let server = &archive.server;
+    let mut mirrors = archive.mirrors();
+    mirrors.archive = server.url("/archive/");
+    let packages = ["kept", "dropped", "fresh"].map(|name| archive.locked(name, name.as_bytes()));
+    for [name, moment] in [["dropped", "20261121T021046Z"], ["fresh", "20261122T021046Z"]] {
+        server.remove(&format!("/debian/pool/{name}_1_all.deb"));
+        server.put(&format!("/archive/debian/{moment}/pool/{name}_1_all.deb"), name);
+    }
+    let paths = fetch_packages(&place.online(), &mirrors, &packages, NOW).await.unwrap();
+    let fetched: Vec<_> = paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    assert_eq!(fetched, ["kept", "dropped", "fresh"]);
+    let asked: Vec<String> =
+        server.requests().into_iter().map(|(path, _)| path).filter(|path| path.contains("fresh")).collect();
+    assert_eq!(
+        asked,
+        [
+            "/debian/pool/fresh_1_all.deb",
+            "/archive/debian/20261121T021046Z/pool/fresh_1_all.deb",
+            "/archive/debian/20261122T021046Z/pool/fresh_1_all.deb",
+        ]
+    );
+}
+
 #[tokio::test]
 async fn many_downloaders_share_a_cache_and_download_once() {
     let (server, place, data) = (Server::start().await, Place::new(), data());
@@ -269,7 +296,7 @@ async fn says_which_cache_file_is_not_usable() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let expected = format!("cache file `{}` is not usable", file.join("sha256").display());
+    let expected = format!("cache file `{}` is not usable", file.join("done").display());
     assert_eq!(Cache::open(&file).unwrap_err().to_string(), expected);
     let (server, place) = (Server::start().await, Place::new());
     let wanted = wanted(&server, b"data");

@@ -1,25 +1,22 @@
 //! The build folder: made under another name, then put in place whole.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _, Seek as _};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rustix::fs::{CWD, RenameFlags, SeekFrom, renameat_with};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use sha2::Digest as _;
 
 use super::super::Note as _;
 use super::super::interrupt::Cleanup;
 use super::cached::BuildFacts;
+use super::documents;
 use crate::bundle::manifest::{self, FileFacts, Manifest};
-use crate::units::{Bytes, Sha256};
-
-/// The disk image's file name.
-pub(super) const DISK: &str = "disk.raw";
-/// Bytes read or hashed at a time.
-const BUFFER: usize = 256 << 10;
+use crate::bundle::signature::SigningKey;
+use crate::bundle::sparse;
+pub(super) use crate::medium::folder::DISK;
 
 /// A build under way.
 #[derive(Debug)]
@@ -83,9 +80,15 @@ impl Staging {
         &self.path
     }
 
-    /// Adds manifest and build facts and puts the folder in place of an older build.
-    pub(super) fn publish(mut self, manifest: &Manifest, facts: BuildFacts) -> anyhow::Result<BuildFacts> {
+    /// Adds manifest, signature and build facts and puts the folder in place of an older build.
+    pub(super) fn publish(
+        mut self,
+        manifest: &Manifest,
+        facts: BuildFacts,
+        key: Option<&SigningKey>,
+    ) -> anyhow::Result<BuildFacts> {
         self.write_json(manifest::FILE, manifest)?;
+        documents::sign(&self.path, key)?;
         let facts = facts.with_files(&self.path, manifest)?;
         self.write_json(super::cached::FILE, &facts)?;
         let placing = || format!("putting the build in place as `{}`", self.output.display());
@@ -156,39 +159,8 @@ impl Drop for Staging {
     }
 }
 
-/// Size and digest of a file. Holes are not read, though their zeros are hashed like any other.
+/// Size and digest of a file that was just written.
 pub(super) fn facts(path: &Path) -> anyhow::Result<FileFacts> {
-    let reading = || format!("reading `{}` back", path.display());
-    let mut file = File::open(path).with_context(reading)?;
-    let size = file.metadata().with_context(reading)?.len();
-    let mut hasher = sha2::Sha256::new();
-    let mut position = 0;
-    while position < size {
-        let data = next(&file, SeekFrom::Data(position)).with_context(reading)?.unwrap_or(size);
-        hash_zeros(&mut hasher, data.saturating_sub(position));
-        let hole = next(&file, SeekFrom::Hole(data)).with_context(reading)?.unwrap_or(size);
-        file.seek(io::SeekFrom::Start(data)).with_context(reading)?;
-        let mut section = io::BufReader::with_capacity(BUFFER, (&mut file).take(hole.saturating_sub(data)));
-        io::copy(&mut section, &mut hasher).with_context(reading)?;
-        position = hole;
-    }
-    Ok(FileFacts { size: Bytes(size), sha256: Sha256(hasher.finalize().into()) })
-}
-
-/// Where the next data or hole begins; `None` behind the last one.
-fn next(file: &File, seek: SeekFrom) -> io::Result<Option<u64>> {
-    match rustix::fs::seek(file, seek) {
-        Ok(position) => Ok(Some(position)),
-        Err(Errno::NXIO) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn hash_zeros(hasher: &mut sha2::Sha256, mut count: u64) {
-    let zeros = vec![0_u8; BUFFER];
-    while count > 0 {
-        let length = usize::try_from(count).unwrap_or(BUFFER).min(BUFFER);
-        hasher.update(&zeros[..length]);
-        count = count.saturating_sub(u64::try_from(length).unwrap_or(count));
-    }
+    let facts = File::open(path).and_then(|file| sparse::facts(&file));
+    facts.with_context(|| format!("reading `{}` back", path.display()))
 }

@@ -8,6 +8,7 @@ use super::super::{Context, Note as _, failure};
 use super::Arguments;
 use super::artifacts::Given;
 use crate::bundle::programs::Programs;
+use crate::bundle::signature::SigningKey;
 use crate::cluster::Cluster;
 use crate::image::Image;
 use crate::profile::Profile;
@@ -27,6 +28,8 @@ pub(super) struct Plan {
     pub(super) given: Given,
     /// Digest of imgbuild itself, which decides the result like any other input.
     pub(super) imgbuild: Sha256,
+    /// Who vouches for the result.
+    pub(super) signing_key: Option<SigningKey>,
     /// The build folder.
     pub(super) output: PathBuf,
     /// Beside it: where a build is under way.
@@ -45,8 +48,10 @@ impl Plan {
         let profile = Profile::load(&arguments.profile, arch, &directory).map_err(failure::of_settings)?;
         let given = Given::read(&arguments.artifacts, arguments.without_artifacts, &profile)?;
         let image = Image::load(&arguments.image, &directory).map_err(failure::of_settings)?;
-        let reviews = ReviewTable::load(&directory).map_err(|error| anyhow::Error::from(error).input())?;
+        let reviews = ReviewTable::load(&directory).map_err(failure::of_reviews)?;
         let programs = Programs::find(arch).map_err(failure::of_programs)?;
+        let signing_key = arguments.signing_key.as_deref().map(SigningKey::load).transpose();
+        let signing_key = signing_key.map_err(failure::of_signature)?;
         // Not by its path, where an upgrade may have put another program meanwhile.
         let imgbuild = std::fs::read("/proc/self/exe").context("reading the running program")?;
         let imgbuild = Sha256::of(&imgbuild);
@@ -62,6 +67,18 @@ impl Plan {
         staging.push(".partial");
         let staging = output.with_file_name(staging);
         super::folder::check_replaceable(&output)?;
-        Ok(Self { cluster, profile, image, arch, reviews, programs, given, imgbuild, output, staging })
+        Ok(Self {
+            cluster,
+            profile,
+            image,
+            arch,
+            reviews,
+            programs,
+            given,
+            imgbuild,
+            signing_key,
+            output,
+            staging,
+        })
     }
 }

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use super::layout::{BLOCK, DIRENT, DataLayout, Dirent, FileType, NULL_ADDR, SUPER_OFFSET};
+use super::layout::{BLOCK, DIRENT, DataLayout, Dirent, FileType, NULL_ADDR, SUPER_OFFSET, SUPER_SIZE};
 use super::reader::image::{Image, Located};
+use super::reader::map::{Extent, Map};
 
 /// The super block and every inode that can be reached, ascending by nid.
 pub(super) fn dump(image: &Bytes) -> String {
@@ -33,7 +34,7 @@ fn super_block(image: &Image) -> String {
     let block = &image.super_block;
     format!(
         "{SUPER_OFFSET:#06x} super block checksum={:#010x} compat={:#x} incompat={:#x} blkszbits={} \
-         root_nid={} inos={} build_time={} blocks={} meta_blkaddr={} uuid={} volume_name={:?}\n",
+         root_nid={} inos={} build_time={} blocks={} meta_blkaddr={} uuid={} volume_name={:?}{}\n",
         block.checksum,
         block.feature_compat,
         block.feature_incompat,
@@ -45,7 +46,17 @@ fn super_block(image: &Image) -> String {
         block.meta_blkaddr,
         uuid::Uuid::from_bytes(block.uuid),
         String::from_utf8_lossy(&block.volume_name).trim_end_matches('\0'),
+        match block.available_compr_algs {
+            0 => String::new(),
+            bits => format!(" available_compr_algs={bits:#x} record={:02x?}", record(image)),
+        },
     )
+}
+
+/// The record behind the super block.
+fn record(image: &Image) -> &[u8] {
+    let record = &image.bytes[SUPER_OFFSET + SUPER_SIZE..];
+    &record[..2 + usize::from(u16::from_le_bytes([record[0], record[1]]))]
 }
 
 fn inode(text: &mut String, image: &Image, nid: u64, located: &Located) {
@@ -54,6 +65,7 @@ fn inode(text: &mut String, image: &Image, nid: u64, located: &Located) {
     let layout = match inode.layout {
         DataLayout::FlatPlain => "plain",
         DataLayout::FlatInline => "inline",
+        DataLayout::Compressed => "compressed",
     };
     let start = if inode.blkaddr == NULL_ADDR { "-".to_owned() } else { inode.blkaddr.to_string() };
     let _ = writeln!(
@@ -62,6 +74,18 @@ fn inode(text: &mut String, image: &Image, nid: u64, located: &Located) {
          blkaddr={start} mtime={:?}",
         located.offset, inode.mode, inode.nlink, inode.uid, inode.gid, inode.ino, inode.size, inode.mtime,
     );
+    if let Some(Map { header, extents, .. }) = image.map(located).expect("dumped images are ours") {
+        let _ = writeln!(
+            text,
+            "         advise={:#x} idata_size={} algorithmtype={}",
+            header.advise, header.idata_size, header.algorithm
+        );
+        for Extent { start, length, is_packed, offset, stored } in extents {
+            let kind = if is_packed { "packed" } else { "plain" };
+            let _ = writeln!(text, "         {length} bytes at {start} {kind} in {stored} at {offset:#x}");
+        }
+        return;
+    }
     let (body, tail) = image.data(located).expect("dumped images are ours");
     match located.file_type {
         FileType::Directory => {

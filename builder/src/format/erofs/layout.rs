@@ -1,9 +1,11 @@
 //! On-disk types, under the names and offsets of `fs/erofs/erofs_fs.h` (Linux 6.12).
 //!
 //! All integers are little-endian. Fields of features that we neither write nor read are zero and
-//! have no name here.
+//! have no name here. What follows a compressed inode is in `clusters`.
 
 use std::io::{self, Write};
+
+use super::compression::{Algorithm, Compression};
 
 /// `blkszbits`: the only block size we write, and the only one every kernel mounts.
 pub(super) const BLOCK_BITS: u8 = 12;
@@ -21,6 +23,16 @@ pub(super) const SUPER_MAGIC: u32 = 0xE0F5_E1E2;
 pub(super) const FEATURE_COMPAT_SB_CHKSUM: u32 = 1;
 /// `EROFS_FEATURE_COMPAT_MTIME`: times are modification times.
 pub(super) const FEATURE_COMPAT_MTIME: u32 = 2;
+/// `EROFS_FEATURE_INCOMPAT_ZERO_PADDING`: zeros fill the last block of a compressed cluster in front.
+const FEATURE_INCOMPAT_ZERO_PADDING: u32 = 1;
+/// `EROFS_FEATURE_INCOMPAT_COMPR_CFGS` and `…_BIG_PCLUSTER`, one bit: records behind the super block
+/// describe the algorithms.
+const FEATURE_INCOMPAT_COMPR_CFGS: u32 = 2;
+/// `EROFS_FEATURE_INCOMPAT_ZTAILPACKING`: a last compressed cluster may follow its inode.
+const FEATURE_INCOMPAT_ZTAILPACKING: u32 = 0x10;
+/// Of an image with compressed files.
+pub(super) const FEATURES_COMPRESSED: u32 =
+    FEATURE_INCOMPAT_ZERO_PADDING | FEATURE_INCOMPAT_COMPR_CFGS | FEATURE_INCOMPAT_ZTAILPACKING;
 /// An inode's address is `meta_blkaddr * BLOCK + nid * SLOT`.
 pub(super) const SLOT: usize = 32;
 /// Size of `struct erofs_inode_compact`.
@@ -35,6 +47,8 @@ pub(super) const NAME_MAX: usize = 255;
 pub(super) const TARGET_MAX: usize = 4095;
 /// Kernels before 6.12 want `volume_name` to end in a NUL, so one of its 16 bytes is lost.
 pub(super) const VOLUME_NAME_MAX: usize = 15;
+/// `LZ4_DISTANCE_MAX`: how far back a match of LZ4 can lie.
+const LZ4_DISTANCE_MAX: u16 = u16::MAX;
 /// `EROFS_NULL_ADDR`: start block of an inode that has no blocks.
 pub(super) const NULL_ADDR: u32 = u32::MAX;
 
@@ -63,6 +77,8 @@ pub(super) struct SuperBlock {
     pub(super) volume_name: [u8; 16],
     /// Features a kernel must know to mount.
     pub(super) feature_incompat: u32,
+    /// Bits by [`Algorithm::code`] of the algorithms in use.
+    pub(super) available_compr_algs: u16,
 }
 
 impl SuperBlock {
@@ -80,6 +96,7 @@ impl SuperBlock {
         put(&mut raw, 0x30, self.uuid);
         put(&mut raw, 0x40, self.volume_name);
         put(&mut raw, 0x50, self.feature_incompat.to_le_bytes());
+        put(&mut raw, 0x54, self.available_compr_algs.to_le_bytes());
         raw
     }
 
@@ -101,6 +118,7 @@ impl SuperBlock {
             uuid: get(raw, 0x30),
             volume_name: get(raw, 0x40),
             feature_incompat: u32::from_le_bytes(get(raw, 0x50)),
+            available_compr_algs: u16::from_le_bytes(get(raw, 0x54)),
         })
     }
 }
@@ -111,6 +129,38 @@ pub(super) fn checksum(first_block: &[u8]) -> u32 {
     !crc32c::crc32c(&first_block[SUPER_OFFSET..])
 }
 
+impl Algorithm {
+    /// `Z_EROFS_COMPRESSION_LZ4`, `Z_EROFS_COMPRESSION_ZSTD`.
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::Lz4Hc => 0,
+            Self::Zstd => 3,
+        }
+    }
+}
+
+/// The record that follows the super block: its length, then `struct z_erofs_lz4_cfgs` or
+/// `struct z_erofs_zstd_cfgs`.
+pub(super) fn compression_record(compression: Compression) -> Vec<u8> {
+    let mut record = match compression.algorithm() {
+        Algorithm::Lz4Hc => {
+            let mut raw = vec![0; 2 + 14];
+            put(&mut raw, 2, LZ4_DISTANCE_MAX.to_le_bytes());
+            put(&mut raw, 4, (1_u16 << compression.cluster_block_bits()).to_le_bytes());
+            raw
+        }
+        Algorithm::Zstd => {
+            let mut raw = vec![0; 2 + 6];
+            // `windowlog`, counted from ZSTD_WINDOWLOG_ABSOLUTEMIN.
+            put(&mut raw, 3, [compression.extent_bits() - 10]);
+            raw
+        }
+    };
+    let length = u16::try_from(record.len() - 2).expect("records have 6 or 14 bytes");
+    put(&mut record, 0, length.to_le_bytes());
+    record
+}
+
 /// Bits 1 to 3 of `i_format`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum DataLayout {
@@ -118,6 +168,8 @@ pub(super) enum DataLayout {
     FlatPlain,
     /// `EROFS_INODE_FLAT_INLINE`: the last, partial block follows the inode instead.
     FlatInline,
+    /// `EROFS_INODE_COMPRESSED_COMPACT`: a map of compressed clusters follows the inode.
+    Compressed,
 }
 
 impl DataLayout {
@@ -125,6 +177,7 @@ impl DataLayout {
         match self {
             Self::FlatPlain => 0,
             Self::FlatInline => 2,
+            Self::Compressed => 3,
         }
     }
 }
@@ -140,7 +193,8 @@ pub(super) struct Inode {
     pub(super) nlink: u32,
     /// Bytes of data.
     pub(super) size: u64,
-    /// `i_u.raw_blkaddr`: first data block, or [`NULL_ADDR`].
+    /// `i_u.raw_blkaddr`: first data block, or [`NULL_ADDR`]; of a compressed inode `i_u.compressed_blocks`,
+    /// the number of its blocks.
     pub(super) blkaddr: u32,
     /// Serial number, for 32-bit `stat`.
     pub(super) ino: u32,
@@ -203,6 +257,7 @@ impl Inode {
         let layout = match format >> 1 {
             0 => DataLayout::FlatPlain,
             2 => DataLayout::FlatInline,
+            3 => DataLayout::Compressed,
             _ => return Err(InodeFault::Format(format)),
         };
         let xattr_icount = u16::from_le_bytes(get(raw, 0x02));
@@ -307,10 +362,10 @@ impl Dirent {
     }
 }
 
-fn put<const N: usize>(raw: &mut [u8], offset: usize, field: [u8; N]) {
+pub(super) fn put<const N: usize>(raw: &mut [u8], offset: usize, field: [u8; N]) {
     raw[offset..offset + N].copy_from_slice(&field);
 }
 
-fn get<const N: usize>(raw: &[u8], offset: usize) -> [u8; N] {
+pub(super) fn get<const N: usize>(raw: &[u8], offset: usize) -> [u8; N] {
     std::array::from_fn(|index| raw[offset + index])
 }

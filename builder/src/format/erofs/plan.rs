@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::compress::{Packed, Packing};
 use super::directory::{Child, Directory};
 use super::error::ErofsError;
 use super::layout::{
@@ -40,7 +41,7 @@ pub(super) struct Node<'tree> {
     pub(super) size: usize,
     pub(super) nlink: u32,
     pub(super) is_compact: bool,
-    pub(super) data: Data,
+    pub(super) data: Data<'tree>,
     /// Slot of the inode.
     pub(super) nid: u64,
 }
@@ -63,51 +64,68 @@ impl Content<'_> {
     }
 }
 
-/// How an inode's data are laid out. A compressed inode will be one more variant: its blocks are
-/// the physical clusters, and its map follows the inode where a tail does here.
+/// How an inode's data are laid out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Data {
+pub(super) enum Data<'tree> {
     /// Everything is in blocks from `start` of the data area; the last is padded with zeros.
     FlatPlain { start: u32 },
     /// Whole blocks from `start` of the data area, and the last `tail` bytes behind the inode.
     FlatInline { start: u32, tail: usize },
+    /// The blocks of all extents from `start` of the data area; map and inline extent behind the inode.
+    Compressed { start: u32, packed: &'tree Packed },
 }
 
-impl Data {
-    const fn tail(self) -> usize {
-        match self {
-            Self::FlatPlain { .. } => 0,
-            Self::FlatInline { tail, .. } => tail,
-        }
-    }
-
+impl Data<'_> {
     const fn start_mut(&mut self) -> &mut u32 {
         match self {
-            Self::FlatPlain { start } | Self::FlatInline { start, .. } => start,
+            Self::FlatPlain { start } | Self::FlatInline { start, .. } | Self::Compressed { start, .. } => {
+                start
+            }
         }
     }
 }
 
 impl Node<'_> {
-    /// Bytes that lie in blocks of the data area.
+    /// Bytes of the content that lie uncompressed in blocks of the data area.
     pub(super) const fn body(&self) -> usize {
-        self.size - self.data.tail()
+        match self.data {
+            Data::FlatPlain { .. } => self.size,
+            Data::FlatInline { tail, .. } => self.size - tail,
+            Data::Compressed { .. } => 0,
+        }
+    }
+
+    /// Blocks in the data area.
+    fn blocks(&self) -> usize {
+        match self.data {
+            Data::FlatPlain { .. } | Data::FlatInline { .. } => self.body().div_ceil(BLOCK),
+            Data::Compressed { packed, .. } => packed.blocks(),
+        }
     }
 
     /// Bytes in the metadata area.
-    const fn footprint(&self) -> usize {
+    fn footprint(&self) -> usize {
         let inode = if self.is_compact { INODE_COMPACT } else { INODE_EXTENDED };
-        inode + self.data.tail()
+        match self.data {
+            Data::FlatPlain { .. } => inode,
+            Data::FlatInline { tail, .. } => inode + tail,
+            Data::Compressed { packed, .. } => inode + packed.map_length(),
+        }
     }
 }
 
 impl<'tree> Plan<'tree> {
-    pub(super) fn new(tree: &'tree Tree) -> Result<Self, ErofsError> {
+    /// Places everything in `tree`, behind a super block that `record` bytes follow.
+    pub(super) fn new(
+        tree: &'tree Tree,
+        packing: &'tree Packing<'tree>,
+        record: usize,
+    ) -> Result<Self, ErofsError> {
         let mut nodes = collect(tree)?;
         for node in &mut nodes {
-            settle(node);
+            settle(node, packing);
         }
-        let mut slots = Slots::new();
+        let mut slots = Slots::new(record);
         for node in &mut nodes {
             node.nid = to_u64(slots.place(node.footprint()));
         }
@@ -188,7 +206,7 @@ fn node<'tree>(
 }
 
 /// Decides everything that does not depend on other inodes' places.
-fn settle(node: &mut Node<'_>) {
+fn settle<'tree>(node: &mut Node<'tree>, packing: &'tree Packing<'tree>) {
     (node.size, node.nlink) = match &mut node.content {
         Content::Directory(directory) => {
             directory.sort();
@@ -199,7 +217,11 @@ fn settle(node: &mut Node<'_>) {
     let Metadata { uid, gid, .. } = node.metadata;
     node.is_compact = Inode::fits_compact(uid, gid, node.nlink, to_u64(node.size));
     let tail = node.size % BLOCK;
-    if tail > 0 && node.footprint() + tail <= BLOCK {
+    if let Content::File(bytes) = node.content
+        && let Some(packed) = packing.get(bytes)
+    {
+        node.data = Data::Compressed { start: NULL_ADDR, packed };
+    } else if tail > 0 && node.footprint() + tail <= BLOCK {
         node.data = Data::FlatInline { start: NULL_ADDR, tail };
     }
 }
@@ -211,9 +233,9 @@ struct Extents<'tree> {
     /// Next free block, counted from the start of the image.
     next: u64,
     shared: u64,
-    /// Start of what was placed, by length and bytes; the length comes first so that few bytes are
-    /// compared.
-    placed: BTreeMap<(usize, &'tree [u8]), u32>,
+    /// Start of what was placed, by whether it is compressed, length and bytes; the length comes first
+    /// so that few bytes are compared.
+    placed: BTreeMap<(bool, usize, &'tree [u8]), u32>,
 }
 
 impl<'tree> Extents<'tree> {
@@ -222,23 +244,24 @@ impl<'tree> Extents<'tree> {
     }
 
     fn place(&mut self, index: usize, node: &mut Node<'tree>) -> Result<(), ErofsError> {
-        let length = node.body();
-        if length == 0 {
+        let blocks = to_u64(node.blocks());
+        if blocks == 0 {
             return Ok(());
         }
         let start = block_address(self.next, node.path)?;
         if let Content::File(bytes) | Content::Symlink(bytes) = node.content {
-            let body = &bytes[..length];
-            if let Some(start) = self.placed.get(&(length, body)) {
+            let is_packed = matches!(node.data, Data::Compressed { .. });
+            let body = if is_packed { bytes } else { &bytes[..node.body()] };
+            if let Some(start) = self.placed.get(&(is_packed, body.len(), body)) {
                 *node.data.start_mut() = *start;
-                self.shared += to_u64(length);
+                self.shared += if is_packed { blocks * BLOCK_BYTES } else { to_u64(body.len()) };
                 return Ok(());
             }
-            self.placed.insert((length, body), start);
+            self.placed.insert((is_packed, body.len(), body), start);
         }
         *node.data.start_mut() = start;
         self.by_block.push(index);
-        self.next += to_u64(length).div_ceil(BLOCK_BYTES);
+        self.next += blocks;
         block_address(self.next, node.path)?;
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod fault;
 pub(super) mod image;
+pub(super) mod map;
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,6 +17,8 @@ use crate::tree::{Entry, Kind, Metadata, Tree};
 /// Copied file contents may be this many times the image: shared blocks are copied once, so only
 /// images made to exhaust memory come near it.
 const AMPLIFICATION: usize = 16;
+/// The same for compressed files. A block of ours holds at most 256 blocks of a file.
+const INFLATION: usize = 256;
 
 /// The tree that `image` holds. Contents that lie in one piece are slices of `image`, others copies.
 /// Times, inode numbers and the label are not part of a tree and left out.
@@ -121,8 +124,16 @@ impl Reader<'_> {
     }
 
     fn content(&mut self, located: &Located) -> Result<Bytes, Corruption> {
+        let image = self.image.bytes.len();
+        if located.inode.layout == DataLayout::Compressed {
+            // Before any of it is made: the index of a file costs the image little.
+            let size = self.image.size_of(located)?;
+            self.contents.count(size, image, INFLATION)?;
+            let map = self.image.map(located)?;
+            return map.map_or(Ok(Bytes::new()), |map| self.image.unpack(&map, size));
+        }
         let (body, tail) = self.image.data(located)?;
-        self.contents.join(self.image.bytes.len(), located, body, tail)
+        self.contents.join(image, located, body, tail)
     }
 }
 
@@ -182,6 +193,15 @@ struct Contents {
 }
 
 impl Contents {
+    /// Counts `more` bytes before they are copied or unpacked.
+    fn count(&mut self, more: usize, image: usize, factor: usize) -> Result<(), Corruption> {
+        self.copied = self.copied.saturating_add(more);
+        if self.copied > image.saturating_mul(factor) {
+            return Err(Corruption::Amplified { copied: self.copied, image });
+        }
+        Ok(())
+    }
+
     fn join(
         &mut self,
         image_length: usize,
@@ -199,10 +219,7 @@ impl Contents {
         if let Some(known) = self.joined.get(&key) {
             return Ok(known.clone());
         }
-        self.copied = self.copied.saturating_add(body.len());
-        if self.copied > image_length.saturating_mul(AMPLIFICATION) {
-            return Err(Corruption::Amplified { copied: self.copied, image: image_length });
-        }
+        self.count(body.len(), image_length, AMPLIFICATION)?;
         let joined = Bytes::from([body, tail].concat());
         self.joined.insert(key, joined.clone());
         Ok(joined)

@@ -16,14 +16,27 @@ fn options() -> Options {
         timestamp: Timestamp(1_700_000_000),
         uuid: Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff),
         volume_name: "root".to_owned(),
+        compression: None,
     }
 }
 
 fn image(tree: &Tree) -> Bytes {
+    image_with(tree, None)
+}
+
+fn image_with(tree: &Tree, compression: Option<Compression>) -> Bytes {
     let mut bytes = Vec::new();
-    let summary = write(tree, &options(), &mut bytes).unwrap();
+    let options = Options { compression, ..options() };
+    let summary = write(tree, &options, &NoCache, &mut bytes).unwrap();
     assert_eq!(summary.size, units::Bytes::of(&bytes));
     Bytes::from(bytes)
+}
+
+/// The defaults, and the smallest clusters, which make the most of them.
+fn compressions() -> [Compression; 4] {
+    let defaults = [Algorithm::Lz4Hc, Algorithm::Zstd].map(Compression::from);
+    let [lz4, zstd] = defaults.map(|default| default.with_cluster_size(units::Bytes(4096)).unwrap());
+    [defaults[0], defaults[1], lz4, zstd]
 }
 
 fn file(length: usize, seed: u8) -> Bytes {
@@ -38,13 +51,49 @@ fn fsck(image: &Bytes, more: &[&OsStr]) -> oracle::Verdict {
     oracle::ask("fsck.erofs", &arguments)
 }
 
-/// What must hold of every tree: it can be read back, and others take the image for sound.
+/// What must hold of every tree: it can be read back, and others take the image for sound, compressed
+/// or not. Returns the uncompressed image.
 fn check(tree: &Tree) -> Bytes {
+    for compression in compressions().map(Some) {
+        check_image(tree, &image_with(tree, compression), &format!("{compression:?}"));
+    }
     let image = image(tree);
-    assert_eq!(read(&image).unwrap(), *tree);
-    let verdict = fsck(&image, &["--extract".as_ref()]);
-    assert!(verdict.accepts && !verdict.output.contains("<E>"), "{}", verdict.output);
+    check_image(tree, &image, "uncompressed");
     image
+}
+
+fn check_image(tree: &Tree, image: &Bytes, how: &str) {
+    assert!(read(image).unwrap() == *tree, "{how}");
+    let verdict = fsck(image, &["--extract".as_ref()]);
+    assert!(verdict.accepts && !verdict.output.contains("<E>"), "{how}: {}", verdict.output);
+}
+
+/// Bytes that nothing compresses.
+fn noise(length: usize, seed: u8) -> Bytes {
+    let digests = (0..length.div_ceil(32)).flat_map(|index| {
+        let number = u32::try_from(index).unwrap().to_le_bytes();
+        units::Sha256::of(&[&number[..], &[seed]].concat()).0
+    });
+    digests.take(length).collect()
+}
+
+/// Stretches of noise, of words with noise between them, and of zeros, none of them in whole blocks.
+fn mixed(length: usize, seed: u8) -> Bytes {
+    let mut data = Vec::with_capacity(length);
+    let noise = noise(length, seed);
+    for (index, part) in noise.chunks(5000 + 700 * usize::from(seed)).enumerate() {
+        match index % 4 {
+            0 | 2 => data.extend(part.chunks(7).flat_map(|part| {
+                let word = ["edge", "cloud", "node", "cluster"][usize::from(part[0] % 4)].as_bytes();
+                [word, &part[..part.len().min(3)]].concat()
+            })),
+            1 => data.extend_from_slice(part),
+            _ => data.resize(data.len() + part.len(), 0),
+        }
+    }
+    data.truncate(length);
+    data.resize(length, seed);
+    data.into()
 }
 
 fn small() -> Tree {
@@ -94,6 +143,125 @@ fn lays_a_small_tree_out_as_it_did_before() {
     0x0720 inode nid=57 compact inline mode=0o100644 nlink=1 uid=0 gid=0 ino=9 size=8196 blkaddr=1 mtime=None
              8192 bytes in blocks, tail of 4: "tail"
     "#);
+}
+
+#[test]
+fn lays_compressed_files_out_as_it_did_before() {
+    let mut tree = Tree::default();
+    tree.write("inline", Metadata::FILE, file(3000, 1)).unwrap();
+    tree.write("one-cluster", Metadata::FILE, mixed(30_000, 1)).unwrap();
+    tree.write("same", Metadata { uid: 70_000, ..Metadata::FILE }, mixed(30_000, 1)).unwrap();
+    tree.write("many", Metadata::FILE, [&mixed(200_000, 2)[..], &noise(70_000, 3)].concat()).unwrap();
+    tree.write("noise", Metadata::FILE, [&noise(BLOCK, 4)[..], b"tail"].concat()).unwrap();
+    let image = image_with(&tree, Some(Algorithm::Lz4Hc.into()));
+    check_image(&tree, &image, "lz4hc");
+    insta::assert_snapshot!(dump(&image), @r#"
+    0x0400 super block checksum=0xa6f8efbb compat=0x3 incompat=0x13 blkszbits=12 root_nid=37 inos=6 build_time=1700000000 blocks=52 meta_blkaddr=0 uuid=00112233-4455-6677-8899-aabbccddeeff volume_name="root" available_compr_algs=0x1 record=[0e, 00, ff, ff, 10, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00]
+    0x04a0 inode nid=37 compact inline mode=0o40755 nlink=2 uid=0 gid=0 ino=1 size=117 blkaddr=- mtime=None
+             "." nid=37 nameoff=84 type=2
+             ".." nid=37 nameoff=85 type=2
+             "inline" nid=42 nameoff=87 type=1
+             "many" nid=76 nameoff=93 type=1
+             "noise" nid=107 nameoff=97 type=1
+             "one-cluster" nid=128 nameoff=102 type=1
+             "same" nid=187 nameoff=113 type=1
+    0x0540 inode nid=42 compact compressed mode=0o100644 nlink=1 uid=0 gid=0 ino=2 size=3000 blkaddr=0 mtime=None
+             advise=0xf idata_size=1038 algorithmtype=0
+             3000 bytes at 0 packed in 1038 at 0x570
+    0x0980 inode nid=76 compact compressed mode=0o100644 nlink=1 uid=0 gid=0 ino=3 size=270000 blkaddr=45 mtime=None
+             advise=0xf idata_size=759 algorithmtype=0
+             114484 bytes at 0 packed in 65536 at 0x2000
+             101509 bytes at 114484 packed in 65536 at 0x12000
+             4096 bytes at 215993 plain in 4096 at 0x22000
+             4096 bytes at 220089 plain in 4096 at 0x23000
+             4096 bytes at 224185 plain in 4096 at 0x24000
+             4096 bytes at 228281 plain in 4096 at 0x25000
+             4096 bytes at 232377 plain in 4096 at 0x26000
+             4096 bytes at 236473 plain in 4096 at 0x27000
+             4096 bytes at 240569 plain in 4096 at 0x28000
+             4096 bytes at 244665 plain in 4096 at 0x29000
+             4096 bytes at 248761 plain in 4096 at 0x2a000
+             4096 bytes at 252857 plain in 4096 at 0x2b000
+             4096 bytes at 256953 plain in 4096 at 0x2c000
+             4096 bytes at 261049 plain in 4096 at 0x2d000
+             4096 bytes at 265145 plain in 4096 at 0x2e000
+             759 bytes at 269241 plain in 759 at 0xa50
+    0x0d60 inode nid=107 compact inline mode=0o100644 nlink=1 uid=0 gid=0 ino=4 size=4100 blkaddr=47 mtime=None
+             4096 bytes in blocks, tail of 4: "tail"
+    0x1000 inode nid=128 compact compressed mode=0o100644 nlink=1 uid=0 gid=0 ino=5 size=30000 blkaddr=4 mtime=None
+             advise=0xf idata_size=1815 algorithmtype=0
+             27453 bytes at 0 packed in 16384 at 0x30000
+             2547 bytes at 27453 packed in 1815 at 0x1048
+    0x1760 inode nid=187 extended compressed mode=0o100644 nlink=1 uid=70000 gid=0 ino=6 size=30000 blkaddr=4 mtime=Some(1700000000)
+             advise=0xf idata_size=1815 algorithmtype=0
+             27453 bytes at 0 packed in 16384 at 0x30000
+             2547 bytes at 27453 packed in 1815 at 0x17c8
+    "#);
+    let image = image_with(&tree, Some(Algorithm::Zstd.into()));
+    let super_block = dump(&image).lines().next().unwrap().to_owned();
+    assert!(
+        super_block.ends_with(" available_compr_algs=0x8 record=[06, 00, 00, 0a, 00, 00, 00, 00]"),
+        "{super_block}"
+    );
+}
+
+/// More than a segment, so that there is something to do for several threads.
+#[test]
+fn compresses_to_the_same_bytes_with_any_number_of_threads() {
+    let mut tree = Tree::default();
+    tree.write("large", Metadata::FILE, mixed(9_000_000, 1)).unwrap();
+    for index in 0..50 {
+        tree.write(&format!("small-{index}"), Metadata::FILE, mixed(index * 3001, 2)).unwrap();
+    }
+    for compression in [Algorithm::Lz4Hc, Algorithm::Zstd].map(|algorithm| Some(algorithm.into())) {
+        let images = [1, 2, 5].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| image_with(&tree, compression))
+        });
+        assert!(images[0] == images[1] && images[1] == images[2], "{compression:?}");
+        check_image(&tree, &images[0], "threads");
+    }
+}
+
+#[test]
+fn takes_compressed_files_of_every_size_around_block_boundaries() {
+    let mut tree = Tree::default();
+    for blocks in [0, 1, 2, 5, 6, 7, 8, 21, 22, 23, 37, 38, 39, 70] {
+        for rest in [0, 1, 100, 2000, 4000, 4095] {
+            let length = blocks * BLOCK + rest;
+            let owner =
+                if rest == 100 { Metadata { uid: 100_000, ..Metadata::FILE } } else { Metadata::FILE };
+            tree.write(&format!("mixed/{length}"), owner, mixed(length, 1)).unwrap();
+            tree.write(&format!("words/{length}"), owner, file(length, 2)).unwrap();
+            let at_end = [&noise(length, 3)[..], &file(3000, 4)].concat();
+            tree.write(&format!("noise-first/{length}"), owner, at_end).unwrap();
+            tree.write(
+                &format!("noise-last/{length}"),
+                owner,
+                [&file(9000, 4)[..], &noise(length, 5)].concat(),
+            )
+            .unwrap();
+        }
+    }
+    check(&tree);
+}
+
+/// The index of such a file is longer than a block; by turns its end leaves room for a tail or not.
+#[test]
+fn takes_maps_that_go_on_in_the_next_block() {
+    let mut tree = Tree::default();
+    for blocks in [1980, 1990, 2000, 2010, 2020, 2030, 2040, 4070] {
+        for (owner, uid) in [("root", 0), ("other", 70_000)] {
+            let content = file(blocks * BLOCK + 2000, 7);
+            tree.write(&format!("{owner}/{blocks}"), Metadata { uid, ..Metadata::FILE }, content).unwrap();
+        }
+    }
+    for algorithm in [Algorithm::Lz4Hc, Algorithm::Zstd] {
+        // 130 MB in a small image are too many for the reader, so fsck reads all of it alone.
+        let image = image_with(&tree, Some(algorithm.into()));
+        let verdict = fsck(&image, &["--extract".as_ref()]);
+        assert!(verdict.accepts && !verdict.output.contains("<E>"), "{algorithm}: {}", verdict.output);
+    }
 }
 
 #[test]
@@ -179,7 +347,7 @@ fn stores_equal_blocks_once() {
         tree.write(name, Metadata::FILE, file(100 * BLOCK, 9)).unwrap();
     }
     let mut bytes = Vec::new();
-    let summary = write(&tree, &options(), &mut bytes).unwrap();
+    let summary = write(&tree, &options(), &NoCache, &mut bytes).unwrap();
     assert_eq!(summary.shared, units::Bytes(200 * 4096));
     assert_eq!(bytes.len(), 101 * BLOCK);
     check(&tree);
@@ -190,7 +358,7 @@ fn refuses_what_neither_erofs_nor_linux_can_hold() {
     let fault = |path: &str, mode: u16, kind: Kind| {
         let mut tree = Tree::default();
         tree.insert(path, Entry { metadata: Metadata::root(mode), kind }).unwrap();
-        write(&tree, &options(), &mut Vec::new()).unwrap_err().to_string()
+        write(&tree, &options(), &NoCache, &mut Vec::new()).unwrap_err().to_string()
     };
     let link = |length: usize| Kind::Symlink("x".repeat(length));
     let long = fault(&format!("usr/{}", "é".repeat(128)), 0, Kind::Directory);
@@ -203,14 +371,14 @@ fn refuses_what_neither_erofs_nor_linux_can_hold() {
     insta::assert_snapshot!(fault("a\0b", 0, Kind::Directory), @r"`a\0b` has a NUL byte in its name or its target");
     insta::assert_snapshot!(fault("d", 0o040_755, Kind::Directory), @"the mode of `d` is 0o40755, the greatest is 0o7777");
     let named = Options { volume_name: "sixteen letters!".to_owned(), ..options() };
-    let fault = write(&Tree::default(), &named, &mut Vec::new()).unwrap_err().to_string();
+    let fault = write(&Tree::default(), &named, &NoCache, &mut Vec::new()).unwrap_err().to_string();
     insta::assert_snapshot!(fault, @"`sixteen letters!` is no volume name: at most 15 bytes and no NUL");
 }
 
 #[test]
 fn passes_on_why_the_output_is_full() {
     let mut full = [0_u8; 5000];
-    let fault = write(&small(), &options(), &mut full.as_mut_slice()).unwrap_err();
+    let fault = write(&small(), &options(), &NoCache, &mut full.as_mut_slice()).unwrap_err();
     assert_eq!(fault.to_string(), "writing the file system");
     let ErofsError::Write { source } = fault else { panic!("{fault}") };
     assert_eq!(source.kind(), std::io::ErrorKind::WriteZero);
@@ -227,11 +395,26 @@ fn fsck_sees_what_we_break() {
 /// The reader must agree with other people's writer, not only with ours.
 #[test]
 fn reads_what_mkfs_erofs_writes() {
+    const TAILS: &str = "-Eztailpacking";
+    for (image, arguments) in [
+        ("flat", &[][..]),
+        ("lz4hc", &["-zlz4hc,9", "-C65536"]),
+        ("tails", &["-zlz4", "-C16384", TAILS]),
+        ("zstd", &["-zzstd,3", "-C131072", TAILS]),
+    ] {
+        reads_what_mkfs_writes(image, arguments);
+    }
+}
+
+fn reads_what_mkfs_writes(image: &str, more: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let (source, target) = (folder.path().join("tree"), folder.path().join("image"));
     let mut tree = Tree::default();
     tree.write("usr/bin/tool", Metadata::root(0o755), file(3 * BLOCK + 100, 2)).unwrap();
     tree.write("usr/empty", Metadata::FILE, &b""[..]).unwrap();
+    for length in [500, 3000, 20_000, 500_000] {
+        tree.write(&format!("mixed/{length}"), Metadata::FILE, mixed(length, 1)).unwrap();
+    }
     tree.symlink("bin", "usr/bin").unwrap();
     for index in 0..600 {
         tree.write(&format!("many/{index}"), Metadata::FILE, format!("{index}")).unwrap();
@@ -251,10 +434,11 @@ fn reads_what_mkfs_erofs_writes() {
     }
     std::fs::set_permissions(&source, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let arguments = ["--all-root", "-x-1", "-T1700000000"];
-    let mut arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
+    let mut arguments: Vec<&OsStr> = arguments.iter().chain(more).map(AsRef::as_ref).collect();
     arguments.extend([target.as_os_str(), source.as_os_str()]);
     oracle::must_accept("mkfs.erofs", &arguments);
-    assert_eq!(read(&Bytes::from(std::fs::read(&target).unwrap())).unwrap(), tree);
+    let written = Bytes::from(std::fs::read(&target).unwrap());
+    assert!(read(&written).unwrap() == tree, "{image}");
 }
 
 /// The tree that `fsck.erofs` unpacks, without owners and special bits, which need privileges.
@@ -264,10 +448,19 @@ fn fsck_unpacks_the_contents_that_went_in() {
     for length in [1, 4095, 4096, 4097, 8191, 100_000] {
         tree.write(&format!("sizes/{length}"), Metadata::FILE, file(length, 11)).unwrap();
     }
+    for length in [4000, 70_000, 700_000] {
+        tree.write(&format!("mixed/{length}"), Metadata::FILE, mixed(length, 1)).unwrap();
+    }
     tree.symlink("long", &"t/".repeat(2040)).unwrap();
+    for compression in compressions().map(Some).into_iter().chain([None]) {
+        compare_with_what_fsck_unpacks(&tree, compression);
+    }
+}
+
+fn compare_with_what_fsck_unpacks(tree: &Tree, compression: Option<Compression>) {
     let folder = tempfile::tempdir().unwrap();
     let (on_disk, unpacked) = (folder.path().join("image"), folder.path().join("unpacked"));
-    std::fs::write(&on_disk, image(&tree)).unwrap();
+    std::fs::write(&on_disk, image_with(tree, compression)).unwrap();
     let extract = format!("--extract={}", unpacked.display());
     oracle::must_accept("fsck.erofs", &[extract.as_ref(), "--no-preserve".as_ref(), on_disk.as_os_str()]);
     let mut found = 0;
@@ -308,7 +501,8 @@ fn entry() -> impl Strategy<Value = Entry> {
         (0..=0o7777_u16, owner(), owner()).prop_map(|(mode, uid, gid)| Metadata { mode, uid, gid });
     let kind = prop_oneof![
         1 => Just(Kind::Directory),
-        5 => (length(), 0..4_u8).prop_map(|(length, seed)| Kind::File(file(length, seed))),
+        4 => (length(), 0..4_u8).prop_map(|(length, seed)| Kind::File(file(length, seed))),
+        3 => (length(), 0..4_u8).prop_map(|(length, seed)| Kind::File(mixed(7 * length, seed))),
         1 => prop_oneof![1..100_usize, 4000..=4095_usize].prop_map(|length| Kind::Symlink("l".repeat(length))),
     ];
     (metadata, kind).prop_map(|(metadata, kind)| Entry { metadata, kind })
@@ -332,8 +526,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn takes_any_tree(tree in any_tree()) {
-        check(&tree);
+    fn takes_any_tree(tree in any_tree(), how in 0..5_usize) {
+        let compression = compressions().get(how).copied();
+        check_image(&tree, &image_with(&tree, compression), &format!("{compression:?}"));
     }
 
     /// Garbage is an error or another tree, never a panic or a loop.
@@ -341,8 +536,9 @@ proptest! {
     fn survives_any_garbage(
         tree in any_tree(),
         spots in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+        how in 0..5_usize,
     ) {
-        let mut bytes = image(&tree).to_vec();
+        let mut bytes = image_with(&tree, compressions().get(how).copied()).to_vec();
         for (spot, value) in spots {
             let length = bytes.len();
             bytes[spot.index(length)] = value;
@@ -370,7 +566,8 @@ fn notices_every_flipped_byte_of_the_first_block() {
         let expected = match offset - SUPER_OFFSET {
             0x00..0x04 => matches!(fault, ReadError::Magic { .. }),
             0x0C => matches!(fault, ReadError::Feature { field: "blkszbits", .. }),
-            0x50..0x54 => matches!(fault, ReadError::Feature { field: "feature_incompat", .. }),
+            // Bit 4 of the first byte is a feature that we read.
+            0x51..0x54 => matches!(fault, ReadError::Feature { field: "feature_incompat", .. }),
             _ => matches!(fault, ReadError::Checksum { .. }),
         };
         assert!(expected, "byte {offset:#x}: {fault}");
@@ -392,6 +589,81 @@ fn survives_every_flipped_bit_behind_the_checksum() {
     }
     // Most bits are contents, padding, or permissions, which may be anything.
     assert!((500..total / 2).contains(&refused), "{refused} of {total}");
+}
+
+#[test]
+fn survives_every_flipped_bit_of_a_compressed_image() {
+    let mut tree = Tree::default();
+    tree.write("mixed", Metadata::FILE, mixed(40_000, 1)).unwrap();
+    tree.write("words", Metadata::FILE, file(3000, 1)).unwrap();
+    for algorithm in [Algorithm::Lz4Hc, Algorithm::Zstd] {
+        let good = image_with(&tree, Some(algorithm.into()));
+        let mut refused = 0;
+        for offset in SUPER_OFFSET..BLOCK + 256 {
+            for bit in 0..8 {
+                let mut bytes = good.to_vec();
+                bytes[offset] ^= 1 << bit;
+                repair_checksum(&mut bytes);
+                refused += usize::from(read(&Bytes::from(bytes)).is_err());
+            }
+        }
+        assert!(refused > 1000, "{algorithm}: {refused}");
+    }
+}
+
+#[test]
+fn names_what_is_wrong_with_a_damaged_compressed_image() {
+    let mut tree = Tree::default();
+    tree.write("a", Metadata::FILE, mixed(40_000, 1)).unwrap();
+    let good = image_with(&tree, Some(Algorithm::Lz4Hc.into()));
+    let nid = 40;
+    let inode = nid * 32;
+    let damaged = |offset: usize, value: &[u8]| {
+        let mut bytes = good.to_vec();
+        bytes[offset..offset + value.len()].copy_from_slice(value);
+        repair_checksum(&mut bytes);
+        let fault = read(&Bytes::from(bytes)).map(|_| "a tree").unwrap_err();
+        let cause = std::error::Error::source(&fault).map(|cause| format!(": {cause}"));
+        format!("{fault}{}", cause.unwrap_or_default())
+    };
+    let (header, index) = (inode + 32, inode + 40);
+    let faults = [
+        damaged(inode + 8, &u32::MAX.to_le_bytes()),
+        damaged(header + 4, &[0x2F, 0]),
+        damaged(header + 6, &[3]),
+        damaged(header + 6, &[0x11]),
+        damaged(header + 7, &[1]),
+        damaged(header + 2, &[0xFF, 0x0F]),
+        damaged(index, &[0, 0x20]),
+        damaged(index + 2, &[0, 0x20]),
+        damaged(index + 4, &u32::MAX.to_le_bytes()),
+        damaged(good.len() - 100, &[0xFF; 100]),
+    ];
+    insta::assert_snapshot!(faults.join("\n"), @"
+    `/a` is corrupt: unpacked contents come to 4294967295 bytes, of an image of 28672
+    `h_advise` of inode `/a` is 0x2f, which is not supported
+    `h_algorithmtype` of inode `/a` is 0x3, which is not supported
+    `h_algorithmtype` of inode `/a` is 0x11, which is not supported
+    `h_clusterbits` of inode `/a` is 0x1, which is not supported
+    `/a` is corrupt: its tail of 4095 bytes at 0x550 crosses a block boundary
+    `/a` is corrupt: its logical cluster 0 is of no kind that may stand there
+    `/a` is corrupt: its logical cluster 1 is of no kind that may stand there
+    `/a` is corrupt: its logical cluster 1 is of no kind that may stand there
+    `/a` is corrupt: the 37096 bytes at 0 of it can't be unpacked
+    ");
+}
+
+/// A map costs little, so its size is checked before it is believed.
+#[test]
+fn unpacks_no_more_than_a_multiple_of_the_image() {
+    let mut tree = Tree::default();
+    for index in 0..20 {
+        tree.write(&format!("{index}"), Metadata::FILE, vec![index; 1 << 20]).unwrap();
+    }
+    let image = image_with(&tree, Some(Algorithm::Zstd.into()));
+    let fault = read(&image).unwrap_err();
+    let expected = Corruption::Amplified { copied: 5 << 20, image: image.len() };
+    assert_eq!(fault, ReadError::Corrupt { path: "/12".to_owned(), corruption: expected });
 }
 
 #[test]

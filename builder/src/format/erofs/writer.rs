@@ -4,10 +4,14 @@ use std::io::{self, BufWriter, Write};
 
 use uuid::Uuid;
 
+use super::clusters::{self, ADVISE_BIG_PCLUSTER, ADVISE_COMPACTED_2B, ADVISE_INLINE_PCLUSTER, MapHeader};
+use super::compress::{Extent, ExtentCache, Packed, Packing, Stored};
+use super::compression::Compression;
 use super::error::ErofsError;
 use super::layout::{
-    BLOCK, BLOCK_BITS, BLOCK_BYTES, DataLayout, FEATURE_COMPAT_MTIME, FEATURE_COMPAT_SB_CHKSUM, Inode, SLOT,
-    SUPER_OFFSET, SUPER_SIZE, SuperBlock, VOLUME_NAME_MAX, checksum,
+    BLOCK, BLOCK_BITS, BLOCK_BYTES, DataLayout, FEATURE_COMPAT_MTIME, FEATURE_COMPAT_SB_CHKSUM,
+    FEATURES_COMPRESSED, Inode, NULL_ADDR, SLOT, SUPER_OFFSET, SUPER_SIZE, SuperBlock, VOLUME_NAME_MAX,
+    checksum, compression_record,
 };
 use super::plan::{Content, Data, Node, Plan, to_u64};
 use crate::tree::Tree;
@@ -26,6 +30,8 @@ pub struct Options {
     pub uuid: Uuid,
     /// Label, at most 15 bytes.
     pub volume_name: String,
+    /// How file contents are compressed, if at all.
+    pub compression: Option<Compression>,
 }
 
 /// What was written.
@@ -41,12 +47,21 @@ pub struct Summary {
     pub shared: Bytes,
 }
 
-/// Writes `tree` as an uncompressed EROFS image to `out`, front to back and without seeking; the
-/// same tree and options give the same bytes. Files with equal contents share their blocks.
-pub fn write(tree: &Tree, options: &Options, out: &mut impl Write) -> Result<Summary, ErofsError> {
+/// Writes `tree` as an EROFS image to `out`, front to back and without seeking; the same tree and
+/// options give the same bytes. Files with equal contents share their blocks. What `cache` has is not
+/// compressed again.
+pub fn write(
+    tree: &Tree,
+    options: &Options,
+    cache: &dyn ExtentCache,
+    out: &mut impl Write,
+) -> Result<Summary, ErofsError> {
     let volume_name = volume_name(&options.volume_name)?;
-    let plan = Plan::new(tree)?;
-    let writer = Writer { plan: &plan, options };
+    let packing = options.compression.map(|compression| Packing::new(tree, compression, cache));
+    let packing = packing.unwrap_or_default();
+    let record = options.compression.map(compression_record).unwrap_or_default();
+    let plan = Plan::new(tree, &packing, record.len())?;
+    let writer = Writer { plan: &plan, options, record: &record };
     let mut out = BufWriter::with_capacity(BUFFER, out);
     writer.metadata(volume_name, &mut out)?;
     writer.data(&mut out)?;
@@ -72,6 +87,8 @@ fn volume_name(name: &str) -> Result<[u8; 16], ErofsError> {
 struct Writer<'plan> {
     plan: &'plan Plan<'plan>,
     options: &'plan Options,
+    /// What follows the super block.
+    record: &'plan [u8],
 }
 
 impl Writer<'_> {
@@ -83,7 +100,8 @@ impl Writer<'_> {
         // The super block has a checksum over its whole block, so that one is made in memory.
         let mut block = vec![0; SUPER_OFFSET];
         block.extend_from_slice(&self.super_block(volume_name, 0).encode());
-        let end = self.inodes(first, SUPER_OFFSET + SUPER_SIZE, &mut block)?;
+        block.extend_from_slice(self.record);
+        let end = self.inodes(first, block.len(), &mut block)?;
         pad(end, &mut block)?;
         let super_block = self.super_block(volume_name, checksum(&block)).encode();
         block[SUPER_OFFSET..SUPER_OFFSET + SUPER_SIZE].copy_from_slice(&super_block);
@@ -105,7 +123,11 @@ impl Writer<'_> {
             meta_blkaddr: 0,
             uuid: self.options.uuid.into_bytes(),
             volume_name,
-            feature_incompat: 0,
+            feature_incompat: self.options.compression.map_or(0, |_| FEATURES_COMPRESSED),
+            available_compr_algs: self
+                .options
+                .compression
+                .map_or(0, |compression| 1 << compression.algorithm().code()),
         }
     }
 
@@ -120,9 +142,16 @@ impl Writer<'_> {
             out.write_all(&ZEROS[..start - position])?;
             inode.write(out)?;
             position = start + inode.length();
-            if let Data::FlatInline { tail, .. } = node.data {
-                self.with_content(node, |content| out.write_all(&content[node.body()..]))?;
-                position += tail;
+            match node.data {
+                Data::FlatPlain { .. } => {}
+                Data::FlatInline { tail, .. } => {
+                    self.with_content(node, |content| out.write_all(&content[node.body()..]))?;
+                    position += tail;
+                }
+                Data::Compressed { start, packed } => {
+                    self.map(node, packed, start, out)?;
+                    position += packed.map_length();
+                }
             }
         }
         Ok(position)
@@ -132,6 +161,10 @@ impl Writer<'_> {
         let (layout, blkaddr) = match node.data {
             Data::FlatPlain { start } => (DataLayout::FlatPlain, start),
             Data::FlatInline { start, .. } => (DataLayout::FlatInline, start),
+            Data::Compressed { packed, .. } => {
+                let blocks = u32::try_from(packed.blocks()).expect("planned to end below block 2^32");
+                (DataLayout::Compressed, blocks)
+            }
         };
         Inode {
             mtime: (!node.is_compact).then_some(self.options.timestamp.0),
@@ -147,9 +180,38 @@ impl Writer<'_> {
         }
     }
 
+    /// What follows a compressed inode.
+    fn map(&self, node: &Node<'_>, packed: &Packed, start: u32, out: &mut impl Write) -> io::Result<()> {
+        let compression = self.options.compression.expect("files are packed by a compression only");
+        let inline = packed.inline();
+        let is_inline = if inline.is_some() { ADVISE_INLINE_PCLUSTER } else { 0 };
+        let length = inline.map_or(0, Extent::bytes);
+        let header = MapHeader {
+            idata_size: u16::try_from(length).expect("an inline cluster lies within a block"),
+            advise: ADVISE_COMPACTED_2B | ADVISE_BIG_PCLUSTER | is_inline,
+            algorithm: compression.algorithm().code(),
+            clusterbits: 0,
+        };
+        out.write_all(&header.encode())?;
+        // A file that is inline altogether counts from nowhere.
+        let start = if start == NULL_ADDR { 0 } else { start };
+        out.write_all(&clusters::encode(&packed.clusters(), start))?;
+        match inline.map(|extent| (&extent.stored, extent.length)) {
+            None => Ok(()),
+            Some((Stored::Packed(bytes), _)) => out.write_all(bytes),
+            Some((Stored::Plain, length)) => {
+                self.with_content(node, |content| out.write_all(&content[content.len() - length..]))
+            }
+        }
+    }
+
     fn data(&self, out: &mut impl Write) -> io::Result<()> {
         for index in &self.plan.by_block {
             let node = &self.plan.nodes[*index];
+            if let Data::Compressed { packed, .. } = node.data {
+                self.with_content(node, |content| extents(packed, content, out))?;
+                continue;
+            }
             self.with_content(node, |content| out.write_all(&content[..node.body()]))?;
             pad(node.body(), out)?;
         }
@@ -163,6 +225,26 @@ impl Writer<'_> {
             Content::Directory(directory) => use_it(&directory.encode(|index| self.plan.nodes[index].nid)),
         }
     }
+}
+
+/// Writes the blocks of a compressed file.
+fn extents(packed: &Packed, mut content: &[u8], out: &mut impl Write) -> io::Result<()> {
+    for Extent { length, stored } in packed.in_blocks() {
+        let (data, behind) = content.split_at(*length);
+        content = behind;
+        match stored {
+            Stored::Plain => {
+                out.write_all(data)?;
+                pad(data.len(), out)?;
+            }
+            Stored::Packed(bytes) => {
+                // In front, so that it can be unpacked over itself.
+                pad(bytes.len(), out)?;
+                out.write_all(bytes)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Writes zeros from `position` to the end of its block.

@@ -48,3 +48,33 @@ fn writes_the_same_table_twice() {
     };
     assert!(table() == table());
 }
+
+#[test]
+fn reads_back_what_it_writes() {
+    for sector_size in [SectorSize::B512, SectorSize::B4096] {
+        let mut disk = Cursor::new(vec![0; 4 << 20]);
+        let entries = [entry("root-a", 256, 299), entry("esp", 300, 399)];
+        write(&mut disk, sector_size, Uuid::from_u128(3), &entries).unwrap();
+        let table = read(&mut disk).unwrap();
+        assert_eq!(table, Table { sector_size, entries: entries.to_vec() });
+    }
+}
+
+#[test]
+fn tells_a_damaged_table_from_none() {
+    let none = read(&mut Cursor::new(vec![0; 1 << 20])).unwrap_err();
+    assert_eq!(
+        none.to_string(),
+        "there is no GUID partition table, for neither 512 nor 4096 bytes per sector"
+    );
+    let short = read(&mut Cursor::new(vec![0; 100])).unwrap_err();
+    assert_eq!(short.to_string(), none.to_string());
+    let mut disk = Cursor::new(vec![0; 1 << 20]);
+    write(&mut disk, SectorSize::B512, Uuid::from_u128(3), &[entry("a", 100, 200)]).unwrap();
+    for place in [512 + 60, 1024 + 40, (1 << 20) - 512 + 60] {
+        let mut damaged = Cursor::new(disk.get_ref().clone());
+        damaged.get_mut()[place] ^= 1;
+        let fault = read(&mut damaged).unwrap_err();
+        assert_eq!(fault.to_string(), "reading the partition table and its backup", "{place}");
+    }
+}

@@ -124,9 +124,19 @@ fn builtin_aliases_index(modinfo: &[u8]) -> Result<Vec<u8>, KmodError> {
     index.to_bytes()
 }
 
-/// Module and alias of each alias record in `modules.builtin.modinfo` (`module.key=value`, each with NUL).
+/// Module and alias of each alias record in `modules.builtin.modinfo`.
 pub(super) fn builtin_aliases(modinfo: &[u8]) -> Result<Vec<(&str, &str)>, KmodError> {
-    let mut aliases = Vec::new();
+    builtin_records(modinfo, "alias")
+}
+
+/// Files below `/usr/lib/firmware` that drivers inside the kernel may ask for, by `modules.builtin.modinfo`.
+pub fn builtin_firmware(modinfo: &[u8]) -> Result<Vec<&str>, KmodError> {
+    Ok(builtin_records(modinfo, "firmware")?.into_iter().map(|(_, name)| name).collect())
+}
+
+/// Module and value of each record of `wanted` kind (`module.key=value`, each with NUL), empty values left out.
+fn builtin_records<'a>(modinfo: &'a [u8], wanted: &str) -> Result<Vec<(&'a str, &'a str)>, KmodError> {
+    let mut records = Vec::new();
     for record in modinfo.split(|byte| *byte == 0).filter(|record| !record.is_empty()) {
         let parts = str::from_utf8(record).ok().and_then(|text| {
             let (module, rest) = text.split_once('.')?;
@@ -135,11 +145,11 @@ pub(super) fn builtin_aliases(modinfo: &[u8]) -> Result<Vec<(&str, &str)>, KmodE
         });
         let malformed = || KmodError::Builtin { record: String::from_utf8_lossy(record).into_owned() };
         let (module, key, value) = parts.ok_or_else(malformed)?;
-        if key == "alias" && !value.is_empty() {
-            aliases.push((module, value));
+        if key == wanted && !value.is_empty() {
+            records.push((module, value));
         }
     }
-    Ok(aliases)
+    Ok(records)
 }
 
 /// Writes `_` for `-` except in brackets, as lookups do (kmod's `alias_normalize`).

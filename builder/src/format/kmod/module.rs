@@ -38,6 +38,8 @@ pub struct ModuleInfo {
     pub name: String,
     /// Patterns of the devices and services it is for.
     pub aliases: Vec<String>,
+    /// Names of the modules whose symbols it uses, as the kernel's build found them.
+    pub depends: Vec<String>,
     /// Modules to be loaded around it, `pre: a b post: c`.
     pub softdeps: Vec<String>,
     /// Modules it may load by itself later on.
@@ -63,6 +65,10 @@ pub fn read_module(path: &str, bytes: &[u8]) -> Result<Module, KmodError> {
     for record in file.strings(".modinfo")?.ok_or_else(|| file.lacks(".modinfo"))? {
         let Some((key, value)) = record.split_once('=') else { continue };
         let list = match key {
+            "depends" => {
+                info.depends.extend(value.split(',').filter(|name| !name.is_empty()).map(str::to_owned));
+                continue;
+            }
             "alias" => &mut info.aliases,
             "softdep" => &mut info.softdeps,
             "weakdep" => &mut info.weakdeps,

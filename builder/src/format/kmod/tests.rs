@@ -61,7 +61,8 @@ fn elf(sections: &[(&str, &[u8])], symbols: &[(&str, bool)]) -> Vec<u8> {
 }
 
 fn good() -> Vec<u8> {
-    let modinfo = b"alias=fs-one\0\0softdep=pre: two\0firmware=one.bin\0license=GPL\0";
+    let modinfo =
+        b"alias=fs-one\0\0softdep=pre: two\0depends=two,three-four\0firmware=one.bin\0license=GPL\0";
     elf(&[(".modinfo", modinfo)], &[("__crc_one_read", true), ("one_read", true), ("printk", false)])
 }
 
@@ -110,6 +111,7 @@ fn reads_a_module_in_every_packing() {
         let expected = ModuleInfo {
             name: "one_fs".into(),
             aliases: vec!["fs-one".into()],
+            depends: vec!["two".into(), "three-four".into()],
             softdeps: vec!["pre: two".into()],
             weakdeps: vec![],
             firmware: vec!["one.bin".into()],

@@ -122,8 +122,7 @@ fn refuses_addresses_beyond_32_bits() {
 fn refuses_headers_and_padding_that_a_damaged_stub_claims() {
     let assemble_with = |stub: &[u8]| {
         let command_line = Some("quiet");
-        let uki =
-            Uki { stub, kernel: None, initrd: None, command_line, os_release: None, uname: None, sbat: None };
+        let uki = Uki { stub, command_line, ..Uki::default() };
         assemble(&uki).unwrap_err().to_string()
     };
     let mut short = changed(OPTIONAL + 60, &0x0200_0000_u32.to_le_bytes());

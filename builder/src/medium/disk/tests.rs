@@ -34,6 +34,7 @@ fn fault(image: &Image, root: Option<u64>, esp: &[(String, bytes::Bytes)]) -> (S
         root: &path,
         verity: &verity,
         esp,
+        bios: None,
     };
     let fault = write(&contents, image, &folder.path().join("disk.raw")).unwrap_err();
     let mut text = fault.to_string();
@@ -110,6 +111,7 @@ fn fills_a_slot_to_80_percent_and_shows_no_half_made_file() {
         root: &root,
         verity: &verity,
         esp: &[],
+        bios: None,
     };
     let layout = write(&contents, &image(&[(Role::RootA, 10), (Role::RootAVerity, 1)]), &out).unwrap();
     assert_eq!((layout.size, fs::metadata(&out).unwrap().len()), (Bytes(13 * MIB), 13 * MIB));

@@ -3,71 +3,58 @@
 //! This is what most hand-written scripts come down to. Entries count only where their package is in
 //! the image.
 
-use serde::Deserialize;
+mod read;
 
 use super::accounts::Accounts;
 use super::{SetupError, Work, text, words};
 use crate::rootfs::review::{self, Review};
 use crate::tree::{Entry, Kind, Metadata, Tree};
 
+/// Name of the step.
+pub(super) const STEP: &str = "declared";
+
 /// What to do in place of a package's scripts, in this order.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Declared {
     /// Lines of sysusers.d.
-    #[serde(default)]
     pub sysusers: Vec<String>,
     /// Lines of tmpfiles.d.
-    #[serde(default)]
     pub tmpfiles: Vec<String>,
     /// Units enabled beside those that generated sections enable.
-    #[serde(default)]
     pub enable: Vec<String>,
     /// Directories.
-    #[serde(default)]
     directory: Vec<Directory>,
     /// Files with a given text.
-    #[serde(default)]
     file: Vec<TextFile>,
     /// Copies of files that packages ship elsewhere.
-    #[serde(default)]
     copy: Vec<Copy>,
     /// Symbolic links; also alternatives, the highest priority chosen.
-    #[serde(default)]
     link: Vec<Link>,
     /// Owner and mode of shipped files.
-    #[serde(default)]
     mode: Vec<Permissions>,
 }
 
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 struct Directory {
     path: String,
-    #[serde(default, deserialize_with = "octal")]
     mode: Option<u16>,
     group: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 struct TextFile {
     path: String,
-    #[serde(default)]
     text: String,
-    #[serde(default, deserialize_with = "octal")]
     mode: Option<u16>,
 }
 
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 struct Copy {
     from: String,
     to: String,
 }
 
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 struct Link {
     path: String,
     target: String,
@@ -75,23 +62,12 @@ struct Link {
     unless: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 struct Permissions {
     path: String,
-    #[serde(default, deserialize_with = "octal")]
     mode: Option<u16>,
     user: Option<String>,
     group: Option<String>,
-}
-
-/// Permission bits are written as in chmod(1): `"2755"`.
-fn octal<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
-    let digits = String::deserialize(deserializer)?;
-    match u16::from_str_radix(&digits, 8) {
-        Ok(mode) if mode <= 0o7777 => Ok(Some(mode)),
-        _ => Err(serde::de::Error::custom(format!("mode is up to four octal digits, not `{digits}`"))),
-    }
 }
 
 /// The reviews of packages that are in the image.
@@ -127,7 +103,7 @@ fn place_one(tree: &mut Tree, declared: &Declared, work: &Work<'_>) -> Result<()
         }
     }
     for Copy { from, to } in &declared.copy {
-        text(tree, from, "declared")?;
+        text(tree, from, STEP)?;
         if let (None, Some(entry)) = (tree.get(to), tree.get(from).cloned()) {
             tree.insert(to, entry)?;
         }
@@ -145,7 +121,7 @@ fn place_one(tree: &mut Tree, declared: &Declared, work: &Work<'_>) -> Result<()
         let uid = user_number(user.as_deref(), path, accounts)?;
         let gid = group_number(group.as_deref(), path, accounts)?;
         let Some(Entry { metadata, .. }) = tree.get(path) else {
-            return Err(SetupError::Missing { path: path.clone(), step: "declared" });
+            return Err(SetupError::Missing { path: path.clone(), step: STEP });
         };
         let metadata = Metadata { mode: mode.unwrap_or(metadata.mode), uid, gid };
         tree.set_metadata(path, metadata);

@@ -10,7 +10,7 @@ use rustix::mount::MountFlags;
 
 use super::{Error, HINT_IMAGE, Session};
 use crate::gpt::{Entry, Guid};
-use crate::stage0::cmdline::RootHash;
+use crate::stage0::cmdline::Arguments;
 use crate::stage0::disks::{BlockDisk, BootDisk, Partition};
 use crate::stage0::failure::{During, Failure};
 use crate::stage0::mounts::{self, SYSROOT};
@@ -24,11 +24,12 @@ const ETC_MEMORY: &str = "/run/imgbuild/etc";
 
 impl Session {
     /// Mounts the root read-only behind verity, with `/etc` in memory over it; returns the slot, `a` or `b`.
-    pub(super) fn open_root(&mut self, disk: &BootDisk, root_hash: &RootHash) -> Result<String, Failure> {
+    pub(super) fn open_root(&mut self, disk: &BootDisk, settings: &Arguments) -> Result<String, Failure> {
+        let root_hash = &settings.root_hash;
         let doing = "opening the verified root";
         let (root, label) = self.partition(disk, "root", root_hash.root_partition())?;
         let (tree, _) = self.partition(disk, "hash tree of the root", root_hash.verity_partition())?;
-        let device = self.open_verity(root_hash, &root, &tree)?;
+        let device = self.open_verity(settings, &root, &tree)?;
         let sysroot = Path::new(SYSROOT);
         let source = format!("/dev/dm-{}", device.minor);
         mounts::mount(Path::new(&source), sysroot, "erofs", MountFlags::RDONLY, "")
@@ -58,7 +59,7 @@ impl Session {
 
     fn open_verity(
         &mut self,
-        root_hash: &RootHash,
+        settings: &Arguments,
         root: &Partition,
         tree: &Partition,
     ) -> Result<DeviceNumber, Failure> {
@@ -66,13 +67,13 @@ impl Session {
         let mut bytes = [0; SUPERBLOCK_SIZE];
         File::open(tree.path()).and_then(|mut file| file.read_exact(&mut bytes)).during(doing, HINT_IMAGE)?;
         let superblock = Superblock::parse(&bytes).during(doing, HINT_IMAGE)?;
-        let is_on_trial = self.variables.is_on_trial();
+        let is_on_trial = self.variables.is_on_trial() || settings.is_on_trial;
         if is_on_trial {
             self.journal.note("this slot is on trial");
         }
         let on_corruption = if is_on_trial { OnCorruption::Panic } else { OnCorruption::Report };
         let target = superblock
-            .target(root_hash, (root.device, root.size), tree.device, on_corruption)
+            .target(&settings.root_hash, (root.device, root.size), tree.device, on_corruption)
             .during(doing, HINT_IMAGE)?;
         let mapper = DeviceMapper::open(Path::new(CONTROL)).during(doing, HINT_IMAGE)?;
         mapper.activate(DEVICE_NAME, &superblock.device_uuid(), &target).during(doing, HINT_IMAGE)

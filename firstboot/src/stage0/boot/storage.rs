@@ -10,7 +10,7 @@ use crate::random::random;
 use crate::stage0::disks::{self, BlockDisk, BootDisk, Partition};
 use crate::stage0::failure::{During, Failure};
 use crate::stage0::mounts::{Bound, SYSROOT};
-use crate::stage0::state::{self, Found, FreshIds, filesystem};
+use crate::stage0::state::{self, Found, FreshIds, Wish, filesystem};
 
 /// Where a new file system is mounted for its mark.
 const MARKING: &str = "/run/imgbuild/state-new";
@@ -40,9 +40,10 @@ enum CreateError {
 
 impl Session {
     /// Finds or makes the state partition, checks it, mounts it on the root's `/var`, and lets it fill the disk.
+    /// A new one must have `minimum` bytes.
     ///
     /// What lies there is known to be ours before the table or the file system is changed for it.
-    pub(super) fn open_state(&mut self, disk: &BootDisk) -> Result<State, Failure> {
+    pub(super) fn open_state(&mut self, disk: &BootDisk, minimum: u64) -> Result<State, Failure> {
         let doing = "preparing the state partition";
         let mut file = BlockDisk::open(&disk.device, true).during(doing, HINT_DISK)?;
         self.repair_table(disk, &mut file)?;
@@ -55,7 +56,7 @@ impl Session {
         };
         let partition = match known {
             Some(number) => self.known_state(disk, table, &file, number)?,
-            None => self.create_state(disk, table, &mut file)?,
+            None => self.create_state(disk, table, &mut file, minimum)?,
         };
         let path = partition.path().display().to_string();
         let size = self.check_state(&partition)?;
@@ -93,13 +94,15 @@ impl Session {
         disk: &BootDisk,
         table: &Table,
         file: &mut BlockDisk,
+        minimum: u64,
     ) -> Result<Partition, Failure> {
         let doing = "making the state partition";
         let ids = fresh_ids().during(doing, HINT_DISK)?;
+        let wish = Wish { esp: disk.esp, ids, minimum };
         self.journal.note("making the state partition");
         self.allow(FORMAT_TIME);
         let mut made = None;
-        state::create(file, table, disk.esp, ids, |file, unfinished| {
+        state::create(file, table, wish, |file, unfinished| {
             let partition = self.sysfs.announce(&disk.device, file, unfinished.number, unfinished.extent)?;
             filesystem::format(Path::new(SYSROOT), &partition, Path::new(MARKING))?;
             made = Some(partition);

@@ -15,6 +15,11 @@ fn ids(seed: u128) -> FreshIds {
     }
 }
 
+/// What the least image asks for.
+fn wish(seed: u128) -> Wish {
+    Wish { esp: 1, ids: ids(seed), minimum: 256 * MIB }
+}
+
 /// Writes both ends, as mkfs does, and then flushes, as the sync before the mark does.
 fn format(disk: &mut MemoryDisk, made: Unfinished) -> Result<(), Error> {
     let sector = vec![WHOLE; disk.sector_size().in_memory()];
@@ -37,7 +42,7 @@ fn boot(disk: &mut MemoryDisk, seed: u128) -> Result<(u32, bool), Error> {
     gpt::repair(disk, &copies).map_err(Error::Write)?;
     match find(&copies.table)? {
         Found::Present(number) => Ok((number, false)),
-        Found::Absent => create(disk, &copies.table, 1, ids(seed), format).map(|(_, number)| (number, true)),
+        Found::Absent => create(disk, &copies.table, wish(seed), format).map(|(_, number)| (number, true)),
     }
 }
 
@@ -100,7 +105,7 @@ fn a_power_cut_at_any_instant_ends_in_a_whole_state() {
 fn an_unfinished_state_is_replaced_and_not_joined() {
     let mut disk = fresh_disk(SectorSize::S512);
     let table = gpt::read(&disk).unwrap().table;
-    let cut = create(&mut disk, &table, 1, ids(1), |_, _| Err(Error::FullTable));
+    let cut = create(&mut disk, &table, wish(1), |_, _| Err(Error::FullTable));
     assert!(matches!(cut, Err(Error::FullTable)));
     assert_eq!(find(&gpt::read(&disk).unwrap().table).unwrap(), Found::Absent);
     assert_eq!(boot(&mut disk, 2).unwrap(), (4, true));
@@ -127,6 +132,24 @@ fn a_disk_without_room_is_left_as_it_was() {
         format!("state partition needs {} bytes, the largest free stretch of the disk has {MIB}", 256 * MIB)
     );
     assert_eq!(gpt::read(&disk).unwrap().table, table);
+}
+
+#[test]
+fn state_has_the_room_that_the_image_asks_for() {
+    let table = gpt::read(&fresh_disk(SectorSize::S512)).unwrap().table;
+    let make = |minimum: u64| {
+        let mut disk = fresh_disk(SectorSize::S512);
+        create(&mut disk, &table, Wish { minimum, ..wish(1) }, format).map(|(_, number)| number)
+    };
+    assert_eq!(make(293 * MIB).unwrap(), 4);
+    let message = make(1 << 30).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        format!(
+            "state partition needs 1073741824 bytes, the largest free stretch of the disk has {}",
+            293 * MIB
+        )
+    );
 }
 
 #[test]

@@ -95,7 +95,7 @@ pub enum Corruption {
     /// Inode, data or tail lie outside the image.
     #[error("its {part} lies at {offset:#x}, with {length} bytes, in an image of {}", image.0)]
     Outside {
-        /// `inode`, `data` or `tail`.
+        /// `inode`, `map`, `data`, `cluster` or `tail`.
         part: &'static str,
         /// Where it starts.
         offset: u64,
@@ -110,6 +110,28 @@ pub enum Corruption {
         /// Where it starts.
         offset: u64,
         /// Bytes it has.
+        length: usize,
+    },
+    /// It is larger than the host could address.
+    #[error("it has {size} bytes, in an image of {}", image.0)]
+    Size {
+        /// Size in the inode.
+        size: u64,
+        /// Size of the image.
+        image: Bytes,
+    },
+    /// The map of a compressed file makes no sense.
+    #[error("its logical cluster {cluster} is of no kind that may stand there")]
+    Cluster {
+        /// The cluster, counted from 0.
+        cluster: usize,
+    },
+    /// A compressed cluster does not hold what the map says.
+    #[error("the {length} bytes at {start} of it can't be unpacked")]
+    Unpack {
+        /// Offset in the file.
+        start: usize,
+        /// Bytes of the file.
         length: usize,
     },
     /// A directory entry and the inode disagree about what it is.
@@ -165,9 +187,9 @@ pub enum Corruption {
         name: &'static str,
     },
     /// The contents are far larger than the image.
-    #[error("copied contents come to {copied} bytes, of an image of {image}")]
+    #[error("unpacked contents come to {copied} bytes, of an image of {image}")]
     Amplified {
-        /// Bytes copied.
+        /// Bytes copied or unpacked.
         copied: usize,
         /// Bytes of the image.
         image: usize,

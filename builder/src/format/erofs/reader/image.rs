@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 
+use super::super::clusters::MapHeader;
+use super::super::compression::Algorithm;
 use super::super::layout::{
-    BLOCK, BLOCK_BITS, BLOCK_BYTES, DataLayout, FEATURE_COMPAT_SB_CHKSUM, FileType, INODE_COMPACT,
-    INODE_EXTENDED, Inode, InodeFault, SLOT, SUPER_OFFSET, SuperBlock, checksum,
+    BLOCK, BLOCK_BITS, BLOCK_BYTES, DataLayout, FEATURE_COMPAT_SB_CHKSUM, FEATURES_COMPRESSED, FileType,
+    INODE_COMPACT, INODE_EXTENDED, Inode, InodeFault, SLOT, SUPER_OFFSET, SuperBlock, checksum,
 };
 use super::fault::{Corruption, ReadError};
 use crate::units;
@@ -23,6 +25,15 @@ pub(in super::super) struct Located {
     pub(in super::super) file_type: FileType,
     /// Offset of the inode in the image.
     pub(in super::super) offset: u64,
+    /// Header of the map and algorithm, of a compressed inode.
+    pub(super) map: Option<(MapHeader, Algorithm)>,
+}
+
+impl Located {
+    /// Offset behind the inode, where its map or its tail lies.
+    pub(super) fn behind(&self) -> u64 {
+        self.offset.saturating_add(u64::try_from(self.inode.length()).unwrap_or(u64::MAX))
+    }
 }
 
 /// Why there is no inode at an address.
@@ -57,11 +68,12 @@ impl Image {
         let raw = first_block[SUPER_OFFSET..].first_chunk().ok_or_else(short)?;
         let super_block = SuperBlock::decode(raw).map_err(|found| ReadError::Magic { found })?;
         let blkszbits = u32::from(super_block.blkszbits);
-        for (field, found, supported) in [
-            ("blkszbits", blkszbits, u32::from(BLOCK_BITS)),
-            ("feature_incompat", super_block.feature_incompat, 0),
+        let features = super_block.feature_incompat;
+        for (field, found, supported, is_fine) in [
+            ("blkszbits", blkszbits, u32::from(BLOCK_BITS), blkszbits == u32::from(BLOCK_BITS)),
+            ("feature_incompat", features, FEATURES_COMPRESSED, features & !FEATURES_COMPRESSED == 0),
         ] {
-            if found != supported {
+            if !is_fine {
                 return Err(ReadError::Feature { field, supported, found });
             }
         }
@@ -101,37 +113,49 @@ impl Image {
         })?;
         let file_type = FileType::from_mode(inode.mode)
             .ok_or(NoInode::Unsupported { field: "i_mode", found: inode.mode })?;
-        Ok(Located { inode, file_type, offset })
+        let mut located = Located { inode, file_type, offset, map: None };
+        if inode.layout == DataLayout::Compressed {
+            located.map = Some(self.map_header(located.behind())?);
+        }
+        Ok(located)
     }
 
-    /// The data of an inode: what lies in blocks, and the tail behind the inode.
+    /// Bytes of an inode's data.
+    pub(super) fn size_of(&self, located: &Located) -> Result<usize, Corruption> {
+        let size = located.inode.size;
+        // Above what every host can address at once, arithmetic on it would overflow.
+        usize::try_from(size)
+            .ok()
+            .filter(|size| *size <= usize::MAX / 2)
+            .ok_or(Corruption::Size { size, image: units::Bytes::of(&self.bytes) })
+    }
+
+    /// The data of an inode that is not compressed: what lies in blocks, and the tail behind the inode.
     pub(in super::super) fn data(&self, located: &Located) -> Result<(Bytes, Bytes), Corruption> {
-        let Located { inode, offset, .. } = located;
-        let too_large = || Corruption::Outside {
-            part: "data",
-            offset: u64::from(inode.blkaddr).saturating_mul(BLOCK_BYTES),
-            length: inode.size,
-            image: units::Bytes::of(&self.bytes),
-        };
-        let size = usize::try_from(inode.size).map_err(|_| too_large())?;
+        let Located { inode, .. } = located;
+        let size = self.size_of(located)?;
         let tail = match inode.layout {
-            DataLayout::FlatPlain => 0,
+            DataLayout::FlatPlain | DataLayout::Compressed => 0,
             DataLayout::FlatInline => size % BLOCK,
         };
         let body = match size - tail {
             0 => Bytes::new(),
             length => self.part("data", u64::from(inode.blkaddr).saturating_mul(BLOCK_BYTES), length)?,
         };
-        let offset = offset.saturating_add(u64::try_from(inode.length()).unwrap_or(u64::MAX));
-        let tail = self.part("tail", offset, tail)?;
-        let in_block = usize::try_from(offset % BLOCK_BYTES).unwrap_or(BLOCK);
-        if in_block + tail.len() > BLOCK {
-            return Err(Corruption::Crossing { offset, length: tail.len() });
-        }
-        Ok((body, tail))
+        Ok((body, self.within_block(located.behind(), tail)?))
     }
 
-    fn part(&self, part: &'static str, offset: u64, length: usize) -> Result<Bytes, Corruption> {
+    /// What lies at `offset`, with no block boundary in it.
+    pub(super) fn within_block(&self, offset: u64, length: usize) -> Result<Bytes, Corruption> {
+        let tail = self.part("tail", offset, length)?;
+        let in_block = usize::try_from(offset % BLOCK_BYTES).unwrap_or(BLOCK);
+        if in_block + tail.len() > BLOCK {
+            return Err(Corruption::Crossing { offset, length });
+        }
+        Ok(tail)
+    }
+
+    pub(super) fn part(&self, part: &'static str, offset: u64, length: usize) -> Result<Bytes, Corruption> {
         let outside = || Corruption::Outside {
             part,
             offset,

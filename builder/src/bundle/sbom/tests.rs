@@ -1,0 +1,156 @@
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::*;
+use crate::bundle::programs::ProgramFacts;
+use crate::tree::Metadata;
+use crate::units::{Arch, Bytes, RootHash};
+
+const COPYRIGHT: &str = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\n\
+    Files: *\nLicense: GPL-2+\n\nFiles: a\nLicense: Expat\n\nFiles: b\nLicense: public-domain\n";
+
+fn package(name: &str, version: &str) -> Package {
+    Package {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        arch: "amd64".to_owned(),
+        sha256: Sha256::of(name.as_bytes()),
+        installed: Bytes(10),
+    }
+}
+
+fn locked(package: &Package) -> LockedPackage {
+    LockedPackage {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        arch: package.arch.clone(),
+        archive: "debian".to_owned(),
+        path: format!("pool/{}.deb", package.name),
+        size: Bytes(1),
+        sha256: package.sha256,
+    }
+}
+
+pub(crate) fn manifest() -> Manifest {
+    let facts = |name: &str| ProgramFacts {
+        size: Bytes(1),
+        sha256: Sha256::of(name.as_bytes()),
+        compilers: vec!["rustc version 1.95.0".to_owned()],
+    };
+    Manifest {
+        format: crate::bundle::manifest::FORMAT,
+        profile: "cloud".to_owned(),
+        image: "disk".to_owned(),
+        arch: Arch::Amd64,
+        debug: false,
+        date: Timestamp(1_795_227_046),
+        root_hash: RootHash(Sha256::of(b"root")),
+        kernel: "6.12".to_owned(),
+        command_line: String::new(),
+        initrd_size: Bytes(0),
+        files: BTreeMap::new(),
+        partitions: Vec::new(),
+        packages: vec![package("g++", "4:14.2.0-1"), package("libc6", "2.41-12+b1")],
+        boot_packages: vec![package("libc6", "2.41-12+b1"), package("systemd-boot-efi", "257.9-1")],
+        artifacts: Vec::new(),
+        unpinned: Vec::new(),
+        absent: Vec::new(),
+        programs: ["firstboot", "stage0"].map(|name| (name.to_owned(), facts(name))).into(),
+    }
+}
+
+pub(crate) fn with_inventory<T>(manifest: &Manifest, look: impl FnOnce(&Inventory<'_>) -> T) -> T {
+    let selection = Selection {
+        profile: "cloud".to_owned(),
+        arch: Arch::Amd64,
+        inputs: Sha256::of(b""),
+        date: manifest.date,
+        suites: Vec::new(),
+        packages: manifest.packages.iter().map(locked).collect(),
+        boot_packages: manifest.boot_packages.iter().map(locked).collect(),
+        artifacts: Vec::new(),
+    };
+    let mut tree = Tree::default();
+    tree.write("usr/share/doc/libc6/copyright", Metadata::FILE, COPYRIGHT.as_bytes().to_vec()).unwrap();
+    tree.symlink("usr/share/doc/g++", "libc6").unwrap();
+    let info = |name: &str, version: &str, source: &str| DebInfo {
+        name: name.to_owned(),
+        control: format!("Package: {name}\nVersion: {version}\nArchitecture: amd64\n{source}"),
+        ..DebInfo::default()
+    };
+    let debs = [
+        info("g++", "4:14.2.0-1", "Source: gcc-defaults (1.220)\n"),
+        info("libc6", "2.41-12+b1", "Source: glibc\n"),
+    ];
+    let unpacked = Unpacked { tree: &tree, debs: &debs };
+    look(&Inventory::new(manifest, &selection, unpacked, Unpacked { debs: &[], ..unpacked }).unwrap())
+}
+
+fn packages<'a>(document: &'a Value, list: &str) -> BTreeMap<&'a str, &'a Value> {
+    let items = document[list].as_array().unwrap().iter();
+    items.map(|item| (item["name"].as_str().unwrap(), item)).collect()
+}
+
+#[test]
+fn names_source_licence_and_place_of_every_package() {
+    with_inventory(&manifest(), |inventory| {
+        let shown: Vec<_> = inventory.debs.iter().map(|deb| (deb.name.as_str(), deb.is_in_root)).collect();
+        assert_eq!(shown, [("g++", true), ("libc6", true), ("systemd-boot-efi", false)]);
+        let document = spdx(inventory);
+        let packages = packages(&document, "packages");
+        let compiler = packages["g++"];
+        assert_eq!(compiler["SPDXID"], "SPDXRef-deb-g-2B-2B-amd64");
+        assert_eq!(compiler["sourceInfo"], "built from Debian source package gcc-defaults 1.220");
+        assert_eq!(
+            compiler["downloadLocation"],
+            "http://snapshot.debian.org/archive/debian/20261121T021046Z/pool/g++.deb"
+        );
+        assert_eq!(compiler["licenseDeclared"], "NOASSERTION");
+        assert_eq!(
+            compiler["licenseComments"],
+            "Debian's copyright file names GPL-2.0-or-later; MIT; public-domain"
+        );
+        let library = packages["libc6"];
+        assert_eq!(library["sourceInfo"], "built from Debian source package glibc 2.41-12+b1");
+        assert_eq!(
+            library["externalRefs"][0]["referenceLocator"],
+            "pkg:deb/debian/libc6@2.41-12%2Bb1?arch=amd64&distro=debian-13"
+        );
+        let program = packages["firstboot"];
+        assert_eq!(program["externalRefs"][0]["referenceLocator"], "pkg:generic/firstboot@0.1.0");
+    });
+}
+
+#[test]
+fn cyclonedx_lists_licences_by_identifier_or_by_name() {
+    with_inventory(&manifest(), |inventory| {
+        let document = cyclonedx(inventory);
+        let components = packages(&document, "components");
+        let licences = serde_json::json!([
+            { "license": { "id": "GPL-2.0-or-later" } },
+            { "license": { "id": "MIT" } },
+            { "license": { "name": "public-domain" } },
+        ]);
+        assert_eq!(components["libc6"]["licenses"], licences);
+        assert_eq!(components["systemd-boot-efi"]["licenses"], Value::Null);
+        assert_eq!(components["systemd-boot-efi"]["properties"][0]["value"], "boot files");
+    });
+}
+
+#[test]
+fn identifiers_change_with_the_content_and_only_with_it() {
+    let serial = |manifest: &Manifest| {
+        with_inventory(manifest, |inventory| cyclonedx(inventory)["serialNumber"].clone())
+    };
+    let one = manifest();
+    assert_eq!(serial(&one), serial(&one.clone()));
+    let mut other = manifest();
+    other.packages.pop();
+    assert_ne!(serial(&one), serial(&other));
+    let name = |manifest: &Manifest| {
+        with_inventory(manifest, |inventory| spdx(inventory)["documentNamespace"].clone())
+    };
+    assert_ne!(name(&one), name(&other));
+    assert!(serial(&one).as_str().unwrap().starts_with("urn:uuid:"));
+}

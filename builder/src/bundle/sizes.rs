@@ -1,0 +1,271 @@
+//! What takes the room in a build: partitions, packages, and their folders; the parts add up to the whole.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::manifest::{Manifest, Package, Partition};
+use super::owners::Owners;
+use crate::tree::{Kind, Tree};
+use crate::units::Bytes;
+
+/// Where the room of a build goes.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Sizes {
+    /// Partitions in disk order.
+    pub partitions: Vec<Partition>,
+    /// Sum of what the partitions use.
+    pub used: Bytes,
+    /// Parts of the UKI and whatever else is on the ESP; they add up to what it uses.
+    pub boot: Vec<Part>,
+    /// Packages of the root, the largest first.
+    pub packages: Vec<PackageSize>,
+    /// Files that no package brought: made by setup, our programs, lists for scanners.
+    pub others: Vec<Part>,
+    /// All files of the root, before the file system packs them: packages and others.
+    pub files: Bytes,
+}
+
+/// A package and where its files lie.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct PackageSize {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Bytes of its files.
+    pub installed: Bytes,
+    /// Its folders, the largest first; they add up to `installed`.
+    pub folders: Vec<Part>,
+}
+
+/// A named share.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Part {
+    /// What it is.
+    pub name: String,
+    /// Its bytes.
+    pub size: Bytes,
+}
+
+/// Why sizes do not add up: manifest and root are not of one build.
+#[derive(Debug, Error, Eq, PartialEq)]
+pub enum SizesError {
+    /// The files of a package are larger than the manifest says.
+    #[error("package `{package}` has {found} of files, the manifest says {expected}")]
+    Package {
+        /// Its name.
+        package: String,
+        /// By the manifest.
+        expected: Bytes,
+        /// In the root.
+        found: Bytes,
+    },
+    /// The packages are larger than the root.
+    #[error("the packages have {expected} of files by the manifest, the root has {found}")]
+    Root {
+        /// By the manifest.
+        expected: Bytes,
+        /// In the root.
+        found: Bytes,
+    },
+}
+
+impl Sizes {
+    /// Measures a build by its manifest and the tree in its root.
+    pub fn measure(manifest: &Manifest, tree: &Tree) -> Result<Self, SizesError> {
+        let mut owned = folders(tree, &Owners::of(tree));
+        let mut unowned = owned.remove("").unwrap_or_default();
+        let mut packages: Vec<PackageSize> = manifest
+            .packages
+            .iter()
+            .map(|package| split(package, owned.remove(&package.name).unwrap_or_default()))
+            .collect::<Result<_, _>>()?;
+        packages.sort_by(|one, other| {
+            other.installed.cmp(&one.installed).then_with(|| one.name.cmp(&other.name))
+        });
+        let files = sum(file_sizes(tree));
+        let installed = sum(packages.iter().map(|package| package.installed));
+        let Some(others) = files.0.checked_sub(installed.0) else {
+            return Err(SizesError::Root { expected: installed, found: files });
+        };
+        // Configuration files have no owner but are installed: they are counted with their packages.
+        let listed = sum(unowned.values().copied());
+        take(&mut unowned, listed.0.saturating_sub(others));
+        Ok(Self {
+            used: sum(manifest.partitions.iter().map(|partition| partition.used)),
+            partitions: manifest.partitions.clone(),
+            boot: boot(manifest),
+            packages,
+            others: completed(unowned, Bytes(others), "elsewhere"),
+            files,
+        })
+    }
+}
+
+/// Sizes of the folders of each package, whose name is "" for files without one.
+fn folders(tree: &Tree, owners: &Owners) -> BTreeMap<String, BTreeMap<String, Bytes>> {
+    let mut all: BTreeMap<String, BTreeMap<String, Bytes>> = BTreeMap::new();
+    for (path, entry) in tree.iter() {
+        if let Kind::File(content) = &entry.kind {
+            let package = owners.package(path).unwrap_or_default().to_owned();
+            let size = all.entry(package).or_default().entry(folder(path)).or_default();
+            *size = Bytes(size.0.saturating_add(Bytes::of(content).0));
+        }
+    }
+    all
+}
+
+/// The first folders of a path: two below `usr` and `var`, one elsewhere.
+fn folder(path: &str) -> String {
+    let depth = if path.starts_with("usr/") || path.starts_with("var/") { 3 } else { 1 };
+    let parts: Vec<&str> = path.split('/').collect();
+    let folders = parts.len().saturating_sub(1).min(depth).max(1);
+    parts.get(..folders).unwrap_or_default().join("/")
+}
+
+fn file_sizes(tree: &Tree) -> impl Iterator<Item = Bytes> {
+    tree.iter().filter_map(|(_, entry)| match &entry.kind {
+        Kind::File(content) => Some(Bytes::of(content)),
+        _ => None,
+    })
+}
+
+fn split(package: &Package, folders: BTreeMap<String, Bytes>) -> Result<PackageSize, SizesError> {
+    let found = sum(folders.values().copied());
+    if found > package.installed {
+        let (package, expected) = (package.name.clone(), package.installed);
+        return Err(SizesError::Package { package, expected, found });
+    }
+    Ok(PackageSize {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        installed: package.installed,
+        folders: completed(folders, package.installed, "configuration"),
+    })
+}
+
+/// Parts, the largest first, with one more that is what they lack of `total`.
+fn completed(parts: BTreeMap<String, Bytes>, total: Bytes, rest: &str) -> Vec<Part> {
+    let known = sum(parts.values().copied());
+    let rest = (rest.to_owned(), Bytes(total.0.saturating_sub(known.0)));
+    let parts = parts.into_iter().chain([rest]).filter(|(_, size)| size.0 > 0);
+    let mut parts: Vec<Part> = parts.map(|(name, size)| Part { name, size }).collect();
+    parts.sort_by(|one, other| other.size.cmp(&one.size).then_with(|| one.name.cmp(&other.name)));
+    parts
+}
+
+/// Takes `amount` off the parts, off `etc` as long as it has something.
+fn take(parts: &mut BTreeMap<String, Bytes>, mut amount: u64) {
+    let mut take_off = |part: &mut Bytes| {
+        let taken = part.0.min(amount);
+        *part = Bytes(part.0.saturating_sub(taken));
+        amount = amount.saturating_sub(taken);
+    };
+    parts.get_mut("etc").into_iter().for_each(&mut take_off);
+    parts.values_mut().for_each(take_off);
+}
+
+fn boot(manifest: &Manifest) -> Vec<Part> {
+    let used = manifest.partitions.iter().find(|partition| partition.label == "esp");
+    let used = used.map(|partition| partition.used).unwrap_or_default();
+    let uki = manifest.files.get(super::seal::UKI).map(|facts| facts.size).unwrap_or_default();
+    let kernel = uki.0.saturating_sub(manifest.initrd_size.0);
+    let parts = [("initrd", manifest.initrd_size), ("kernel and stub", Bytes(kernel))];
+    completed(parts.map(|(name, size)| (name.to_owned(), size)).into(), used, "boot loader")
+}
+
+fn sum(sizes: impl Iterator<Item = Bytes>) -> Bytes {
+    Bytes(sizes.fold(0, |sum, size| sum.saturating_add(size.0)))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::bundle::manifest::FileFacts;
+    use crate::bundle::sbom;
+    use crate::rootfs::dpkg::STATUS_DIRECTORY;
+    use crate::tree::Metadata;
+    use crate::units::{Lba, Sha256};
+
+    pub(crate) fn sample() -> (Manifest, Tree) {
+        let mut tree = Tree::default();
+        let mut put = |path: &str, size: usize| tree.write(path, Metadata::FILE, vec![b'x'; size]).unwrap();
+        put("usr/bin/large", 900);
+        put("usr/lib/modules/6.12/m.ko", 1100);
+        put("usr/lib/modules/6.12/n.ko", 1000);
+        put("etc/large.conf", 50);
+        put("etc/hostname", 7);
+        put("usr/bin/firstboot", 300);
+        put("usr/bin/small", 20);
+        let digest = "0".repeat(32);
+        let list = |files: &[&str]| -> String {
+            files.iter().flat_map(|file| [digest.as_str(), "  ", file, "\n"]).collect()
+        };
+        let large = list(&["usr/bin/large", "usr/lib/modules/6.12/m.ko", "usr/lib/modules/6.12/n.ko"]);
+        for (name, text) in [("large", large), ("small", list(&["usr/bin/small"]))] {
+            tree.write(&format!("{STATUS_DIRECTORY}/{name}.md5sums"), Metadata::FILE, text).unwrap();
+        }
+        let mut manifest = sbom::tests::manifest();
+        let template = manifest.packages[0].clone();
+        manifest.packages = [("large", 3050), ("small", 20)]
+            .map(|(name, size)| Package { name: name.to_owned(), installed: Bytes(size), ..template.clone() })
+            .into();
+        manifest.initrd_size = Bytes(2000);
+        let facts = FileFacts { size: Bytes(14_000), sha256: Sha256::of(b"") };
+        manifest.files.insert("os.efi".to_owned(), facts);
+        manifest.partitions = [("esp", 15_000), ("root-a", 3600), ("root-a-verity", 100)]
+            .map(|(label, used)| Partition {
+                label: label.to_owned(),
+                kind: uuid::Uuid::nil(),
+                partuuid: uuid::Uuid::nil(),
+                first: Lba(0),
+                size: Bytes(1 << 20),
+                used: Bytes(used),
+            })
+            .into();
+        (manifest, tree)
+    }
+
+    fn parts(parts: &[Part]) -> Vec<(&str, u64)> {
+        parts.iter().map(|part| (part.name.as_str(), part.size.0)).collect()
+    }
+
+    #[test]
+    fn parts_add_up_to_the_whole() {
+        let (manifest, tree) = sample();
+        let sizes = Sizes::measure(&manifest, &tree).unwrap();
+        assert_eq!(sizes.used, Bytes(18_700));
+        assert_eq!(
+            parts(&sizes.boot),
+            [("kernel and stub", 12_000), ("initrd", 2000), ("boot loader", 1000)]
+        );
+        let large = &sizes.packages[0];
+        assert_eq!(
+            parts(&large.folders),
+            [("usr/lib/modules", 2100), ("usr/bin", 900), ("configuration", 50)]
+        );
+        let lists = 3 * 34 + "usr/bin/large".len() + 2 * "usr/lib/modules/6.12/m.ko".len() + 3;
+        let lists = u64::try_from(lists + 34 + "usr/bin/small".len() + 1).unwrap();
+        assert_eq!(parts(&sizes.others), [("usr/bin", 300), ("usr/share/dpkg", lists), ("etc", 7)]);
+        let all = sizes.packages.iter().map(|package| package.installed);
+        let others = sizes.others.iter().map(|part| part.size);
+        assert_eq!(sum(all.chain(others)), sizes.files);
+        assert_eq!(sizes.files, Bytes(900 + 2100 + 57 + 300 + 20 + lists));
+    }
+
+    #[test]
+    fn tells_when_manifest_and_root_are_of_different_builds() {
+        let (mut manifest, tree) = sample();
+        manifest.packages[0].installed = Bytes(2000);
+        let fault = Sizes::measure(&manifest, &tree).unwrap_err();
+        assert_eq!(fault.to_string(), "package `large` has 2.9 KiB of files, the manifest says 1.9 KiB");
+        manifest.packages[0].installed = Bytes(1 << 20);
+        let fault = Sizes::measure(&manifest, &tree).unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "the packages have 1 MiB of files by the manifest, the root has 3.5 KiB"
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! Sparse files: digests and differences of disk images whose holes are not read.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+use sha2::Digest as _;
+
+use super::manifest::FileFacts;
+use crate::units::{Bytes, Sha256};
+
+/// Bytes read, hashed or compared at a time.
+const BUFFER: usize = 256 << 10;
+
+/// Size and digest of a file. Holes are not read, though their zeros are hashed like any other.
+pub fn facts(file: &File) -> io::Result<FileFacts> {
+    let size = file.metadata()?.len();
+    Ok(FileFacts { size: Bytes(size), sha256: digest(file, 0..size)? })
+}
+
+/// Digest of a part of a file; it is an error if the file ends before.
+pub fn digest(file: &File, range: Range<u64>) -> io::Result<Sha256> {
+    let mut hasher = sha2::Sha256::new();
+    let mut position = range.start;
+    while position < range.end {
+        let data = data_from(file, position..range.end)?;
+        hash_zeros(&mut hasher, data.start.saturating_sub(position));
+        let mut reader = file;
+        reader.seek(io::SeekFrom::Start(data.start))?;
+        let length = data.end.saturating_sub(data.start);
+        let mut section = io::BufReader::with_capacity(BUFFER, reader.take(length));
+        let copied = io::copy(&mut section, &mut hasher)?;
+        if copied < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        position = data.end;
+    }
+    Ok(Sha256(hasher.finalize().into()))
+}
+
+/// Whether a part of a file has nothing but zeros.
+pub fn is_zero(file: &File, range: Range<u64>) -> io::Result<bool> {
+    let mut position = range.start;
+    let mut buffer = vec![0; BUFFER];
+    while position < range.end {
+        let data = data_from(file, position..range.end)?;
+        position = data.start;
+        while position < data.end {
+            let chunk = chunk(&mut buffer, data.end.saturating_sub(position));
+            file.read_exact_at(chunk, position)?;
+            if chunk.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            position = position.saturating_add(Bytes::of(chunk).0);
+        }
+    }
+    Ok(true)
+}
+
+/// Distance to the first byte in which two parts of `length` bytes differ, each given by file and start.
+pub fn first_difference(one: (&File, u64), other: (&File, u64), length: u64) -> io::Result<Option<u64>> {
+    let (mut left, mut right) = (vec![0; BUFFER], vec![0; BUFFER]);
+    let mut at = 0_u64;
+    let next = |(file, start): (&File, u64), at: u64| {
+        let range = start.saturating_add(at)..start.saturating_add(length);
+        Ok::<_, io::Error>(data_from(file, range)?.start.saturating_sub(start))
+    };
+    while at < length {
+        // Where both have a hole, they are equal.
+        at = next(one, at)?.min(next(other, at)?);
+        let rest = length.saturating_sub(at);
+        let (left, right) = (chunk(&mut left, rest), chunk(&mut right, rest));
+        one.0.read_exact_at(left, one.1.saturating_add(at))?;
+        other.0.read_exact_at(right, other.1.saturating_add(at))?;
+        if let Some(index) = left.iter().zip(right.iter()).position(|(left, right)| left != right) {
+            return Ok(Some(at.saturating_add(u64::try_from(index).unwrap_or(u64::MAX))));
+        }
+        at = at.saturating_add(Bytes::of(left).0);
+    }
+    Ok(None)
+}
+
+/// The beginning of a buffer, of at most `length` bytes.
+fn chunk(buffer: &mut [u8], length: u64) -> &mut [u8] {
+    let length = usize::try_from(length).unwrap_or(usize::MAX).min(buffer.len());
+    &mut buffer[..length]
+}
+
+/// The first data within `range`, up to the next hole; empty at its end where there is none.
+fn data_from(file: &File, range: Range<u64>) -> io::Result<Range<u64>> {
+    let start = next(file, SeekFrom::Data(range.start))?.unwrap_or(range.end).min(range.end);
+    if start == range.end {
+        // Behind the end of the file there is no hole but nothing.
+        let length = file.metadata()?.len();
+        return if length < range.end { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(start..start) };
+    }
+    let end = next(file, SeekFrom::Hole(start))?.unwrap_or(range.end).min(range.end);
+    Ok(start..end)
+}
+
+/// Where the next data or hole begins; `None` behind the last one.
+fn next(file: &File, seek: SeekFrom) -> io::Result<Option<u64>> {
+    match rustix::fs::seek(file, seek) {
+        Ok(position) => Ok(Some(position)),
+        Err(Errno::NXIO) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn hash_zeros(hasher: &mut sha2::Sha256, mut count: u64) {
+    let zeros = vec![0_u8; BUFFER];
+    while count > 0 {
+        let length = usize::try_from(count).unwrap_or(BUFFER).min(BUFFER);
+        hasher.update(&zeros[..length]);
+        count = count.saturating_sub(u64::try_from(length).unwrap_or(count));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    const SIZE: u64 = 3 << 20;
+
+    /// A file of 3 MiB with data at some places, the rest holes.
+    fn file(data: &[(u64, &[u8])]) -> File {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(SIZE).unwrap();
+        for (at, data) in data {
+            file.write_all_at(data, *at).unwrap();
+        }
+        file
+    }
+
+    #[test]
+    fn holes_hash_as_zeros() {
+        let sparse = file(&[(1 << 20, b"data")]);
+        let mut dense = tempfile::tempfile().unwrap();
+        let mut content = vec![0; 3 << 20];
+        content[1 << 20..][..4].copy_from_slice(b"data");
+        dense.write_all(&content).unwrap();
+        let expected = FileFacts { size: Bytes(SIZE), sha256: Sha256::of(&content) };
+        assert_eq!(facts(&sparse).unwrap(), expected);
+        assert_eq!(facts(&dense).unwrap(), expected);
+        assert_eq!(digest(&sparse, 1 << 20..(1 << 20) + 4).unwrap(), Sha256::of(b"data"));
+        assert!(is_zero(&sparse, 0..1 << 20).unwrap() && is_zero(&dense, 2 << 20..SIZE).unwrap());
+        assert!(!is_zero(&sparse, 0..SIZE).unwrap() && !is_zero(&dense, 0..SIZE).unwrap());
+    }
+
+    #[test]
+    fn finds_the_first_different_byte_also_in_a_hole() {
+        let one = file(&[(0, b"same"), (2 << 20, b"one")]);
+        let found = |other: &[(u64, &[u8])]| first_difference((&one, 0), (&file(other), 0), SIZE).unwrap();
+        assert_eq!(found(&[(0, b"same"), (2 << 20, b"one")]), None);
+        assert_eq!(found(&[(0, b"same"), (2 << 20, b"onE")]), Some((2 << 20) + 2));
+        assert_eq!(found(&[(0, b"same")]), Some(2 << 20));
+        assert_eq!(found(&[(0, b"same"), (1 << 20, b"x"), (2 << 20, b"one")]), Some(1 << 20));
+        let shifted = file(&[(512, b"same")]);
+        assert_eq!(first_difference((&one, 0), (&shifted, 512), 1 << 20).unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_that_ends_too_early_is_no_hole() {
+        let short = file(&[]);
+        for read in [digest(&short, 0..SIZE + 1).map(drop), is_zero(&short, 0..SIZE + 1).map(drop)] {
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        }
+        let fault = first_difference((&short, 0), (&file(&[]), 0), SIZE + 1).unwrap_err();
+        assert_eq!(fault.kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

@@ -1,0 +1,189 @@
+//! What lets BIOS machines boot a disk that UEFI machines boot too: GRUB's core, and its folder on the ESP.
+//!
+//! ```text
+//! sector 0 of the disk       boot.img; loads the first sector of the BIOS boot partition
+//! BIOS boot  sector 0        diskboot.img; its block list is the switch between the two cores
+//! partition  1 .. half       core a
+//!            half ..         core b: what an update writes, before it writes sector 0
+//! ESP        grub/grub.cfg   which slot: see there
+//!            grub/grubenv    what is committed, on trial, and how often it failed
+//!            grub/a/         linux, initrd and slot.cfg, which has the kernel's arguments
+//! ```
+
+mod arguments;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+
+use bytes::Bytes as Content;
+use firstboot::slot::environment::{self, Environment};
+use firstboot::slot::{Generation, Slot};
+use thiserror::Error;
+
+pub use arguments::ArgumentError;
+
+use crate::format::grub::{self, BlockList, Contents, GrubError, Platform, SECTOR};
+use crate::tree::{Kind, Tree};
+use crate::units::{Bytes, Lba};
+
+/// Where grub-pc-bin has its files.
+const FOLDER: &str = "usr/lib/grub/i386-pc";
+/// What the core needs before it can read the ESP, and what `grub.cfg` uses.
+const MODULES: [&str; 14] = [
+    "biosdisk",
+    "part_gpt",
+    "fat",
+    "normal",
+    "configfile",
+    "linux",
+    "loadenv",
+    "probe",
+    "test",
+    "echo",
+    "sleep",
+    "reboot",
+    "terminal",
+    "serial",
+];
+const CORE_CONFIG: &str = include_str!("bios/core.cfg");
+const CONFIG: &str = include_str!("bios/grub.cfg");
+/// Bytes of a sector, as files know them.
+const SECTOR_SIZE: u64 = 512;
+
+/// Boot programs for BIOS machines.
+#[derive(Clone, Debug)]
+pub struct BiosBoot {
+    boot: Content,
+    disk_boot: Content,
+    core: Vec<u8>,
+}
+
+/// Why BIOS machines could not boot.
+#[derive(Debug, Error)]
+pub enum BiosError {
+    /// The boot packages lack a file.
+    #[error("no boot package of the profile has `{path}`")]
+    Missing {
+        /// Path in the package.
+        path: String,
+    },
+    /// The list of dependencies is no text.
+    #[error("`moddep.lst` is no text")]
+    Text(#[source] std::str::Utf8Error),
+    /// GRUB's files are damaged or too large.
+    #[error("assembling GRUB's core")]
+    Grub(#[from] GrubError),
+    /// Two cores do not fit.
+    #[error("GRUB's core has {size}, half of the BIOS boot partition has room for {room}")]
+    Room {
+        /// Size of the core.
+        size: Bytes,
+        /// Room that each of two has.
+        room: Bytes,
+    },
+    /// The disk cannot be written.
+    #[error("writing GRUB's core")]
+    Write(#[from] io::Error),
+}
+
+impl BiosBoot {
+    /// Assembles the core from the unpacked boot packages; `esp` is the number of the ESP in the table.
+    pub fn assemble(packages: &Tree, esp: usize) -> Result<Self, BiosError> {
+        let file = |name: &str| {
+            let path = format!("{FOLDER}/{name}");
+            packages.file(&path).ok_or(BiosError::Missing { path })
+        };
+        let modules: BTreeMap<&str, &[u8]> = packages
+            .below(FOLDER)
+            .filter_map(|(path, entry)| {
+                let name = path.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_suffix(".mod")?;
+                let Kind::File(content) = &entry.kind else { return None };
+                Some((name, content.as_ref()))
+            })
+            .collect();
+        let (boot, disk_boot) = (file("boot.img")?, file("diskboot.img")?);
+        let platform = Platform {
+            boot,
+            disk_boot,
+            decompressor: file("lzma_decompress.img")?,
+            kernel: file("kernel.img")?,
+            dependencies: str::from_utf8(file("moddep.lst")?).map_err(BiosError::Text)?,
+            modules,
+        };
+        // Without a disk: the one that it was booted from.
+        let prefix = format!("(,gpt{esp})/grub");
+        let contents = Contents { modules: &MODULES, config: Some(CORE_CONFIG), prefix: &prefix };
+        let core = grub::core(&platform, &contents)?;
+        Ok(Self { boot: boot.clone(), disk_boot: disk_boot.clone(), core })
+    }
+
+    /// Size of the core.
+    pub fn size(&self) -> Bytes {
+        Bytes::of(&self.core)
+    }
+
+    /// Writes both boot sectors and core a to a disk whose table is written and whose BIOS boot partition is this.
+    pub fn write(&self, first: Lba, size: Bytes, disk: &mut File) -> Result<(), BiosError> {
+        let half = Bytes(size.0 / 2);
+        let room = Bytes(half.0.saturating_sub(SECTOR_SIZE));
+        if self.size() > room {
+            return Err(BiosError::Room { size: self.size(), room });
+        }
+        let core = BlockList { first: Lba(first.0.saturating_add(1)), size: self.size() };
+        let loader = grub::disk_boot_sector(&self.disk_boot, core)?;
+        let mut sector = [0; SECTOR];
+        disk.seek(SeekFrom::Start(0))?;
+        disk.read_exact(&mut sector)?;
+        let sector = grub::boot_sector(&self.boot, first, &sector)?;
+        disk.seek(SeekFrom::Start(first.0.saturating_mul(SECTOR_SIZE)))?;
+        disk.write_all(&loader)?;
+        disk.write_all(&self.core)?;
+        disk.seek(SeekFrom::Start(0))?;
+        Ok(disk.write_all(&sector)?)
+    }
+}
+
+/// What a slot holds for GRUB.
+#[derive(Clone, Debug)]
+pub struct BiosSlot<'a> {
+    /// The kernel.
+    pub kernel: Content,
+    /// Its initrd.
+    pub initrd: Content,
+    /// The arguments that the UKI of the slot has.
+    pub command_line: &'a str,
+}
+
+impl BiosSlot<'_> {
+    /// The slot's files, by their paths on the ESP.
+    pub fn files(&self, slot: Slot, generation: Generation) -> Result<[(String, Content); 3], ArgumentError> {
+        let config = self.config(slot, generation)?;
+        Ok([
+            (format!("grub/{slot}/linux"), self.kernel.clone()),
+            (format!("grub/{slot}/initrd"), self.initrd.clone()),
+            (format!("grub/{slot}/slot.cfg"), config.into()),
+        ])
+    }
+
+    /// Defines `load`, which `grub.cfg` calls with `$esp` and `$mode` set.
+    fn config(&self, slot: Slot, generation: Generation) -> Result<String, ArgumentError> {
+        let arguments = arguments::quoted(self.command_line)?;
+        Ok(format!(
+            "# Slot {slot}, with the arguments of its UKI.\nset generation={generation}\nfunction load {{\n  \
+             linux $prefix/{slot}/linux {arguments} imgbuild.esp=$esp $mode\n  \
+             initrd $prefix/{slot}/initrd\n}}\n"
+        ))
+    }
+}
+
+/// The files on the ESP of a new disk that are no slot's.
+pub fn shared_files() -> [(String, Content); 2] {
+    [
+        ("grub/grub.cfg".to_owned(), CONFIG.into()),
+        (environment::PATH.to_owned(), Environment::NEW.to_block().to_vec().into()),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

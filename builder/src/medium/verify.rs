@@ -1,0 +1,321 @@
+//! Is a build folder what its manifest says, and who says so?
+//!
+//! Three things are told apart: *damaged*, where a file or partition is not what the manifest says; *unsigned or
+//! signed by somebody else*; and *other programs*, where all is well but the image was made with other node programs
+//! than the ones here, so that a build from the same lock would not be the same.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::folder::{DISK, Folder, FolderError, start};
+use crate::bundle::manifest::{FileFacts, Partition};
+use crate::bundle::programs::{ProgramFacts, Programs};
+use crate::bundle::signature::{self, PublicKey, SignatureError};
+use crate::bundle::{seal, sparse};
+use crate::format::gpt::Entry;
+use crate::format::verity;
+use crate::units::{Bytes, RootHash, SectorSize, Sha256};
+
+/// The program in the root that the manifest knows, by its path and its name there.
+const PROGRAM: (&str, &str) = ("usr/bin/firstboot", "firstboot");
+
+/// A way in which a folder is not what it should be.
+#[derive(Debug, Error)]
+pub enum Fault {
+    /// The signature does not count, or is absent though one was asked for.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// A file of the manifest is not there.
+    #[error("`{name}` is missing")]
+    Missing {
+        /// Its name.
+        name: String,
+    },
+    /// A file cannot be read, or is not what its name says.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A file has another length.
+    #[error("`{name}` has {} bytes, the manifest says {}", found.0, expected.0)]
+    Size {
+        /// Its name.
+        name: String,
+        /// By the manifest.
+        expected: Bytes,
+        /// On disk.
+        found: Bytes,
+    },
+    /// A file has other content.
+    #[error("`{name}` has sha256 {found}, the manifest says {expected}")]
+    Digest {
+        /// Its name.
+        name: String,
+        /// By the manifest.
+        expected: Sha256,
+        /// On disk.
+        found: Sha256,
+    },
+    /// The root hash does not vouch for the root.
+    #[error("the root hash does not vouch for `{}`", seal::ROOT)]
+    Verity {
+        /// The first block that is not what it should be.
+        #[from]
+        source: verity::VerifyError,
+    },
+    /// What boots would trust another root.
+    #[error("the command line does not have `roothash={root_hash}`")]
+    CommandLine {
+        /// By the manifest.
+        root_hash: RootHash,
+    },
+    /// The disk has other partitions.
+    #[error("the disk's partitions are {found}, the manifest says {expected}")]
+    Labels {
+        /// By the manifest.
+        expected: String,
+        /// On the disk.
+        found: String,
+    },
+    /// A partition is described otherwise.
+    #[error("{field} of partition `{label}` is {found}, the manifest says {expected}")]
+    Partition {
+        /// Its label.
+        label: String,
+        /// What differs.
+        field: &'static str,
+        /// By the manifest.
+        expected: String,
+        /// On the disk.
+        found: String,
+    },
+    /// A partition holds something else than the file that was laid into it.
+    #[error("partition `{label}` does not hold `{name}`")]
+    Content {
+        /// Its label.
+        label: String,
+        /// The file.
+        name: &'static str,
+    },
+    /// The root has another program than the manifest says.
+    #[error("`{path}` in the root has sha256 {}, the manifest says {}", shown(*found), shown(*expected))]
+    Program {
+        /// Its path.
+        path: &'static str,
+        /// By the manifest.
+        expected: Option<Sha256>,
+        /// In the root.
+        found: Option<Sha256>,
+    },
+}
+
+fn shown(digest: Option<Sha256>) -> String {
+    digest.map_or_else(|| "none".to_owned(), |digest| digest.to_string())
+}
+
+/// How the node programs of an image compare to the ones that this `imgbuild` would build with.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Comparison {
+    /// They are the same.
+    Same,
+    /// These differ; a build here would give another image.
+    Other(Vec<OtherProgram>),
+    /// There are none here.
+    Unknown,
+}
+
+/// A program that is not the one here.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct OtherProgram {
+    /// Its name.
+    pub name: String,
+    /// What the manifest says of it.
+    pub image: ProgramFacts,
+    /// The one here.
+    pub here: ProgramFacts,
+}
+
+/// With both compilers, since they are the likely reason.
+impl fmt::Display for OtherProgram {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, image, here } = self;
+        let by = |facts: &ProgramFacts| format!("{} by {}", facts.sha256, facts.compilers.join(", "));
+        write!(formatter, "`{name}` in the image is {}, the one here {}", by(image), by(here))
+    }
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Everything that is not as it should be.
+    pub faults: Vec<Fault>,
+    /// Who signed, where the signature counts.
+    pub signer: Option<PublicKey>,
+    /// Blocks of the root that the root hash vouches for.
+    pub blocks: u64,
+    /// How the node programs compare.
+    pub programs: Comparison,
+}
+
+/// Checks everything, and goes on where something is wrong. `advance` is told the bytes that were read.
+pub fn verify(folder: &Folder, key: Option<&PublicKey>, advance: impl Fn(u64)) -> Verdict {
+    let mut faults = Vec::new();
+    let signer = signature::check(&folder.path, key).unwrap_or_else(|fault| {
+        faults.push(fault.into());
+        None
+    });
+    for (name, expected) in &folder.manifest.files {
+        faults.extend(check_file(folder, name, *expected).err());
+        advance(expected.size.0);
+    }
+    let blocks = check_root(folder).unwrap_or_else(|fault| {
+        faults.push(fault);
+        0
+    });
+    let root_hash = folder.manifest.root_hash;
+    let argument = format!("roothash={root_hash}");
+    if !folder.manifest.command_line.split(' ').any(|word| word == argument) {
+        faults.push(Fault::CommandLine { root_hash });
+    }
+    match check_table(folder) {
+        Ok((sector_size, differences)) => {
+            faults.extend(differences);
+            for (label, name) in [("root-a", seal::ROOT), ("root-a-verity", seal::VERITY)] {
+                faults.extend(check_content(folder, sector_size, label, name).err());
+            }
+        }
+        Err(fault) => faults.push(fault),
+    }
+    faults.extend(check_program(folder).err());
+    faults = without_repetition(faults);
+    Verdict { faults, signer, blocks, programs: compare_programs(folder) }
+}
+
+/// A missing file is said once, not again by every check that wants to read it.
+fn without_repetition(faults: Vec<Fault>) -> Vec<Fault> {
+    let missing: Vec<String> = faults
+        .iter()
+        .filter_map(|fault| match fault {
+            Fault::Missing { name } => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    let is_news = |fault: &Fault| match fault {
+        Fault::Folder(FolderError::Read { path, .. }) => {
+            !path.file_name().is_some_and(|name| missing.iter().any(|missing| name == missing.as_str()))
+        }
+        _ => true,
+    };
+    faults.into_iter().filter(is_news).collect()
+}
+
+fn check_file(folder: &Folder, name: &str, expected: FileFacts) -> Result<(), Fault> {
+    let file = match folder.file(name) {
+        Err(FolderError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(Fault::Missing { name: name.to_owned() });
+        }
+        other => other?,
+    };
+    let found = sparse::facts(&file).map_err(|source| unreadable(folder, name, source))?;
+    let name = name.to_owned();
+    if found.size != expected.size {
+        return Err(Fault::Size { name, expected: expected.size, found: found.size });
+    }
+    if found.sha256 != expected.sha256 {
+        return Err(Fault::Digest { name, expected: expected.sha256, found: found.sha256 });
+    }
+    Ok(())
+}
+
+fn unreadable(folder: &Folder, name: &str, source: io::Error) -> Fault {
+    FolderError::Read { path: folder.path.join(name), source }.into()
+}
+
+fn check_root(folder: &Folder) -> Result<u64, Fault> {
+    let tree = folder.content(seal::VERITY)?;
+    Ok(verity::verify(folder.file(seal::ROOT)?, &tree, folder.manifest.root_hash)?)
+}
+
+/// The disk's sector size, and how its table differs from the manifest.
+fn check_table(folder: &Folder) -> Result<(SectorSize, Vec<Fault>), Fault> {
+    let table = folder.table()?;
+    let said = &folder.manifest.partitions;
+    let labels =
+        |labels: Vec<&str>| labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+    let expected = labels(said.iter().map(|partition| partition.label.as_str()).collect());
+    let found = labels(table.entries.iter().map(|entry| entry.label.as_str()).collect());
+    let faults = if expected == found {
+        said.iter()
+            .zip(&table.entries)
+            .flat_map(|(said, entry)| differences(said, entry, table.sector_size))
+            .collect()
+    } else {
+        vec![Fault::Labels { expected, found }]
+    };
+    Ok((table.sector_size, faults))
+}
+
+fn differences(said: &Partition, entry: &Entry, sector_size: SectorSize) -> Vec<Fault> {
+    let sectors = entry.last.0.saturating_sub(entry.first.0).saturating_add(1);
+    let size = sectors.saturating_mul(u64::from(sector_size.bytes()));
+    [
+        ("the type", said.kind.to_string(), entry.partition_type.to_string()),
+        ("the PARTUUID", said.partuuid.to_string(), entry.partuuid.to_string()),
+        ("the first sector", said.first.0.to_string(), entry.first.0.to_string()),
+        ("the size", said.size.0.to_string(), size.to_string()),
+    ]
+    .into_iter()
+    .filter(|(_, expected, found)| expected != found)
+    .map(|(field, expected, found)| Fault::Partition { label: said.label.clone(), field, expected, found })
+    .collect()
+}
+
+/// A partition begins with the file that was laid into it, and has zeros behind.
+fn check_content(
+    folder: &Folder,
+    sector_size: SectorSize,
+    label: &str,
+    name: &'static str,
+) -> Result<(), Fault> {
+    let Some(partition) = folder.manifest.partitions.iter().find(|partition| partition.label == label) else {
+        return Ok(());
+    };
+    let (disk, file) = (folder.file(DISK)?, folder.file(name)?);
+    let holds = holds(&disk, start(partition, sector_size), partition.size, &file);
+    if holds.map_err(|source| unreadable(folder, DISK, source))? {
+        return Ok(());
+    }
+    Err(Fault::Content { label: label.to_owned(), name })
+}
+
+fn holds(disk: &File, start: u64, size: Bytes, file: &File) -> io::Result<bool> {
+    let length = file.metadata()?.len();
+    if length > size.0 || sparse::first_difference((disk, start), (file, 0), length)?.is_some() {
+        return Ok(false);
+    }
+    sparse::is_zero(disk, start.saturating_add(length)..start.saturating_add(size.0))
+}
+
+fn check_program(folder: &Folder) -> Result<(), Fault> {
+    let (path, name) = PROGRAM;
+    let found = folder.root()?.file(path).map(|content| Sha256::of(content));
+    let expected = folder.manifest.programs.get(name).map(|facts| facts.sha256);
+    if found == expected { Ok(()) } else { Err(Fault::Program { path, expected, found }) }
+}
+
+fn compare_programs(folder: &Folder) -> Comparison {
+    let Ok(here) = Programs::find(folder.manifest.arch) else { return Comparison::Unknown };
+    let pairs =
+        [("firstboot", ProgramFacts::of(&here.firstboot)), ("stage0", ProgramFacts::of(&here.stage0))];
+    let other: Vec<OtherProgram> = pairs
+        .into_iter()
+        .filter_map(|(name, here)| {
+            let image = folder.manifest.programs.get(name)?.clone();
+            (image != here).then(|| OtherProgram { name: name.to_owned(), image, here })
+        })
+        .collect();
+    if other.is_empty() { Comparison::Same } else { Comparison::Other(other) }
+}
