@@ -14,8 +14,9 @@ use imgbuild::units::{Bytes, Timestamp};
 
 use debian::{Trixie, run};
 
-/// Programs, libraries, many small files, and modules that are compressed already: 150 MB together.
-const PACKAGES: [&str; 6] = ["coreutils", "libc6", "libssl3t64", "systemd", "tzdata", "util-linux"];
+/// Programs, libraries, many small files, and modules that are compressed already: 150 MB together
+/// with libssl.
+const PACKAGES: [&str; 5] = ["coreutils", "libc6", "systemd", "tzdata", "util-linux"];
 
 /// Runs a tool of erofs-utils: of `tests/setup/erofs.sh`, where the host's is too old.
 fn erofs_tool(name: &str, arguments: &[&std::ffi::OsStr]) -> String {
@@ -47,7 +48,8 @@ fn add(tree: &mut Tree, folder: &Path, path: &str) {
 fn merge(trixie: &Trixie, target: &Path) {
     fs::create_dir(target).unwrap();
     let from = |package: &str| trixie.unpacked(package).join(".");
-    for package in PACKAGES {
+    let libssl = trixie.dependency("openssl", "libssl");
+    for package in PACKAGES.into_iter().chain([libssl.as_str()]) {
         run("cp", &["-al".as_ref(), from(package).as_ref(), target.as_ref()], &[]);
     }
 }

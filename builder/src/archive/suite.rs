@@ -57,6 +57,7 @@ impl Suites {
     }
 
     /// The same suites with further components in each.
+    #[must_use]
     pub fn with_components(mut self, components: &[String]) -> Self {
         for suite in &mut self.all {
             suite.components.extend(components.iter().cloned());

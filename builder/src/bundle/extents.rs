@@ -15,7 +15,7 @@ use crate::units::{Bytes, Sha256};
 /// Entries kept: a few roots of each profile.
 pub const LIMIT: Bytes = Bytes(1 << 30);
 /// An entry's time of last use is right within this, so that a build writes few of them.
-const PRECISION: Duration = Duration::from_secs(3600);
+const PRECISION: Duration = Duration::from_hours(1);
 
 /// A folder of extents that one version of imgbuild made.
 #[derive(Clone, Debug)]

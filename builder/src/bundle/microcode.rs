@@ -3,6 +3,8 @@
 //! It travels uncompressed in the UKI's section `.ucode`, which systemd's stub puts before the initrd. Not in front of
 //! the initrd itself: all of Intel's updates are six times its size, and a change of either leaves the other as it is.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use thiserror::Error;
 
@@ -35,7 +37,8 @@ pub enum TakeError {
 /// is no microcode.
 pub fn take(tree: &mut Tree, timestamp: Timestamp) -> Result<Option<Bytes>, TakeError> {
     let intel = microcode::join_intel(files(tree, INTEL))?;
-    let amd = microcode::join_amd(files(tree, AMD).filter(|(name, _)| name.ends_with(".bin")))?;
+    let is_container = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "bin");
+    let amd = microcode::join_amd(files(tree, AMD).filter(|(name, _)| is_container(name)))?;
     let mut early = Tree::default();
     for (path, content) in [(microcode::INTEL_PATH, intel), (microcode::AMD_PATH, amd)] {
         if !content.is_empty() {

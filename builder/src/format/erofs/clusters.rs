@@ -52,10 +52,10 @@ impl MapHeader {
         raw
     }
 
-    pub(super) fn decode(raw: &[u8; MAP_HEADER]) -> Self {
+    pub(super) fn decode(raw: [u8; MAP_HEADER]) -> Self {
         Self {
-            idata_size: u16::from_le_bytes(get(raw, 0x02)),
-            advise: u16::from_le_bytes(get(raw, 0x04)),
+            idata_size: u16::from_le_bytes(get(&raw, 0x02)),
+            advise: u16::from_le_bytes(get(&raw, 0x04)),
             algorithm: raw[0x06],
             clusterbits: raw[0x07],
         }

@@ -9,8 +9,7 @@ mod lz4;
 mod segment;
 mod zstandard;
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -152,12 +151,11 @@ impl<'tree> Packing<'tree> {
     /// Compresses the files of `tree` that become smaller by it.
     pub(super) fn new(tree: &'tree Tree, compression: Compression, cache: &dyn ExtentCache) -> Self {
         let mut contents: Vec<&'tree [u8]> = Vec::new();
-        let mut known: BTreeMap<(usize, &'tree [u8]), ()> = BTreeMap::new();
+        let mut known: BTreeSet<(usize, &'tree [u8])> = BTreeSet::new();
         for (_, entry) in tree.iter() {
             if let Kind::File(bytes) = &entry.kind
-                && let Entry::Vacant(vacant) = known.entry((bytes.len(), bytes))
+                && known.insert((bytes.len(), bytes))
             {
-                vacant.insert(());
                 contents.push(bytes);
             }
         }

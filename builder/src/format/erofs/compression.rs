@@ -128,6 +128,7 @@ impl Compression {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn as_bytes<S: Serializer>(bits: &u8, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(1 << bits)
 }

@@ -428,8 +428,8 @@ fn reads_what_mkfs_writes(image: &str, more: &[&str]) {
             Kind::Symlink(text) => std::os::unix::fs::symlink(text, &path).unwrap(),
         }
         if !matches!(entry.kind, Kind::Symlink(_)) {
-            let mode = u32::from(entry.metadata.mode);
-            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+            let permissions = std::os::unix::fs::PermissionsExt::from_mode(entry.metadata.mode.into());
+            std::fs::set_permissions(&path, permissions).unwrap();
         }
     }
     std::fs::set_permissions(&source, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();

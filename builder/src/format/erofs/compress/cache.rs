@@ -142,7 +142,7 @@ mod tests {
         Packed { extents: vec![packed(30_000, b"short"), plain, packed(100, b"tail")], is_inline: true }
     }
 
-    const SEGMENT: [u8; 95_636] = [3; 95_636];
+    static SEGMENT: [u8; 95_636] = [3; 95_636];
 
     /// What the cache answers for `SEGMENT`; `None` if it was compressed.
     fn answer(cache: &Memory, level: u8, ending: Option<Ending>) -> Option<Packed> {

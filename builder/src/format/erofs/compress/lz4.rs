@@ -179,6 +179,6 @@ mod tests {
     fn sees_at_a_glance_that_noise_is_futile() {
         let noise: Vec<u8> = (0..2000_u32).flat_map(|n| Sha256::of(&n.to_le_bytes()).0).collect();
         assert!(Lz4::new(9).is_futile(&noise));
-        assert!(!Lz4::new(9).is_futile(&[7; 65_536]));
+        assert!(!Lz4::new(9).is_futile(&vec![7; 65_536]));
     }
 }

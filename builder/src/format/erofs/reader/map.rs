@@ -37,7 +37,7 @@ impl Image {
     /// The header of the map at `offset`, if it is of the form that we write.
     pub(super) fn map_header(&self, offset: u64) -> Result<(MapHeader, Algorithm), NoInode> {
         let raw = self.part("map", offset, MAP_HEADER).map_err(NoInode::Corrupt)?;
-        let header = MapHeader::decode(&get(&raw, 0));
+        let header = MapHeader::decode(get(&raw, 0));
         let needed = ADVISE_COMPACTED_2B | ADVISE_BIG_PCLUSTER;
         if header.advise & !ADVISE_INLINE_PCLUSTER != needed {
             return Err(NoInode::Unsupported { field: "h_advise", found: header.advise });
