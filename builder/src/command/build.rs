@@ -77,6 +77,7 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
     let mut timings = Timings::start();
     let mut locking = Locking::open(&plan.cluster, context, is_locked)?;
     let selection = timings.measure("lock", || locking.selection(&plan.profile))?;
+    plan.given.refuse_other_k3s(&plan.profile, &selection, &plan.cluster)?;
     if let Some(built) = cached::find(plan, locking.lock(), &selection) {
         printer.note(&format!("`{}` is up to date", plan.output.display()));
         documents::sign(&plan.output, plan.signing_key.as_ref())?;
@@ -85,7 +86,6 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
     let (packages, boot) = timings.measure("fetch", || locking.fetch(&selection))?;
     let artifacts =
         timings.measure("artifacts", || plan.given.supply(&plan.profile, &selection, &locking))?;
-    artifacts::refuse_other_k3s(&artifacts, &plan.cluster)?;
     artifacts::note(&artifacts, printer);
     let staging = Staging::begin(&plan.output, &plan.staging, cleanup)?;
     let ingredients = Ingredients {

@@ -108,9 +108,9 @@ fn the_pinned_file_given_by_hand_is_pinned_and_one_version_has_one_content() {
     assert_eq!(place.build(&given), (0, String::new()));
     let cluster = place.read("cluster.toml").replace("v1.36.4+k3s1", "v1.37.0+k3s1");
     place.write("cluster.toml", &cluster);
-    // Otherwise there is nothing to build.
-    fs::remove_dir_all(place.path("out")).unwrap();
-    let (code, stderr) = place.run(&["build", "cloud", "--without-artifacts", given[1], given[2]]);
+    // Also where the folder is as it would be built.
+    let (code, stderr) =
+        place.run(&["build", "cloud", "-o", "out", "--without-artifacts", given[1], given[2]]);
     assert_eq!(code, 2, "{stderr}");
     let note = "artifact `k3s` stays at v1.36.4+k3s1 as locked, though v1.37.0+k3s1 is declared: \
                 `imgbuild lock --update k3s` takes it\n";

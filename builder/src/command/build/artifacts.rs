@@ -79,6 +79,35 @@ impl Given {
         Ok(Self { files, is_without_others })
     }
 
+    /// Refuses another k3s than the cluster's: node records and agents of two minor versions do not go
+    /// together. Nobody knows what another file than the pinned one is.
+    pub(super) fn refuse_other_k3s(
+        &self,
+        profile: &Profile,
+        selection: &Selection,
+        cluster: &Cluster,
+    ) -> anyhow::Result<()> {
+        let wanted = cluster.k3s.version.to_string();
+        let is_k3s = |pinned: &LockedArtifact| {
+            let mut declared = profile.artifacts.iter().filter(|artifact| artifact.name == pinned.name);
+            declared.any(|artifact| matches!(artifact.placement, Placement::K3s { .. }))
+        };
+        for pinned @ LockedArtifact { name, version, .. } in &selection.artifacts {
+            let is_in_image = match self.files.get(name) {
+                Some(file) => file.sha256 == pinned.sha256,
+                None => !self.is_without_others,
+            };
+            if is_in_image && is_k3s(pinned) && *version != wanted {
+                let file = cluster.file.display();
+                let fault = anyhow::anyhow!("`{file}` wants k3s {wanted}, artifact `{name}` is {version}");
+                let hint = "`profiles/artifacts.toml` beside it declares another release, and \
+                            `imgbuild lock --update` takes it";
+                return Err(fault.input().hint(hint));
+            }
+        }
+        Ok(())
+    }
+
     /// The artifacts of a build: given files, then the cache and the network.
     pub(super) fn supply(
         &self,
@@ -124,22 +153,6 @@ fn supplied(pinned: &LockedArtifact, content: Bytes, sha256: Sha256, profile: &P
     let version = (sha256 == pinned.sha256).then(|| pinned.version.clone());
     let placement = declared.placement.clone();
     Some(Supplied { name: pinned.name.clone(), version, content, sha256, placement })
-}
-
-/// Refuses another k3s than the cluster's: node records and agents of two minor versions do not go together.
-pub(super) fn refuse_other_k3s(artifacts: &Artifacts, cluster: &Cluster) -> anyhow::Result<()> {
-    let wanted = cluster.k3s.version.to_string();
-    for Supplied { name, version, placement, .. } in &artifacts.supplied {
-        let is_k3s = matches!(placement, Placement::K3s { .. });
-        if let Some(version) = version.as_ref().filter(|version| is_k3s && **version != wanted) {
-            let file = cluster.file.display();
-            let fault = anyhow::anyhow!("`{file}` wants k3s {wanted}, artifact `{name}` is {version}");
-            let hint = "`profiles/artifacts.toml` beside it declares another release, and \
-                        `imgbuild lock --update` takes it";
-            return Err(fault.input().hint(hint));
-        }
-    }
-    Ok(())
 }
 
 /// Says what the image will say of itself.
