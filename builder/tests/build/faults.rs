@@ -150,7 +150,7 @@ fn a_unit_that_no_package_has_is_the_users_input() {
         "profiles/mine.toml",
         "version = 1\ndescription = \"mine\"\ninherits = \"cloud\"\n[units]\nenable = [\"no.service\"]\n",
     );
-    let (code, stderr) = place.run(&["--quiet", "build", "mine", "-o", "out"]);
+    let (code, stderr) = place.run(&["--quiet", "build", "mine", "-o", "out", "--without-artifacts"]);
     assert_eq!(code, 2, "{stderr}");
     assert_eq!(
         stderr,
