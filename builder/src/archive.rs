@@ -1,6 +1,8 @@
-//! The Debian archive: signatures, indices, solver, lock, download cache.
+//! The Debian archive: signatures, indices, solver, lock, download cache; and artifacts, which are locked and
+//! fetched alike.
 
 mod apt;
+pub mod artifact;
 pub mod cache;
 pub mod date;
 pub mod deb822;

@@ -1,7 +1,8 @@
 //! Seals a tree into an OS bundle: root file system, verity tree, initrd, UKI, manifest.
 //!
 //! - [`programs`]: our own programs, which are inputs like any package
-//! - [`root`]: packages, declared setup and programs become one tree
+//! - [`artifacts`]: downloads that are no packages
+//! - [`root`]: packages, artifacts, declared setup and programs become one tree
 //! - [`kernel`]: kernel image, module indexes, the modules of the initrd
 //! - [`firmware`], [`microcode`]: what devices and processors are given, out of large packages
 //! - [`initrd`], [`seal`]: the tree becomes files
@@ -11,6 +12,7 @@
 //! - [`signature`]: who says so
 //! - [`sizes`], [`owners`], [`sparse`]: looking into a build that exists
 
+pub mod artifacts;
 pub mod extents;
 pub mod firmware;
 pub mod initrd;

@@ -99,9 +99,13 @@ impl Faults {
 
 impl FaultyFile {
     fn extend(&mut self, faults: Vec<Fault>) {
-        self.faults.extend(faults);
+        for fault in faults {
+            // Not only beside each other: several faults may lie in one place.
+            if !self.faults.contains(&fault) {
+                self.faults.push(fault);
+            }
+        }
         self.faults.sort_by_key(|fault| (fault.span.start, fault.span.end));
-        self.faults.dedup();
     }
 
     fn records(&self) -> impl Iterator<Item = FaultRecord<'_>> {

@@ -10,6 +10,7 @@ pub mod erofs;
 pub mod fat;
 pub mod gpt;
 pub mod grub;
+pub mod k3s;
 pub mod kmod;
 pub mod microcode;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! This module holds the checked, resolved form for one architecture; `profile/raw.rs` reads it.
 
+mod artifact;
 mod check;
 mod raw;
 mod resolve;
@@ -9,6 +10,7 @@ pub(crate) mod value;
 
 use serde::Serialize;
 
+pub use self::artifact::{Artifact, Member, Placement};
 use crate::format::erofs::Compression;
 use crate::units::Arch;
 
@@ -25,6 +27,8 @@ pub struct Profile {
     pub debug: bool,
     /// Which Debian packages.
     pub packages: Packages,
+    /// Which downloads that are no packages, sorted by name.
+    pub artifacts: Vec<Artifact>,
     /// Kernel, its arguments and what its initrd needs.
     pub kernel: Kernel,
     /// How the root file system is made.

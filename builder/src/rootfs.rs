@@ -1,6 +1,7 @@
-//! The root file system as a tree: unpacking packages, declared setup, exclusions.
+//! The root file system as a tree: unpacking packages and artifacts, declared setup, exclusions.
 
 pub mod ar;
+pub mod artifact;
 pub mod compose;
 pub mod deb;
 pub mod dpkg;
@@ -13,6 +14,8 @@ pub mod review;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod setup;
+pub mod stream;
+pub mod tarball;
 pub mod unpack;
 
 pub use compose::{DebInfo, PackageFile, unpack_all};

@@ -21,8 +21,9 @@ pub enum Kind {
     Image,
 }
 
-/// Files in the folders of settings that are none: what setup knows of maintainer scripts.
-const OTHERS: [&str; 1] = ["reviewed"];
+/// Files in the folders of settings that are none of the kind: what setup knows of maintainer scripts, and the
+/// downloads that profiles name.
+const OTHERS: [&str; 2] = ["reviewed", "artifacts"];
 
 /// A settings file, found.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -116,14 +117,18 @@ pub fn read(path: &Path) -> Result<String, ReadError> {
 
 /// Finds the settings called `name`: beside the cluster file in `directory`, else in the program.
 pub fn find(kind: Kind, name: &str, directory: &Path) -> Result<Option<Settings>, ReadError> {
-    let file = format!("{name}.toml");
-    let path = directory.join(kind.folder()).join(&file);
-    if path.is_file() {
-        // Shown without the leading `./` that a cluster file in the working directory brings.
-        let shown = path.strip_prefix(".").unwrap_or(&path).display().to_string();
-        return Ok(Some(Settings { shown, text: read(&path)? }));
+    Ok(beside(kind, name, directory)?.or_else(|| embedded(kind, name)))
+}
+
+/// The settings called `name` beside the cluster file in `directory`.
+pub fn beside(kind: Kind, name: &str, directory: &Path) -> Result<Option<Settings>, ReadError> {
+    let path = directory.join(kind.folder()).join(format!("{name}.toml"));
+    if !path.is_file() {
+        return Ok(None);
     }
-    Ok(embedded(kind, name))
+    // Shown without the leading `./` that a cluster file in the working directory brings.
+    let shown = path.strip_prefix(".").unwrap_or(&path).display().to_string();
+    Ok(Some(Settings { shown, text: read(&path)? }))
 }
 
 /// The program's own settings called `name`.

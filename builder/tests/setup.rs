@@ -47,6 +47,7 @@ fn profile(units: Units, files: &[(&str, &str)]) -> Profile {
         description: String::new(),
         debug: false,
         packages: Packages::default(),
+        artifacts: Vec::new(),
         kernel: Kernel {
             package: String::new(),
             command_line: Vec::new(),

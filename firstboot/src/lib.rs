@@ -1,6 +1,7 @@
 //! What runs on a node.
 //!
 //! - [`record`]: the node record, which the builder writes and firstboot reads
+//! - [`artifacts`]: what the image lacks of its pinned artifacts
 //! - [`boot`]: what stage0 hands to firstboot
 //! - [`source`]: where the record is looked for
 //! - [`plan`]: from record to steps, pure
@@ -16,6 +17,7 @@
 //! - [`slot`]: which of the two slots is booted
 
 pub mod apply;
+pub mod artifacts;
 pub mod boot;
 pub mod cli;
 pub mod console;

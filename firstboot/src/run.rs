@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 
 use crate::apply::apply;
+use crate::artifacts::{self, Artifacts};
 use crate::boot::BootReport;
 use crate::converge::{Mode, System};
 use crate::esp::{Access, MountedEsp};
@@ -37,6 +38,8 @@ pub fn run(system: &System, given: Option<Found>) -> Result<Status, Box<Stopped>
         hint: Some(format!("put the node's record on the EFI system partition as `{}`", source::ESP_FILE)),
         fingerprint: None,
         root_hash: None,
+        unpinned: Vec::new(),
+        absent: Vec::new(),
         notes: Vec::new(),
         node: None,
         steps: Vec::new(),
@@ -66,6 +69,11 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
                 told.unwrap_or_else(|error| Some(format!("GRUB counts this start as failed: {error:#}"))),
             );
         }
+    }
+    if let Some(text) = system.read(artifacts::PATH)? {
+        let image: Artifacts =
+            serde_json::from_slice(&text).with_context(|| format!("reading `{}`", artifacts::PATH))?;
+        (status.unpinned, status.absent) = (image.unpinned, image.absent);
     }
     status.fingerprint = key::ensure(system)?.map(|fingerprint| fingerprint.to_string());
     let found = match given {

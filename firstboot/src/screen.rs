@@ -26,6 +26,11 @@ pub fn render(status: &Status, with_files: bool) -> String {
     if let Some(root_hash) = &status.root_hash {
         let _ = writeln!(text, "root hash   {root_hash}");
     }
+    for (what, names) in [("unpinned", &status.unpinned), ("absent", &status.absent)] {
+        for name in names {
+            let _ = writeln!(text, "artifact    {what}: {name}");
+        }
+    }
     let _ = writeln!(text, "phase       {} since {}: {}", phase(status.phase), status.since, status.reason);
     if let Some(hint) = &status.hint {
         let _ = writeln!(text, "hint        {hint}");

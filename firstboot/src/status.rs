@@ -29,6 +29,12 @@ pub struct Status {
     /// Root hash of the running image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_hash: Option<String>,
+    /// Artifacts of the image that are not the pinned files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unpinned: Vec<String>,
+    /// Artifacts that were left out of the image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
     /// What stage0 found worth showing to a person, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -230,6 +230,30 @@ fn notes_of_the_boot_are_on_the_screen() {
 }
 
 #[test]
+fn artifacts_that_are_not_as_pinned_are_on_the_screen_and_in_the_status() {
+    let node = Node::new();
+    let unusable = node.write("usr/lib/imgbuild/artifacts.json", "{}");
+    let (code, stdout, _) = node.run(&[]);
+    assert_eq!(code, 1);
+    assert!(
+        stdout.contains(": reading `/usr/lib/imgbuild/artifacts.json`: missing field `version`"),
+        "{stdout}"
+    );
+    let text = r#"{"version":1,"unpinned":["k3s","k3s-images"],"absent":["argocd"]}"#;
+    fs::write(unusable, text).unwrap();
+    let (code, stdout, stderr) = node.run(&[]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let lines = "\nartifact    unpinned: k3s\nartifact    unpinned: k3s-images\nartifact    absent: argocd\n";
+    assert!(stdout.contains(lines), "{stdout}");
+    let (_, shown, _) = node.run(&["status"]);
+    assert_eq!(shown, stdout);
+    let (_, json, _) = node.run(&["status", "--json"]);
+    let status: Status = serde_json::from_str(&json).unwrap();
+    assert_eq!(status.unpinned, ["k3s", "k3s-images"]);
+    assert_eq!(status.absent, ["argocd"]);
+}
+
+#[test]
 fn a_wrong_record_stops_with_its_fault() {
     let node = Node::new();
     let record = node.write("record.json", &RECORD.replace("\"role\"", "\"roel\""));

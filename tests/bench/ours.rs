@@ -70,7 +70,9 @@ impl Ours {
 
     fn imgbuild_build(&self) -> anyhow::Result<f64> {
         let program = Program::new(&self.program).argument("-f").argument(self.cluster.join("cluster.toml"));
-        let program = program.arguments(["--quiet", "build", PROFILE, "-o"]).argument(self.output());
+        let program = program
+            .arguments(["--quiet", "build", PROFILE, "--without-artifacts", "-o"])
+            .argument(self.output());
         Ok(program.run()?.0)
     }
 

@@ -63,7 +63,7 @@ fn independent_libraries_accept_the_documents() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The packages of the manifest are all in both documents, each with the digest by which it was locked.
+/// Packages and artifacts of the manifest are all in each document, by their digests.
 #[test]
 fn documents_name_every_package_of_the_manifest() -> anyhow::Result<()> {
     let scene = Scene::open()?;
@@ -73,6 +73,10 @@ fn documents_name_every_package_of_the_manifest() -> anyhow::Result<()> {
         let text = fs::read_to_string(bundle.file(name)).context("reading a document")?;
         for package in manifest.packages.iter().chain(&manifest.boot_packages) {
             ensure!(text.contains(&package.sha256.to_string()), "`{name}` lacks {}", package.name);
+        }
+        ensure!(!manifest.artifacts.is_empty(), "there is no artifact to look for");
+        for artifact in &manifest.artifacts {
+            ensure!(text.contains(&artifact.sha256.to_string()), "`{name}` lacks {}", artifact.name);
         }
         for (program, facts) in &manifest.programs {
             ensure!(text.contains(&facts.sha256.to_string()), "`{name}` lacks {program}");

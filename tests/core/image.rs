@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use firstboot::artifacts::Artifacts;
+use imgbuild::bundle::manifest::Manifest;
 use imgbuild::units::Bytes;
 use machine::{Bundle, Scene, check_table, oracle, partitions};
 
@@ -34,7 +36,27 @@ fn independent_tools_accept_the_image() -> anyhow::Result<()> {
     let tree = scratch.path().join("tree");
     let extract = format!("--extract={}", tree.display());
     oracle::run("fsck.erofs", [extract.as_ref(), "--no-preserve".as_ref(), root.as_os_str()])?;
+    check_artifacts(&tree, manifest)?;
     check_no_login(&tree)
+}
+
+/// The stand-in for k3s is unpacked, and image and manifest say alike what is not as pinned.
+fn check_artifacts(tree: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+    let shown =
+        fs::read(tree.join("usr/lib/imgbuild/artifacts.json")).context("reading the list of artifacts")?;
+    let shown: Artifacts = serde_json::from_slice(&shown).context("reading the list of artifacts")?;
+    ensure!(shown.unpinned == ["k3s"] && shown.unpinned == manifest.unpinned, "{shown:?}");
+    ensure!(shown.absent == manifest.absent && shown.absent.len() == 4, "{shown:?}");
+    let data = tree.join("usr/lib/k3s/data");
+    let folder = fs::read_dir(data).context("reading k3s' folder")?.next().context("k3s is not unpacked")?;
+    let bin = folder.context("reading k3s' folder")?.path().join("bin");
+    for (link, target) in [("kubectl", "k3s"), ("host-local", "cni"), ("aux/modprobe", "../busybox")] {
+        let found = fs::read_link(bin.join(link)).with_context(|| format!("reading link `{link}`"))?;
+        ensure!(found == Path::new(target), "`{link}` leads to `{}`", found.display());
+    }
+    let program = oracle::run(&bin.join("k3s").display().to_string(), ["--version"])?;
+    ensure!(program == "k3s stand-in --version\n", "{program}");
+    Ok(())
 }
 
 /// Sizes and digests of the manifest are those that `sha256sum` finds.

@@ -47,6 +47,21 @@ const FACTS: &[Fact] = &[
         --value $(grep -lsE 'Condition(FirstBoot|NeedsUpdate)' *.service *.target) | sort -u | xargs",
         &["no"],
     ),
+    (
+        "has k3s unpacked, and its search path",
+        ". /usr/lib/k3s/environment; PATH=$PATH; k3s --version; command -v k3s; modprobe --version | head -1; \
+        /usr/lib/k3s/data/*/bin/aux/modprobe x",
+        &["k3s stand-in --version\n/usr/lib/k3s/data/", "kmod version", "busybox stand-in x"],
+    ),
+    (
+        "says what is not as pinned",
+        "firstboot status",
+        &[
+            "\nartifact    unpinned: k3s\n",
+            "\nartifact    absent: argocd\n",
+            "\nartifact    absent: tailscale\n",
+        ],
+    ),
     ("has a shell on tty9", "systemctl is-active debug-shell.service", &["active"]),
     ("marks itself as a debug image", "cat /etc/issue", &["DEBUG IMAGE"]),
     ("has nobody with a password", "cut -d: -f2 /etc/shadow | sort -u | tr -d '\\n'", &["*"]),
@@ -102,9 +117,13 @@ fn first_boot(disk: &Disk, scene: &Scene) -> anyhow::Result<String> {
     let mut vm = Vm::start("first-boot", disk, power, scene)?;
     vm.wait_until_up()?;
     check_console(vm.console(), "cp1")?;
-    for parts in
-        ["DEBUG IMAGE", "/etc/rancher/k3s/config.yaml (0600)", "| node-name: \"cp1\"", "| ListenPort = 51820"]
-    {
+    for parts in [
+        "DEBUG IMAGE",
+        "artifact    unpinned: k3s",
+        "/etc/rancher/k3s/config.yaml (0600)",
+        "| node-name: \"cp1\"",
+        "| ListenPort = 51820",
+    ] {
         ensure!(vm.console().contains(parts), "`{parts}` is not on the console:\n{}", vm.console());
     }
     for (claim, command, expected) in FACTS {

@@ -135,8 +135,8 @@ impl Place {
 
     fn build(&self, output: &str, scene: &Scene) -> anyhow::Result<Bundle> {
         let folder = self.folder.join("out").join(output);
-        let build = self.imgbuild(scene).arguments(["build", "cloud-debug", "--image", "secure", "--output"]);
-        build.argument(&folder).output(5 * MINUTE)?;
+        let build = self.imgbuild(scene).arguments(["build", "cloud-debug", "--image", "secure"]);
+        build.arguments(["--without-artifacts", "--output"]).argument(&folder).output(5 * MINUTE)?;
         Bundle::load(folder)
     }
 

@@ -15,6 +15,8 @@ mod first_boot;
 pub mod oracle;
 mod random;
 mod scene;
+#[path = "../../builder/tests/stand_in/mod.rs"]
+mod stand_in;
 mod vm;
 mod write_log;
 

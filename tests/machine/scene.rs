@@ -11,7 +11,7 @@ use imgbuild::bundle::programs::Programs;
 use imgbuild::process::Program;
 use imgbuild::units::Arch;
 
-use crate::oracle;
+use crate::{oracle, stand_in};
 
 /// The program under test, beside the test programs' folder.
 const PROGRAM: &str = "imgbuild";
@@ -102,11 +102,20 @@ impl Scene {
         self.build_for(profile, Arch::Amd64)
     }
 
-    /// Builds `profile`, or finds it built.
+    /// A stand-in for k3s, as a file.
+    pub fn k3s_stand_in(&self, arch: Arch) -> anyhow::Result<PathBuf> {
+        let path = self.folder.join(format!("k3s-stand-in-{arch}"));
+        fs::write(&path, stand_in::k3s_release(arch)).context("writing the stand-in for k3s")?;
+        Ok(path)
+    }
+
+    /// Builds `profile`, or finds it built; with a stand-in for k3s, and without all other artifacts, which
+    /// tests do not download.
     pub fn build_for(&self, profile: &str, arch: Arch) -> anyhow::Result<Bundle> {
         let folder = self.folder.join("cluster/out").join(format!("{profile}-{arch}"));
         self.imgbuild()
-            .arguments(["build", profile, "--arch", arch.debian()])
+            .arguments(["build", profile, "--arch", arch.debian(), "--without-artifacts", "--artifact"])
+            .argument(format!("k3s={}", self.k3s_stand_in(arch)?.display()))
             .argument("--output")
             .argument(&folder)
             .output(BUILD_DEADLINE)?;

@@ -16,6 +16,7 @@ The imgbuild demo. Times are for two cores; a second run needs no network and ta
   3. write a cluster file and check it                                                1 s
   4. choose packages and build the image
        90 MB of Debian packages, kept in ~/.cache/imgbuild                           30 s
+       without k3s and the other artifacts, which are not started yet
   5. boot it in QEMU and show firstboot's plan; without KVM that is emulated      1-3 min
 Everything else stays in target/ and in $cluster; 'make clean' removes both.
 TEXT
@@ -31,7 +32,7 @@ step "3/5 writing the cluster file"
 cd "$cluster"
 "$program" check
 step "4/5 building the image"
-"$program" build cloud
+"$program" build cloud --without-artifacts
 step "5/5 booting it as node cp1"
 "$program" boot "$image" --node cp1 --report
 

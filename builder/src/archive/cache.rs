@@ -97,15 +97,21 @@ impl Cache {
         self.root.join("sha256").join(folder).join(&name)
     }
 
-    /// The file with this digest, if it is there and intact: every byte is hashed again.
-    pub fn find(&self, size: Bytes, sha256: Sha256) -> Result<Option<PathBuf>, CacheError> {
+    /// The file with this digest, if it is there and intact: every byte is hashed again. A known size saves
+    /// reading what is not whole.
+    pub fn find(
+        &self,
+        size: impl Into<Option<Bytes>>,
+        sha256: Sha256,
+    ) -> Result<Option<PathBuf>, CacheError> {
         let path = self.path(sha256);
         let unusable = |source| CacheError::new(&path, source);
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(unusable)?,
         };
-        if file.metadata().map_err(unusable)?.len() != size.0 {
+        let length = Bytes(file.metadata().map_err(unusable)?.len());
+        if size.into().is_some_and(|size| size != length) {
             return Ok(None);
         }
         let (_, hasher) = hash(file).map_err(unusable)?;
@@ -115,8 +121,8 @@ impl Cache {
     /// Takes the file with this digest if it is there, else its partial, for this process alone.
     ///
     /// Waits while another process downloads the same file.
-    pub async fn take(&self, size: Bytes, sha256: Sha256) -> Result<Slot, CacheError> {
-        Partial::take(self, size, sha256).await
+    pub async fn take(&self, size: impl Into<Option<Bytes>>, sha256: Sha256) -> Result<Slot, CacheError> {
+        Partial::take(self, size.into(), sha256).await
     }
 
     /// The `InRelease` file last kept for `url`; nothing about it is checked.

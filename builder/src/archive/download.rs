@@ -62,8 +62,8 @@ pub struct Wanted {
     pub name: String,
     /// Where it may be, first choice first; the next is asked where one has no such file.
     pub urls: Vec<Url>,
-    /// Its size.
-    pub size: Bytes,
+    /// Its size, where it is known beforehand.
+    pub size: Option<Bytes>,
     /// Its digest.
     pub sha256: Sha256,
 }
@@ -109,9 +109,10 @@ impl<'a> Downloader<'a> {
     ///
     /// The first fault ends it; what was downloaded until then is kept.
     pub async fn fetch(&self, task: &str, wanted: &[Wanted]) -> Result<Vec<PathBuf>, DownloadError> {
-        if let Some(absurd) = wanted.iter().find(|file| file.size > SIZE_LIMIT) {
-            let (name, size) = (absurd.name.clone(), absurd.size);
-            return Err(DownloadError::Absurd { name, size, limit: SIZE_LIMIT });
+        for file in wanted {
+            if let Some(size) = file.size.filter(|size| *size > SIZE_LIMIT) {
+                return Err(DownloadError::Absurd { name: file.name.clone(), size, limit: SIZE_LIMIT });
+            }
         }
         let distinct: BTreeMap<Sha256, &Wanted> = wanted.iter().map(|file| (file.sha256, file)).collect();
         let (mut paths, missing) = self.look_up(distinct.into_values().collect()).await?;
@@ -121,16 +122,19 @@ impl<'a> Downloader<'a> {
                 missing.sort();
                 return Err(DownloadError::Offline { missing });
             };
-            let total = missing.iter().map(|file| file.size.0).sum();
-            let task = self.printer.task(task, Some(total));
-            let count = missing.len();
+            // Without a total where not every size is known.
+            let total = missing.iter().map(|file| file.size.map(|size| size.0)).sum::<Option<u64>>();
+            let task = self.printer.task(task, total);
+            let names: Vec<_> = missing.iter().map(|file| file.sha256).collect();
             let fetched = stream::iter(missing)
                 .map(|file| self.fetch_one(client, file, &task))
                 .buffer_unordered(PARALLEL)
                 .try_collect::<Vec<_>>()
                 .await?;
             paths.extend(fetched);
-            task.finish(&format!("{count} files, {}", Bytes(total)));
+            let length = |sha256| std::fs::metadata(self.cache.path(sha256)).map_or(0, |file| file.len());
+            let total = Bytes(names.iter().copied().map(length).sum());
+            task.finish(&format!("{} files, {total}", names.len()));
         }
         Ok(wanted.iter().filter_map(|file| paths.get(&file.sha256).cloned()).collect())
     }
@@ -215,7 +219,7 @@ impl<'a> Downloader<'a> {
         &self,
         client: &Client,
         url: &Url,
-        size: Bytes,
+        size: Option<Bytes>,
         partial: &mut Partial,
         task: &Task,
     ) -> Result<bool, DownloadError> {

@@ -1,4 +1,5 @@
-//! The lock: every package by path, version, size and sha256, and every user and group number.
+//! The lock: every package by path, every artifact by URL, each with version, size and sha256; and every user
+//! and group number.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -63,6 +64,28 @@ pub struct Selection {
     /// Packages that boot the machine but lie outside the root, sorted by name.
     #[serde(rename = "boot-package", default)]
     pub boot_packages: Vec<LockedPackage>,
+    /// Downloads that are no packages, sorted by name.
+    #[serde(rename = "artifact", default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<LockedArtifact>,
+}
+
+/// One artifact, exactly.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LockedArtifact {
+    /// Its name in `artifacts.toml`.
+    pub name: String,
+    /// Its project's version.
+    pub version: String,
+    /// Where it is published.
+    pub url: String,
+    /// Size in bytes, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Bytes>,
+    /// Digest.
+    pub sha256: Sha256,
+    /// Who vouches for the digest.
+    pub evidence: String,
 }
 
 /// One package, exactly.
@@ -104,7 +127,7 @@ pub const FORMAT: u32 = 1;
 
 const HEADER: &str = "\
 # Written by `imgbuild lock`; do not edit, but keep it in Git: the same lock gives the same images.
-# Newer versions of packages: imgbuild lock --update
+# Newer versions of packages and artifacts: imgbuild lock --update
 
 ";
 
@@ -155,6 +178,11 @@ impl Lock {
         selections.flat_map(|selection| selection.packages.iter().chain(&selection.boot_packages))
     }
 
+    /// Every artifact locked for an architecture; one that several profiles use comes several times.
+    pub fn artifacts(&self, arch: Arch) -> impl Iterator<Item = &LockedArtifact> {
+        self.selections.iter().filter(move |selection| selection.arch == arch).flat_map(|one| &one.artifacts)
+    }
+
     /// The newest state of each suite that any selection was made from, by codename.
     pub fn newest_suites(&self) -> BTreeMap<&str, Timestamp> {
         let mut newest = BTreeMap::new();
@@ -201,6 +229,7 @@ impl Lock {
             selection.suites.sort_by(|a, b| a.name.cmp(&b.name));
             selection.packages.sort();
             selection.boot_packages.sort();
+            selection.artifacts.sort();
         }
         let body = toml::to_string(&sorted).expect("a lock has string keys and plain values only");
         format!("{HEADER}{body}")

@@ -31,7 +31,7 @@ pub enum SelectError {
 }
 
 /// Chooses the packages of `profile` among `packages`, a part of what `archive` offers. Boot packages come without their dependencies: only their
-/// files are used.
+/// files are used. Artifacts are chosen elsewhere.
 pub fn select(archive: &Archive, packages: &[Package], profile: &Profile) -> Result<Selection, SelectError> {
     let universe = Universe::new(packages)?;
     let mut install = profile.packages.install.clone();
@@ -60,6 +60,7 @@ pub fn select(archive: &Archive, packages: &[Package], profile: &Profile) -> Res
         suites,
         packages: chosen,
         boot_packages,
+        artifacts: Vec::new(),
     })
 }
 

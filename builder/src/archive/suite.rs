@@ -184,7 +184,7 @@ pub async fn fetch_packages(
             Ok(Wanted {
                 name: format!("{} {} ({})", package.name, package.version, package.arch),
                 urls: mirrors.sources(&package.archive, &package.path, date)?,
-                size: package.size,
+                size: Some(package.size),
                 sha256: package.sha256,
             })
         })
@@ -260,7 +260,7 @@ fn wanted_index(
         .iter()
         .map(|path| mirrors.url(archive, &format!("dists/{codename}/{path}")))
         .collect::<Result<_, _>>()?;
-    Ok(Wanted { name: format!("{codename}/{plain}"), urls, size: file.size, sha256: file.sha256 })
+    Ok(Wanted { name: format!("{codename}/{plain}"), urls, size: Some(file.size), sha256: file.sha256 })
 }
 
 async fn load(path: PathBuf, origin: Origin) -> Result<PackageIndex, SuiteError> {

@@ -1,6 +1,7 @@
 //! Whole ways: a small signed archive, served with faults, and the real one.
 
 mod archive;
+mod artifacts;
 mod downloads;
 mod indices;
 mod place;

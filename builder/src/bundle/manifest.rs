@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::artifacts::Supplied;
 use super::programs::ProgramFacts;
 use crate::secure_boot::SignedBy;
 use crate::units::{Arch, Bytes, Lba, RootHash, Sha256, Timestamp};
@@ -100,6 +101,15 @@ pub struct Manifest {
     pub packages: Vec<Package>,
     /// Packages that the boot files come from, sorted by name.
     pub boot_packages: Vec<Package>,
+    /// Downloads in the root that are no packages, sorted by name.
+    #[serde(default)]
+    pub artifacts: Vec<Artifact>,
+    /// Names of artifacts that are other files than the pinned ones.
+    #[serde(default)]
+    pub unpinned: Vec<String>,
+    /// Names of artifacts that were left out.
+    #[serde(default)]
+    pub absent: Vec<String>,
     /// Our programs by name.
     pub programs: BTreeMap<String, ProgramFacts>,
 }
@@ -144,4 +154,31 @@ pub struct Package {
     pub sha256: Sha256,
     /// Bytes of its files in the root, before the file system packs them.
     pub installed: Bytes,
+}
+
+/// An artifact.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Name.
+    pub name: String,
+    /// The pinned version; none where the file is another one, whose version nobody knows.
+    pub version: Option<String>,
+    /// Digest of the file, before anything in it is unpacked.
+    pub sha256: Sha256,
+    /// Its size in bytes.
+    pub size: Bytes,
+    /// Whether it is the pinned file.
+    pub pinned: bool,
+}
+
+impl From<&Supplied> for Artifact {
+    fn from(artifact: &Supplied) -> Self {
+        Self {
+            name: artifact.name.clone(),
+            version: artifact.version.clone(),
+            sha256: artifact.sha256,
+            size: Bytes::of(&artifact.content),
+            pinned: artifact.is_pinned(),
+        }
+    }
 }

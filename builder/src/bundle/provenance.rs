@@ -27,6 +27,14 @@ pub fn statement(inventory: &Inventory<'_>) -> Value {
         }
         dependency
     });
+    let artifacts = inventory.artifacts.iter().map(|artifact| {
+        let mut dependency = json!({ "name": artifact.name, "digest": { "sha256": artifact.sha256 } });
+        if let (Value::Object(map), Some((_, url))) = (&mut dependency, &artifact.pin) {
+            map.insert("uri".to_owned(), json!(artifact.purl()));
+            map.insert("downloadLocation".to_owned(), json!(url));
+        }
+        dependency
+    });
     let programs = manifest.programs.iter().map(|(name, facts)| {
         json!({
             "name": name,
@@ -47,9 +55,10 @@ pub fn statement(inventory: &Inventory<'_>) -> Value {
                     "image": manifest.image,
                     "arch": manifest.arch,
                     "secure_boot": manifest.secure_boot,
+                    "artifacts": { "unpinned": manifest.unpinned, "absent": manifest.absent },
                 },
                 "internalParameters": { "date": manifest.date },
-                "resolvedDependencies": packages.chain(programs).collect::<Vec<_>>(),
+                "resolvedDependencies": packages.chain(artifacts).chain(programs).collect::<Vec<_>>(),
             },
             "runDetails": { "builder": { "id": HOME, "version": { "imgbuild": VERSION } } },
         },

@@ -1,4 +1,4 @@
-//! The root tree: packages, reviewed scripts, declared setup, our programs, the kernel's indexes.
+//! The root tree: packages, artifacts, reviewed scripts, declared setup, our programs, the kernel's indexes.
 
 use std::fmt;
 
@@ -7,6 +7,7 @@ use bytes::Bytes;
 use anyhow::Context as _;
 use thiserror::Error;
 
+use super::artifacts::Artifacts;
 use super::kernel::Kernel;
 use super::programs::Programs;
 use super::{firmware, microcode};
@@ -47,6 +48,8 @@ pub struct Ingredients<'a> {
     pub date: Timestamp,
     /// The packages in the cache.
     pub packages: &'a [PackageFile],
+    /// Downloads that are no packages.
+    pub artifacts: &'a Artifacts,
     /// Scripts that were read by a person.
     pub reviews: &'a ReviewTable,
     /// Our own programs.
@@ -55,7 +58,7 @@ pub struct Ingredients<'a> {
 
 /// Composes a root.
 pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Result<Root> {
-    let Ingredients { profile, lock, date, packages, reviews, programs } = *ingredients;
+    let Ingredients { profile, lock, date, packages, artifacts, reviews, programs } = *ingredients;
     let exclusions = Exclusions::new(&profile.exclude)?;
     let task = printer.task("unpacking packages", None);
     let unpacked = rootfs::unpack_all(packages, &exclusions, &task)?;
@@ -67,6 +70,7 @@ pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Resu
     review::check_scripts(&debs, reviews).map_err(|scripts| UnreviewedScripts { scripts })?;
     let task = printer.task("setting up the root", None);
     place_programs(&mut tree, programs)?;
+    artifacts.place(&mut tree)?;
     let context =
         setup::Context { profile, debs: &debs, reviews, users: &lock.users, groups: &lock.groups, date };
     let added = setup::apply(&mut tree, &context).context("setting up the root")?;

@@ -1,7 +1,7 @@
 //! What a bundle is made of, for scanners and auditors: SPDX and CycloneDX documents.
 //!
-//! Both say the same of the same [`Inventory`]: Debian packages by digest, source and licence, and the node
-//! programs with the crates that they are compiled from. Times are the lock's date, identifiers are digests of what
+//! Both say the same of the same [`Inventory`]: Debian packages by digest, source and licence, artifacts, and the
+//! node programs with the crates that they are compiled from. Times are the lock's date, identifiers are digests of what
 //! they identify.
 
 pub mod crates;
@@ -16,8 +16,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use self::licence::Licences;
-use super::manifest::{Manifest, Package};
-use crate::archive::lock::{LockedPackage, Selection};
+use super::manifest::{Artifact, Manifest, Package};
+use crate::archive::lock::{LockedArtifact, LockedPackage, Selection};
 use crate::archive::mirror::{MirrorError, Mirrors};
 use crate::rootfs::DebInfo;
 use crate::rootfs::deb::Control;
@@ -75,6 +75,28 @@ impl Deb {
     }
 }
 
+/// An artifact of a bundle.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Download {
+    /// Name.
+    pub name: String,
+    /// Digest of the file.
+    pub sha256: Sha256,
+    /// Version and URL of the pinned file; none of another one, of which nobody knows what it is.
+    pub pin: Option<(String, String)>,
+}
+
+impl Download {
+    /// What it is to people, where no version tells.
+    pub const UNPINNED: &'static str = "Unpinned: another file than the lock names.";
+
+    /// Its package URL: only of what is known.
+    pub fn purl(&self) -> Option<String> {
+        let (version, url) = self.pin.as_ref()?;
+        Some(purl::download(&self.name, version, url, self.sha256))
+    }
+}
+
 /// What a bundle is made of.
 #[derive(Clone, Debug)]
 pub struct Inventory<'a> {
@@ -82,6 +104,8 @@ pub struct Inventory<'a> {
     pub manifest: &'a Manifest,
     /// Packages of the root and of the boot files, each once, sorted by name.
     pub debs: Vec<Deb>,
+    /// Downloads in the root that are no packages, sorted by name.
+    pub artifacts: Vec<Download>,
     /// Crates of the node programs.
     pub crates: &'static [crates::Crate],
 }
@@ -106,12 +130,24 @@ impl<'a> Inventory<'a> {
             }
         }
         let debs = debs.into_values().collect();
-        Ok(Self { manifest, debs, crates: crates::of_node_programs() })
+        let artifacts = manifest.artifacts.iter().map(|artifact| download(artifact, selection)).collect();
+        Ok(Self { manifest, debs, artifacts, crates: crates::of_node_programs() })
     }
 
     /// A name for people: `cloud-amd64`.
     fn name(&self) -> String {
         format!("{}-{}", self.manifest.profile, self.manifest.arch)
+    }
+}
+
+fn download(artifact: &Artifact, selection: &Selection) -> Download {
+    let is_its_pin =
+        |locked: &&LockedArtifact| locked.name == artifact.name && locked.sha256 == artifact.sha256;
+    let pin = selection.artifacts.iter().find(is_its_pin);
+    Download {
+        name: artifact.name.clone(),
+        sha256: artifact.sha256,
+        pin: pin.map(|locked| (locked.version.clone(), locked.url.clone())),
     }
 }
 

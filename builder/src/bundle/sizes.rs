@@ -21,7 +21,7 @@ pub struct Sizes {
     pub boot: Vec<Part>,
     /// Packages of the root, the largest first.
     pub packages: Vec<PackageSize>,
-    /// Files that no package brought: made by setup, our programs, lists for scanners.
+    /// Files that no package brought: artifacts, made by setup, our programs, lists for scanners.
     pub others: Vec<Part>,
     /// All files of the root, before the file system packs them: packages and others.
     pub files: Bytes,

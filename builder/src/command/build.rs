@@ -1,5 +1,6 @@
 //! `imgbuild build`: from the cluster file to a bootable disk image.
 
+mod artifacts;
 mod cached;
 mod documents;
 mod folder;
@@ -22,6 +23,7 @@ use super::identity::Unlock;
 use super::interrupt::{self, Cleanup};
 use super::locking::Locking;
 use crate::archive::lock::Selection;
+use crate::bundle::artifacts::Artifacts;
 use crate::bundle::extents::{self, Extents};
 use crate::bundle::manifest::{self, FileFacts, Manifest, Package, Partition};
 use crate::bundle::programs::ProgramFacts;
@@ -54,6 +56,12 @@ pub struct Arguments {
     /// Fail rather than change imgbuild.lock
     #[arg(long)]
     locked: bool,
+    /// Take artifact NAME from FILE; another than the pinned one is shown as unpinned
+    #[arg(long = "artifact", value_name = "NAME=FILE")]
+    artifacts: Vec<artifacts::Argument>,
+    /// Leave out artifacts that no --artifact gives; they are shown as absent
+    #[arg(long)]
+    without_artifacts: bool,
     /// Sign nothing, though there is an identity
     #[arg(long)]
     unsigned: bool,
@@ -72,18 +80,23 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
     let mut timings = Timings::start();
     let mut locking = Locking::open(&plan.cluster, context, is_locked)?;
     let selection = timings.measure("lock", || locking.selection(&plan.profile))?;
+    plan.given.refuse_other_k3s(&plan.profile, &selection, &plan.cluster)?;
     if let Some(built) = cached::find(plan, locking.lock(), &selection) {
         printer.note(&format!("`{}` is up to date", plan.output.display()));
         documents::sign(&plan.output, plan.signing_key.as_ref())?;
         return show(plan, &built.manifest, &built.facts, context);
     }
     let (packages, boot) = timings.measure("fetch", || locking.fetch(&selection))?;
+    let artifacts =
+        timings.measure("artifacts", || plan.given.supply(&plan.profile, &selection, &locking))?;
+    artifacts::note(&artifacts, printer);
     let staging = Staging::begin(&plan.output, &plan.staging, cleanup)?;
     let ingredients = Ingredients {
         profile: &plan.profile,
         lock: locking.lock(),
         date: selection.date,
         packages: &packages,
+        artifacts: &artifacts,
         reviews: &plan.reviews,
         programs: &plan.programs,
     };
@@ -107,7 +120,7 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
         bundle
     })?;
     let laid = timings.measure("lay", || lay(plan, &bundle, &root, &boot.tree, &staging, context))?;
-    let mut manifest = describe(plan, &selection, &root, &bundle, &laid);
+    let mut manifest = describe(plan, &selection, &artifacts, &root, &bundle, &laid);
     documents::write(&mut manifest, &selection, &root, &boot, staging.path())?;
     let facts = BuildFacts::new(plan, lock, &selection, timings);
     let facts = staging.publish(&manifest, facts, plan.signing_key.as_ref())?;
@@ -183,7 +196,14 @@ fn bios_boot(plan: &Plan, boot: &Tree) -> anyhow::Result<Option<BiosBoot>> {
     }
 }
 
-fn describe(plan: &Plan, selection: &Selection, root: &Root, bundle: &Bundle, laid: &Laid) -> Manifest {
+fn describe(
+    plan: &Plan,
+    selection: &Selection,
+    artifacts: &Artifacts,
+    root: &Root,
+    bundle: &Bundle,
+    laid: &Laid,
+) -> Manifest {
     let installed = |name: &str| {
         let files = root.debs.iter().find(|deb| deb.name == name).map(|deb| deb.files.as_slice());
         files.unwrap_or_default().iter().map(|path| file_size(&root.tree, path)).sum()
@@ -216,6 +236,9 @@ fn describe(plan: &Plan, selection: &Selection, root: &Root, bundle: &Bundle, la
         partitions: laid.layout.partitions.iter().map(|partition| used(partition, laid, bundle)).collect(),
         packages: selection.packages.iter().map(|item| package(item, true)).collect(),
         boot_packages: selection.boot_packages.iter().map(|item| package(item, false)).collect(),
+        artifacts: artifacts.supplied.iter().map(manifest::Artifact::from).collect(),
+        unpinned: artifacts.unpinned(),
+        absent: artifacts.absent.clone(),
         programs: [("firstboot", &plan.programs.firstboot), ("stage0", &plan.programs.stage0)]
             .into_iter()
             .map(|(name, program)| (name.to_owned(), ProgramFacts::of(program)))
@@ -278,6 +301,11 @@ fn show(plan: &Plan, manifest: &Manifest, facts: &BuildFacts, context: &Context)
     line("secure boot", &String::from(manifest.secure_boot));
     if let Some(signer) = signer {
         line("signed by", &signer);
+    }
+    for (what, names) in [("unpinned", &manifest.unpinned), ("absent", &manifest.absent)] {
+        if !names.is_empty() {
+            let _ = writeln!(text, "  {what}: {}", names.join(", "));
+        }
     }
     Ok(context.printer.data(&text)?)
 }

@@ -50,6 +50,7 @@ fn text(differences: &Differences, is_all: bool) -> String {
     let cause = match cause {
         Cause::OtherSettings => "other settings",
         Cause::OtherPackages => "other packages",
+        Cause::OtherArtifacts => "other artifacts",
         Cause::OtherPrograms => "other programs: all else that goes in is the same",
         Cause::OtherImage => "other image, though all that the manifests say of what went in is the same",
     };
@@ -57,6 +58,7 @@ fn text(differences: &Differences, is_all: bool) -> String {
     for (title, changes) in [
         ("SETTING", &differences.settings),
         ("PACKAGE", &differences.packages),
+        ("ARTIFACT", &differences.artifacts),
         ("PROGRAM", &differences.programs),
         ("OUTPUT", &differences.outputs),
     ] {

@@ -1,4 +1,4 @@
-//! `imgbuild lock`: chooses packages, exactly, and numbers of users and groups.
+//! `imgbuild lock`: chooses packages and artifacts, exactly, and numbers of users and groups.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::locking::{FILE, Keep, Locking};
 use super::{Context, Note as _, failure};
-use crate::archive::lock::{Lock, Selection};
+use crate::archive::lock::{Lock, LockedArtifact, LockedPackage, Selection};
+use crate::bundle::artifacts::Artifacts;
 use crate::bundle::programs::{ProgramFacts, Programs};
 use crate::bundle::root::{self, Ingredients};
 use crate::cluster::Cluster;
@@ -22,26 +23,36 @@ use crate::units::{Arch, Sha256};
 /// Arguments of `lock`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Take the newest versions: of the named packages, or of all
+    /// Take the newest versions: of the named packages and artifacts, or of all
     #[arg(long, value_name = "NAME", num_args = 0..)]
     update: Option<Vec<String>>,
 }
 
-/// One package that changed.
+/// One package or artifact that changed.
 #[derive(Debug, Serialize)]
 struct Change {
     name: String,
     arch: String,
-    before: Option<String>,
-    after: Option<String>,
+    before: Option<Locked>,
+    after: Option<Locked>,
 }
+
+/// What is locked under a name.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+struct Locked {
+    version: String,
+    sha256: Sha256,
+}
+
+/// What is locked, by name and architecture.
+type All = BTreeMap<(String, String), Locked>;
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
     let reviews = ReviewTable::load(cluster.directory()).map_err(failure::of_reviews)?;
     let mut locking = Locking::open(&cluster, context, false)?;
-    let before = versions(locking.lock());
+    let before = all(locking.lock());
     if let Some(names) = &arguments.update {
         refuse_unknown(names, locking.lock())?;
     }
@@ -55,7 +66,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         number(&mut locking, &profile, &reviews, &selection, context)
             .with_context(|| format!("numbering users of profile `{name}` for {arch}"))?;
     }
-    let changes = changes(&before, &versions(locking.lock()));
+    let changes = changes(&before, &all(locking.lock()));
     if context.printer.is_json() {
         return Ok(context.printer.json(&changes)?);
     }
@@ -84,14 +95,10 @@ fn profiles(cluster: &Cluster, lock: &Lock, context: &Context) -> anyhow::Result
 }
 
 fn refuse_unknown(names: &[String], lock: &Lock) -> anyhow::Result<()> {
-    let is_locked = |name: &&String| {
-        lock.selections
-            .iter()
-            .flat_map(|selection| selection.packages.iter().chain(&selection.boot_packages))
-            .any(|package| package.name == **name)
-    };
+    let locked = all(lock);
+    let is_locked = |name: &&String| locked.keys().any(|(locked, _)| locked == *name);
     match names.iter().find(|name| !is_locked(name)) {
-        Some(name) => Err(anyhow::anyhow!("`imgbuild.lock` has no package `{name}`").input()),
+        Some(name) => Err(anyhow::anyhow!("`imgbuild.lock` has no package or artifact `{name}`").input()),
         None => Ok(()),
     }
 }
@@ -116,6 +123,8 @@ fn number(
         lock,
         date: selection.date,
         packages: &packages,
+        // No user comes from an artifact.
+        artifacts: &Artifacts::default(),
         reviews,
         programs: &programs,
     };
@@ -148,17 +157,22 @@ fn numbered(
     Ok(Sha256::of(inputs.to_string().as_bytes()))
 }
 
-/// Versions by name and architecture.
-fn versions(lock: &Lock) -> BTreeMap<(String, String), String> {
-    let selections = lock.selections.iter();
-    let packages = selections.flat_map(|selection| selection.packages.iter().chain(&selection.boot_packages));
-    packages.map(|item| ((item.name.clone(), item.arch.clone()), item.version.clone())).collect()
+fn all(lock: &Lock) -> All {
+    let mut all = All::new();
+    for selection in &lock.selections {
+        let packages = selection.packages.iter().chain(&selection.boot_packages);
+        all.extend(packages.map(|LockedPackage { name, arch, version, sha256, .. }| {
+            ((name.clone(), arch.clone()), Locked { version: version.clone(), sha256: *sha256 })
+        }));
+        all.extend(selection.artifacts.iter().map(|LockedArtifact { name, version, sha256, .. }| {
+            let key = (name.clone(), selection.arch.to_string());
+            (key, Locked { version: version.clone(), sha256: *sha256 })
+        }));
+    }
+    all
 }
 
-fn changes(
-    before: &BTreeMap<(String, String), String>,
-    after: &BTreeMap<(String, String), String>,
-) -> Vec<Change> {
+fn changes(before: &All, after: &All) -> Vec<Change> {
     let mut keys: Vec<_> = before.keys().chain(after.keys()).collect();
     keys.sort();
     keys.dedup();
@@ -178,17 +192,19 @@ fn summary(listed: &[Change], changed: usize, lock: &Lock) -> String {
     let mut text = String::new();
     for Change { name, arch, before, after } in listed {
         let _ = match (before, after) {
-            (Some(before), Some(after)) => writeln!(text, "{name} ({arch}) {before} -> {after}"),
-            (None, Some(after)) => writeln!(text, "{name} ({arch}) {after}, new"),
-            (Some(before), None) => writeln!(text, "{name} ({arch}) {before}, gone"),
+            (Some(Locked { version: old, sha256: from }), Some(Locked { version: new, sha256: to })) => {
+                writeln!(text, "{name} ({arch}) {old} -> {new}\n  sha256 {from}\n      -> {to}")
+            }
+            (None, Some(after)) => writeln!(text, "{name} ({arch}) {}, new", after.version),
+            (Some(before), None) => writeln!(text, "{name} ({arch}) {}, gone", before.version),
             (None, None) => Ok(()),
         };
     }
-    for selection in &lock.selections {
-        let (profile, arch, count) = (&selection.profile, selection.arch, selection.packages.len());
-        let _ = writeln!(text, "profile `{profile}` for {arch}: {count} packages");
+    for Selection { profile, arch, packages, artifacts, .. } in &lock.selections {
+        let (packages, artifacts) = (packages.len(), artifacts.len());
+        let _ = writeln!(text, "profile `{profile}` for {arch}: {packages} packages, {artifacts} artifacts");
     }
-    let _ = writeln!(text, "{changed} packages changed; `{FILE}` has them all");
+    let _ = writeln!(text, "{changed} changed; `{FILE}` has them all");
     text
 }
 
@@ -198,18 +214,22 @@ mod tests {
 
     #[test]
     fn says_of_each_change_whether_it_is_new_newer_or_gone() {
+        let locked =
+            |version: &str| Locked { version: version.to_owned(), sha256: Sha256::of(version.as_bytes()) };
         let change = |before: Option<&str>, after: Option<&str>| Change {
             name: "bash".to_owned(),
             arch: "amd64".to_owned(),
-            before: before.map(str::to_owned),
-            after: after.map(str::to_owned),
+            before: before.map(locked),
+            after: after.map(locked),
         };
         let changes = [change(None, Some("1")), change(Some("1"), Some("2")), change(Some("2"), None)];
         insta::assert_snapshot!(summary(&changes, 3, &Lock::empty()), @r"
         bash (amd64) 1, new
         bash (amd64) 1 -> 2
+          sha256 6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b
+              -> d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35
         bash (amd64) 2, gone
-        3 packages changed; `imgbuild.lock` has them all
+        3 changed; `imgbuild.lock` has them all
         ");
     }
 }

@@ -11,11 +11,12 @@ use anyhow::{Context as _, bail};
 use tokio::runtime::Runtime;
 
 use super::{Context, Note as _, failure};
+use crate::archive::artifact::{self, FetchError};
 use crate::archive::cache::Cache;
 use crate::archive::download::Downloader;
 use crate::archive::index::Package;
 use crate::archive::keyring::Keyring;
-use crate::archive::lock::{Lock, LockError, LockedPackage, Selection};
+use crate::archive::lock::{Lock, LockError, LockedArtifact, LockedPackage, Selection};
 use crate::archive::mirror::Mirrors;
 use crate::archive::select;
 use crate::archive::suite::{self, Archive, Suites};
@@ -53,6 +54,17 @@ pub(super) enum Keep<'a> {
     None,
 }
 
+impl Keep<'_> {
+    /// Whether the locked version of `name` stays.
+    fn keeps(self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::AllBut(names) => !names.iter().any(|changed| changed == name),
+            Self::None => false,
+        }
+    }
+}
+
 impl<'a> Locking<'a> {
     /// Opens the lock, an empty one where there is none yet.
     pub(super) fn open(cluster: &Cluster, context: &'a Context, is_locked: bool) -> anyhow::Result<Self> {
@@ -77,27 +89,49 @@ impl<'a> Locking<'a> {
         &self.cache
     }
 
-    /// The packages of a profile: those locked, or chosen now where the profile changed since.
+    /// The packages and artifacts of a profile: those locked, or chosen now where the profile changed since.
     pub(super) fn selection(&mut self, profile: &Profile) -> anyhow::Result<Selection> {
-        let wanted = select::inputs(profile);
-        if let Some(selection) = self.lock.selection(&profile.name, profile.arch)
-            && selection.inputs == wanted
-        {
-            return Ok(selection.clone());
+        let locked = self.lock.selection(&profile.name, profile.arch).cloned();
+        let Some(mut selection) = locked.filter(|locked| locked.inputs == select::inputs(profile)) else {
+            self.refuse_if_locked(profile, "packages")?;
+            return self.choose(profile, Keep::All);
+        };
+        let artifacts = self.artifacts(profile, Keep::All)?;
+        if artifacts != selection.artifacts {
+            self.refuse_if_locked(profile, "artifacts")?;
+            selection.artifacts = artifacts;
+            self.put(&selection)?;
         }
-        if self.is_locked {
-            let fault = anyhow::anyhow!(
-                "`{}` has no packages for profile `{}` as it is now",
-                self.path.display(),
-                profile.name
-            );
-            return Err(fault.input().hint("without `--locked`, `imgbuild build` chooses them"));
-        }
-        self.choose(profile, Keep::All)
+        Ok(selection)
     }
 
-    /// Chooses the packages of a profile and saves them in the lock.
+    fn refuse_if_locked(&self, profile: &Profile, what: &str) -> anyhow::Result<()> {
+        if !self.is_locked {
+            return Ok(());
+        }
+        let (path, name) = (self.path.display(), &profile.name);
+        let fault = anyhow::anyhow!("`{path}` has no {what} for profile `{name}` as it is now");
+        Err(fault.input().hint("without `--locked`, `imgbuild build` chooses them"))
+    }
+
+    /// The artifacts of a profile, as they are locked or will be.
+    fn artifacts(&self, profile: &Profile, keep: Keep<'_>) -> anyhow::Result<Vec<LockedArtifact>> {
+        let locked: Vec<_> = self.lock.artifacts(profile.arch).collect();
+        let chosen = artifact::choose(&profile.artifacts, &locked, |name| keep.keeps(name))
+            .map_err(|changed| anyhow::Error::from(changed).input())?;
+        for (pinned, declared) in chosen.iter().zip(&profile.artifacts) {
+            if pinned.version != declared.version {
+                let (name, old, new) = (&pinned.name, &pinned.version, &declared.version);
+                let note = format!("artifact `{name}` stays at {old} as locked, though {new} is declared");
+                self.context.printer.note(&format!("{note}: `imgbuild lock --update {name}` takes it"));
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Chooses packages and artifacts of a profile and saves them in the lock.
     pub(super) fn choose(&mut self, profile: &Profile, keep: Keep<'_>) -> anyhow::Result<Selection> {
+        let artifacts = self.artifacts(profile, keep)?;
         let key = (profile.arch, profile.packages.components.clone());
         self.update_archive(&key)?;
         let archive = self.archives.get(&key).context("the archive was just read")?;
@@ -105,11 +139,16 @@ impl<'a> Locking<'a> {
         let candidates = candidates(&archive.packages, &old, keep);
         let selection = select::select(archive, &candidates, profile).map_err(failure::of_select)?;
         refuse_changed(&old, &selection)?;
+        let selection = Selection { artifacts, ..selection };
+        self.put(&selection)?;
+        Ok(selection)
+    }
+
+    fn put(&mut self, selection: &Selection) -> anyhow::Result<()> {
         self.change(|lock| {
             lock.put(selection.clone());
             Ok(())
-        })?;
-        Ok(selection)
+        })
     }
 
     /// Adds numbers of users and groups; numbers in the lock never change.
@@ -161,6 +200,23 @@ impl<'a> Locking<'a> {
         });
         let root = files.by_ref().take(selection.packages.len()).collect();
         Ok((root, files.collect()))
+    }
+
+    /// Paths of artifacts in the cache, in the same order.
+    pub(super) fn fetch_artifacts(&self, artifacts: &[LockedArtifact]) -> anyhow::Result<Vec<PathBuf>> {
+        let downloader = self.downloader()?;
+        self.runtime.block_on(artifact::fetch(&downloader, artifacts)).map_err(|error| {
+            let FetchError::Download { lacking, .. } = &error else { return error.into() };
+            let Some(first) = lacking.first() else { return self.without_network(error) };
+            let place = self.cache.path(first.sha256);
+            let hint = format!(
+                "fetch `{0}` elsewhere and give it with `--artifact {0}=FILE`, or put it at `{1}`; \
+                 `--without-artifacts` leaves out what no `--artifact` gives",
+                first.name,
+                place.display()
+            );
+            self.without_network(anyhow::Error::from(error).hint(hint))
+        })
     }
 
     fn update_archive(&mut self, key: &(Arch, Vec<String>)) -> anyhow::Result<()> {
@@ -235,14 +291,9 @@ fn add(known: &mut BTreeMap<String, u32>, added: &BTreeMap<String, u32>, kind: &
 /// What may be chosen: of a package whose locked version stays, that version only, as long as a
 /// suite still has it.
 fn candidates(offered: &[Package], locked: &[LockedPackage], keep: Keep<'_>) -> Vec<Package> {
-    let stays = |name: &str| match keep {
-        Keep::All => true,
-        Keep::AllBut(names) => !names.iter().any(|changed| changed == name),
-        Keep::None => false,
-    };
     let kept: BTreeMap<&str, &str> = locked
         .iter()
-        .filter(|package| stays(&package.name))
+        .filter(|package| keep.keeps(&package.name))
         .filter(|locked| {
             offered.iter().any(|package| package.name == locked.name && package.version == locked.version)
         })

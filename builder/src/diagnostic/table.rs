@@ -143,6 +143,11 @@ impl<'file> Entry<'file> {
         Table { report: self.report, path: self.path(), is_listed, span, entries, known: Vec::new() }
     }
 
+    /// Whether the key is there, with whatever value.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.value.is_some()
+    }
+
     fn wrong_type(&self, value: &Spanned<DeValue<'_>>, expected: &str) {
         let found = article(value.get_ref());
         self.report.fault(&value.span(), format!("`{}` must be {expected}, not {found}", self.key));

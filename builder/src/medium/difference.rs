@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::folder::{DISK, Folder, FolderError, start};
-use crate::bundle::manifest::{Manifest, Package, Partition};
+use crate::bundle::manifest::{Artifact, Manifest, Package, Partition};
 use crate::bundle::owners::Owners;
 use crate::bundle::sparse;
 use crate::tree::{Entry, Kind, Tree};
@@ -52,6 +52,8 @@ pub enum Cause {
     OtherSettings,
     /// Packages differ.
     OtherPackages,
+    /// Packages are the same, artifacts differ.
+    OtherArtifacts,
     /// All inputs but the node programs are the same.
     OtherPrograms,
     /// The inputs that the manifest names are the same, the results differ: another imgbuild, or a damaged folder.
@@ -80,6 +82,8 @@ pub struct Differences {
     pub settings: Vec<Change>,
     /// Packages by version, or by digest where the version is the same.
     pub packages: Vec<Change>,
+    /// Artifacts by version, or `unpinned`, and digest.
+    pub artifacts: Vec<Change>,
     /// Node programs by digest and compiler.
     pub programs: Vec<Change>,
     /// Partitions of the disks.
@@ -96,6 +100,7 @@ impl Differences {
         let (one, other) = (&a.manifest, &b.manifest);
         let settings = settings(one, other);
         let packages = packages(one, other);
+        let artifacts = changes(&artifacts(one), &artifacts(other));
         let facts = |manifest: &Manifest| -> Vec<(String, String)> {
             let programs = manifest.programs.iter();
             programs
@@ -112,8 +117,17 @@ impl Differences {
         let is_other = |name: &str| outputs.iter().any(|change| change.name == name);
         let partitions = if is_other(DISK) { partitions(a, b)? } else { Vec::new() };
         let files = if one.root_hash == other.root_hash { Vec::new() } else { files(&a.root()?, &b.root()?) };
-        let mut all =
-            Self { cause: None, first: None, settings, packages, programs, partitions, files, outputs };
+        let mut all = Self {
+            cause: None,
+            first: None,
+            settings,
+            packages,
+            artifacts,
+            programs,
+            partitions,
+            files,
+            outputs,
+        };
         all.cause = all.find_cause();
         all.first = all.cause.map(|_| all.find_first());
         Ok(all)
@@ -137,6 +151,8 @@ impl Differences {
             Some(Cause::OtherSettings)
         } else if !self.packages.is_empty() {
             Some(Cause::OtherPackages)
+        } else if !self.artifacts.is_empty() {
+            Some(Cause::OtherArtifacts)
         } else if !self.programs.is_empty() {
             Some(Cause::OtherPrograms)
         } else if results.contains(&false) {
@@ -202,6 +218,14 @@ fn packages(one: &Manifest, other: &Manifest) -> Vec<Change> {
         packages.iter().map(|package| (package.name.clone(), version(package))).collect()
     };
     changes(&shown(&one, &other), &shown(&other, &one))
+}
+
+fn artifacts(manifest: &Manifest) -> Vec<(String, String)> {
+    let shown = |artifact: &Artifact| {
+        let version = artifact.version.as_deref().unwrap_or("unpinned");
+        (artifact.name.clone(), format!("{version} sha256 {}", artifact.sha256))
+    };
+    manifest.artifacts.iter().map(shown).collect()
 }
 
 /// Values that are not the same, in the order of A and then of what only B has.
@@ -361,6 +385,33 @@ mod tests {
     }
 
     #[test]
+    fn an_unpinned_artifact_differs_by_its_digest() {
+        let (one, other) = (Sha256::of(b"one"), Sha256::of(b"other"));
+        let with = |name: &str, version: Option<&str>, sha256: Sha256| {
+            let artifact = Artifact {
+                name: name.to_owned(),
+                version: version.map(str::to_owned),
+                sha256,
+                size: Bytes(1),
+                pinned: version.is_some(),
+            };
+            artifacts(&Manifest { artifacts: vec![artifact], ..sbom::tests::manifest() })
+        };
+        let found = |a: &[(String, String)], b: &[(String, String)]| shown(&changes(a, b));
+        let pinned = with("k3s", Some("v1"), one);
+        assert_eq!(found(&pinned, &pinned), [""; 0]);
+        assert_eq!(
+            found(&pinned, &with("k3s", None, other)),
+            [format!("k3s v1 sha256 {one} unpinned sha256 {other}")]
+        );
+        assert_eq!(
+            found(&with("k3s", None, one), &with("k3s", None, other)),
+            [format!("k3s unpinned sha256 {one} unpinned sha256 {other}")]
+        );
+        assert_eq!(found(&pinned, &[]), [format!("k3s v1 sha256 {one} -")]);
+    }
+
+    #[test]
     fn tells_versions_from_rebuilds_and_both_from_programs() {
         let a = sbom::tests::manifest();
         let mut b = a.clone();
@@ -391,7 +442,11 @@ mod tests {
             Some(Cause::OtherPrograms)
         );
         assert_eq!(
-            cause(Differences { packages: change(), programs: change(), ..none() }),
+            cause(Differences { artifacts: change(), programs: change(), ..none() }),
+            Some(Cause::OtherArtifacts)
+        );
+        assert_eq!(
+            cause(Differences { packages: change(), artifacts: change(), ..none() }),
             Some(Cause::OtherPackages)
         );
         let mut dated = Differences { packages: change(), settings: change(), ..none() };

@@ -12,6 +12,7 @@ pub(super) fn check(raw: &RawProfile, report: &Report) {
     for table in raw.packages.tables() {
         check_packages(table, report);
     }
+    check_once(&raw.artifacts.install, report, |name| name.as_str());
     for table in raw.kernel.tables() {
         check_once(&table.initrd_modules, report, |module| &module.0);
         check_once(&table.load_modules, report, |module| &module.0);

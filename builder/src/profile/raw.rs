@@ -16,6 +16,7 @@ pub(super) struct RawProfile {
     pub(super) inherits: Option<Located<DnsLabel>>,
     pub(super) debug: Option<Located<bool>>,
     pub(super) packages: PerArch<RawPackages>,
+    pub(super) artifacts: RawArtifacts,
     pub(super) kernel: PerArch<RawKernel>,
     pub(super) root: RawRoot,
     pub(super) firmware: PerArch<RawFirmware>,
@@ -41,6 +42,13 @@ pub(super) struct RawPackages {
     pub(super) boot: Vec<Located<Package>>,
     pub(super) drop: Vec<(Located<Package>, Located<Reason>)>,
     pub(super) exclude: Vec<(Located<Package>, Located<Reason>)>,
+}
+
+/// `[artifacts]`.
+#[derive(Debug, Default)]
+pub(super) struct RawArtifacts {
+    pub(super) install: Vec<Located<DnsLabel>>,
+    pub(super) remove: Vec<Located<DnsLabel>>,
 }
 
 /// `[kernel]`, `[kernel.amd64]`.
@@ -129,6 +137,7 @@ impl RawProfile {
                 .optional("packages")
                 .table(|table| PerArch::read(table, RawPackages::read))
                 .unwrap_or_default(),
+            artifacts: file.optional("artifacts").table(RawArtifacts::read).unwrap_or_default(),
             kernel: file
                 .optional("kernel")
                 .table(|table| PerArch::read(table, RawKernel::read))
@@ -155,6 +164,12 @@ impl RawPackages {
             drop: table.optional("drop").map(),
             exclude: table.optional("exclude").map(),
         }
+    }
+}
+
+impl RawArtifacts {
+    fn read(table: &mut Table<'_>) -> Self {
+        Self { install: table.optional("install").list(), remove: table.optional("remove").list() }
     }
 }
 

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::artifact::{Artifact, Declared};
 use super::check::check;
-use super::raw::{RawExclusion, RawFile, RawKernel, RawPackages, RawProfile, RawRoot, RawUnits};
+use super::raw::{
+    RawArtifacts, RawExclusion, RawFile, RawKernel, RawPackages, RawProfile, RawRoot, RawUnits,
+};
 use super::value::{Package, Reason, Unit};
 use super::{AddedContent, AddedFile, Exclusion, Firmware, Kernel, Packages, Profile, Reasoned, Root, Units};
 use crate::cluster::DnsLabel;
@@ -22,15 +25,17 @@ impl Profile {
     pub fn load(name: &str, arch: Arch, directory: &Path) -> Result<Self, LoadError> {
         let own = settings::load(Kind::Profile, name, directory)?;
         let report = Report::new(&own.shown, &own.text);
+        let (declared, mut others) = split(Declared::load(directory)?);
         let raw = report.read(RawProfile::read);
         let base = match raw.as_ref().and_then(|raw| raw.inherits.as_ref()) {
-            Some(inherits) => inherited(inherits, name, arch, &report, directory)?,
+            Some(inherits) => inherited(inherits, name, arch, &report, directory, declared.as_ref())?,
             None => Ok(Some(empty(arch))),
         };
-        let (base, others) = base.map_or_else(|faults| (None, Some(faults)), |base| (base, None));
+        let (base, of_base) = split(base);
+        others.splice(0..0, of_base);
         let profile = raw.and_then(|raw| {
             check(&raw, &report);
-            overlay(base?, raw, name, &report)
+            overlay(base??, raw, name, &report, declared.as_ref())
         });
         let all = report.into_faults().into_iter().chain(others).reduce(|mut all, more| {
             all.extend(more);
@@ -40,6 +45,14 @@ impl Profile {
             Some(faults) => Err(faults.into()),
             None => Ok(profile.expect("a profile without faults has every required key")),
         }
+    }
+}
+
+/// The value, or its faults beside those of others.
+fn split<T>(result: Result<T, Faults>) -> (Option<T>, Vec<Faults>) {
+    match result {
+        Ok(value) => (Some(value), Vec::new()),
+        Err(faults) => (None, vec![faults]),
     }
 }
 
@@ -57,6 +70,7 @@ fn empty(arch: Arch) -> Profile {
         description: String::new(),
         debug: false,
         packages: Packages::default(),
+        artifacts: Vec::new(),
         kernel,
         root: Root::default(),
         firmware: Firmware::default(),
@@ -74,6 +88,7 @@ fn inherited(
     arch: Arch,
     report: &Report,
     directory: &Path,
+    declared: Option<&Declared>,
 ) -> Result<Result<Option<Profile>, Faults>, LoadError> {
     let Located { value, span } = inherits;
     if value.as_str() == name {
@@ -102,18 +117,38 @@ fn inherited(
     }
     let profile = raw.and_then(|raw| {
         check(&raw, &own);
-        overlay(empty(arch), raw, value.as_str(), &own)
+        overlay(empty(arch), raw, value.as_str(), &own, declared)
     });
     Ok(own.finish(profile).map(Some))
 }
 
-/// Lays one file over `base`: lists append, single values replace.
-fn overlay(base: Profile, raw: RawProfile, name: &str, report: &Report) -> Option<Profile> {
+/// Lays one file over `base`: lists append, single values replace. Without `declared`, whose file has faults
+/// then, nothing is said about artifacts.
+fn overlay(
+    base: Profile,
+    raw: RawProfile,
+    name: &str,
+    report: &Report,
+    declared: Option<&Declared>,
+) -> Option<Profile> {
     let Profile {
-        arch, debug, mut packages, mut kernel, root, mut firmware, files, mut exclude, units, ..
+        arch,
+        debug,
+        mut packages,
+        mut artifacts,
+        mut kernel,
+        root,
+        mut firmware,
+        files,
+        mut exclude,
+        units,
+        ..
     } = base;
     for layer in raw.packages.layers(arch) {
         add_packages(&mut packages, layer, report);
+    }
+    if let Some(declared) = declared {
+        add_artifacts(&mut artifacts, &raw.artifacts, arch, report, declared);
     }
     for layer in raw.kernel.layers(arch) {
         add_kernel(&mut kernel, layer);
@@ -133,6 +168,7 @@ fn overlay(base: Profile, raw: RawProfile, name: &str, report: &Report) -> Optio
         description: raw.description?.value.0,
         debug: raw.debug.map_or(debug, |debug| debug.value),
         packages,
+        artifacts,
         kernel,
         root: add_root(root, raw.root, report),
         firmware,
@@ -162,6 +198,27 @@ fn add_packages(packages: &mut Packages, raw: RawPackages, report: &Report) {
     add_reasoned(&mut packages.exclude, raw.exclude);
     // Asked for by an overlay: what the base drops is wanted after all.
     packages.drop.retain(|dropped| !packages.install.contains(&dropped.name));
+}
+
+/// Sorted by name. Unlike a package, what is removed need not be inherited, for it is known by its declaration:
+/// who replaces a shipped profile can still use those that inherit from it.
+fn add_artifacts(
+    artifacts: &mut Vec<Artifact>,
+    raw: &RawArtifacts,
+    arch: Arch,
+    report: &Report,
+    declared: &Declared,
+) {
+    for name in &raw.remove {
+        declared.check_name(name, report);
+        artifacts.retain(|artifact| artifact.name != name.value.as_str());
+    }
+    for name in &raw.install {
+        artifacts.extend(declared.find(name, arch, report));
+    }
+    artifacts.sort_by(|one, other| one.name.cmp(&other.name));
+    // What is inherited and installed again is the same.
+    artifacts.dedup();
 }
 
 /// Appends what is not there yet.

@@ -80,6 +80,16 @@ checked! {
     Argument, is_argument, "single kernel argument such as `panic=10`"
 }
 
+checked! {
+    /// A project's own version of a download.
+    Release, is_release, "version such as `v1.36.4+k3s1`, without spaces"
+}
+
+checked! {
+    /// Where a download is published.
+    DownloadUrl, is_download_url, "http or https URL without user and password"
+}
+
 /// A reason, never empty.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Reason(pub(crate) String);
@@ -133,6 +143,16 @@ fn is_argument(text: &str) -> bool {
         }
     }
     !text.is_empty() && !is_quoted
+}
+
+fn is_release(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && !"`\"\\".contains(c))
+}
+
+fn is_download_url(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
+    })
 }
 
 impl FromStr for Reason {

@@ -5,12 +5,10 @@
 
 mod control;
 mod fault;
-mod stream;
-mod tarball;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -19,12 +17,10 @@ use bytes::Bytes;
 
 pub use self::control::{Control, ControlFault, ScriptKind};
 pub use self::fault::{DebError, Fault};
-pub use self::stream::StreamFault;
-pub use self::tarball::TarFault;
 
-use self::stream::Compression;
-use self::tarball::Selection;
 use crate::rootfs::ar;
+use crate::rootfs::stream::{self, Compression};
+use crate::rootfs::tarball::{self, Selection};
 use crate::tree::{Entry, Kind};
 use crate::units;
 
@@ -175,6 +171,3 @@ fn read_tar<R: Read + Seek>(
         tarball::ReadFault::Tar(fault) => Fault::Tar { member: name(), fault },
     })
 }
-
-/// Paths of the hard link targets that must be read although nobody keeps them.
-type Paths = BTreeSet<String>;

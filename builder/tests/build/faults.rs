@@ -79,7 +79,7 @@ fn a_full_disk_leaves_nothing() {
     for (size, file) in [("50m", "root.erofs"), ("130m", "disk.raw")] {
         // A file system of this size that only the build sees.
         let script = format!(
-            "mount -t tmpfs -o size={size} small small && '{}' --quiet build cloud -o small/out; \
+            "mount -t tmpfs -o size={size} small small && '{}' --quiet build cloud --without-artifacts -o small/out; \
              echo \"exit $?, left:\" $(ls -A small) >&2",
             env!("CARGO_BIN_EXE_imgbuild")
         );
@@ -150,7 +150,7 @@ fn a_unit_that_no_package_has_is_the_users_input() {
         "profiles/mine.toml",
         "version = 1\ndescription = \"mine\"\ninherits = \"cloud\"\n[units]\nenable = [\"no.service\"]\n",
     );
-    let (code, stderr) = place.run(&["--quiet", "build", "mine", "-o", "out"]);
+    let (code, stderr) = place.run(&["--quiet", "build", "mine", "-o", "out", "--without-artifacts"]);
     assert_eq!(code, 2, "{stderr}");
     assert_eq!(
         stderr,

@@ -27,7 +27,8 @@ const WHOLE: [&str; 10] = [
 /// Sends SIGINT so long after the start; whether that ended the build.
 fn interrupt_after(place: &Place, delay: Duration) -> bool {
     let mut command = place.command(env!("CARGO_BIN_EXE_imgbuild"));
-    let mut child = command.args(["--quiet", "build", "cloud", "-o", "out"]).spawn().unwrap();
+    let mut child =
+        command.args(["--quiet", "build", "cloud", "-o", "out", "--without-artifacts"]).spawn().unwrap();
     thread::sleep(delay);
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let mut words = String::new();

@@ -3,6 +3,8 @@
 //! Real packages, from the mirror that the host's apt uses or `IMGBUILD_MIRROR`, kept below `target/`.
 
 #[cfg(test)]
+mod artifacts;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod inspect;
@@ -10,3 +12,6 @@ mod inspect;
 mod interrupt;
 #[cfg(test)]
 mod place;
+#[cfg(test)]
+#[path = "../stand_in/mod.rs"]
+mod stand_in;

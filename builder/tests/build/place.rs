@@ -75,9 +75,10 @@ impl Place {
         names
     }
 
-    /// Exit code and standard error of a build into `out`.
+    /// Exit code and standard error of a build into `out`, without artifacts that are not given.
     pub(crate) fn build(&self, arguments: &[&str]) -> (i32, String) {
-        self.run(&[&["--quiet", "build", "cloud", "-o", "out"], arguments].concat())
+        let build = ["--quiet", "build", "cloud", "-o", "out", "--without-artifacts"];
+        self.run(&[&build, arguments].concat())
     }
 
     /// Exit code and standard error.

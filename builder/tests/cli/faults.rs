@@ -60,6 +60,18 @@ fn shows_every_fault_of_a_profile() {
 }
 
 #[test]
+fn shows_every_fault_of_artifacts() {
+    let count = compare_all("artifacts", |path| {
+        let place = Place::with(SMALL);
+        place.write("profiles/artifacts.toml", fs::read(path).unwrap());
+        let shown = place.run(&["check"]);
+        assert!(shown.starts_with("exit code 2\n"), "{}: {shown}", path.display());
+        shown
+    });
+    assert!(count >= 3, "{count} wrong files");
+}
+
+#[test]
 fn shows_every_fault_of_an_image() {
     assert!(compare_all("image", |path| show_settings("image", path)) >= 8);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use imgbuild::image::Image;
 use imgbuild::profile::Profile;
 use imgbuild::settings::{self, Kind};
-use imgbuild::units::Arch;
+use imgbuild::units::{Arch, Sha256};
 
 use super::program::{Place, SMALL};
 
@@ -93,6 +93,53 @@ mask = ["remote-fs.target"]
     assert!(!mine.units.enable.contains(&"remote-fs.target".to_owned()));
     let arm = load("mine", Arch::Arm64);
     assert!(!arm.packages.install.contains(&"intel-microcode".to_owned()));
+}
+
+#[test]
+fn the_file_beside_the_cluster_file_adds_artifacts_and_replaces_single_ones() {
+    let place = Place::with(SMALL);
+    let source = |name: &str| {
+        let digest = Sha256::of(name.as_bytes());
+        format!(
+            "[artifact.amd64]\nurl = \"https://example.org/{name}\"\nsha256 = \"{digest}\"\nevidence = \"mine\"\n"
+        )
+    };
+    let artifact = |name: &str| {
+        let place = format!("to = \"usr/bin/{name}\"");
+        format!("[[artifact]]\nname = \"{name}\"\nversion = \"9\"\n{place}\n{}", source(name))
+    };
+    let text = format!("version = 1\n{}{}", artifact("headscale"), artifact("tool"));
+    place.write("profiles/artifacts.toml", text);
+    let mine = "version = 1\ndescription = \"mine\"\ninherits = \"cloud\"\n[artifacts]\n\
+                install = [\"tool\"]\nremove = [\"argocd\"]\n";
+    place.write("profiles/mine.toml", mine);
+    let profile = Profile::load("mine", Arch::Amd64, &place.path()).unwrap();
+    let versions: Vec<_> = profile
+        .artifacts
+        .iter()
+        .map(|artifact| (artifact.name.as_str(), artifact.version.as_str()))
+        .collect();
+    let expected = [
+        ("headscale", "9"),
+        ("k3s", "v1.36.4+k3s1"),
+        ("k3s-images", "v1.36.4+k3s1"),
+        ("tailscale", "1.102.4"),
+        ("tool", "9"),
+    ];
+    assert_eq!(versions, expected);
+    let error = Profile::load("mine", Arch::Arm64, &place.path()).unwrap_err().into_faults().unwrap();
+    let reasons: Vec<_> = error.records().iter().map(|fault| fault.reason.to_owned()).collect();
+    assert_eq!(reasons, ["artifact `headscale` is not declared for arm64"]);
+}
+
+/// The cluster file that `init` makes wants the k3s that is pinned.
+#[test]
+fn a_new_cluster_wants_the_pinned_k3s() {
+    let place = Place::new();
+    place.run(&["init", "."]);
+    let profile = Profile::load("cloud", Arch::Amd64, Path::new(NOWHERE)).unwrap();
+    let k3s = profile.artifacts.iter().find(|artifact| artifact.name == "k3s").unwrap();
+    assert!(place.read("cluster.toml").contains(&format!("version = \"{}\"", k3s.version)));
 }
 
 #[test]

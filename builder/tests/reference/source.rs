@@ -63,6 +63,7 @@ pub(crate) fn build_folder(manifest: &str, programs: &str, facts: &str, timings:
         ("manifest.json: each of `files`", manifest, "FileFacts"),
         ("manifest.json: each of `partitions`", manifest, "Partition"),
         ("manifest.json: each of `packages` and `boot_packages`", manifest, "Package"),
+        ("manifest.json: each of `artifacts`", manifest, "Artifact"),
         ("manifest.json: each of `programs`", programs, "ProgramFacts"),
         ("build.json", facts, "BuildFacts"),
         ("build.json: each of `files`", facts, "Stamp"),

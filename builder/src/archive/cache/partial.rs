@@ -47,7 +47,7 @@ pub enum Finished {
 }
 
 impl Partial {
-    pub(super) async fn take(cache: &Cache, size: Bytes, sha256: Sha256) -> Result<Slot, CacheError> {
+    pub(super) async fn take(cache: &Cache, size: Option<Bytes>, sha256: Sha256) -> Result<Slot, CacheError> {
         loop {
             let cache = cache.clone();
             let attempt = blocking(move || attempt(&cache, size, sha256));
@@ -110,7 +110,7 @@ impl Partial {
 }
 
 /// Looks for the file, then tries to lock its partial; `None` if another process has it.
-fn attempt(cache: &Cache, size: Bytes, sha256: Sha256) -> Result<Option<Slot>, CacheError> {
+fn attempt(cache: &Cache, size: Option<Bytes>, sha256: Sha256) -> Result<Option<Slot>, CacheError> {
     if let Some(path) = cache.find(size, sha256)? {
         return Ok(Some(Slot::Present(path)));
     }

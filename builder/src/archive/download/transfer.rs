@@ -4,7 +4,7 @@ use futures_util::StreamExt as _;
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Client, Response, StatusCode, Url};
 
-use super::DownloadError;
+use super::{DownloadError, SIZE_LIMIT};
 use crate::archive::cache::Partial;
 use crate::printer::Task;
 use crate::units::Bytes;
@@ -26,19 +26,20 @@ impl<E: Into<DownloadError>> From<E> for Fault {
     }
 }
 
-/// Requests what `partial` lacks and appends it, until it has `size` bytes.
+/// Requests what `partial` lacks and appends it, until it has `size` bytes, or as many as the server says.
 pub(super) async fn resume(
     client: &Client,
     url: &Url,
-    size: Bytes,
+    size: Option<Bytes>,
     partial: &mut Partial,
     task: &Task,
 ) -> Result<(), Fault> {
-    if partial.length() > size {
+    let most = size.unwrap_or(SIZE_LIMIT);
+    if partial.length() > most {
         partial.restart().await?;
     }
     let start = partial.length();
-    if start == size && size > Bytes(0) {
+    if size == Some(start) && start > Bytes(0) {
         return Ok(());
     }
     let mut request = client.get(url.clone());
@@ -50,13 +51,13 @@ pub(super) async fn resume(
         // The server's file is shorter than our beginning of it.
         let found = start;
         partial.restart().await?;
-        return Err(truncated(url, size, found));
+        return Err(truncated(url, most, found));
     }
     check_status(url, &response)?;
     let is_continued = response.status() == StatusCode::PARTIAL_CONTENT;
     if is_continued && range_start(&response) != Some(start) {
         partial.restart().await?;
-        return Err(truncated(url, size, Bytes(0)));
+        return Err(truncated(url, most, Bytes(0)));
     }
     if !is_continued && start > Bytes(0) {
         // It ignores ranges and sends the whole file.
@@ -68,28 +69,32 @@ pub(super) async fn resume(
 async fn append_body(
     url: &Url,
     response: Response,
-    size: Bytes,
+    size: Option<Bytes>,
     partial: &mut Partial,
     task: &Task,
 ) -> Result<(), Fault> {
-    let left = size.0.saturating_sub(partial.length().0);
-    if response.content_length().is_some_and(|length| length > left) {
-        return Err(too_long(url, size, partial)?);
+    let most = size.unwrap_or(SIZE_LIMIT);
+    let left = most.0.saturating_sub(partial.length().0);
+    let announced = response.content_length();
+    if announced.is_some_and(|length| length > left) {
+        return Err(too_long(url, most, partial)?);
     }
+    let announced = announced.map(|length| Bytes(partial.length().0.saturating_add(length)));
     let mut body = response.bytes_stream();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| transport(url, error))?;
         let length = Bytes::of(&chunk);
-        if length.0 > size.0.saturating_sub(partial.length().0) {
-            return Err(too_long(url, size, partial)?);
+        if length.0 > most.0.saturating_sub(partial.length().0) {
+            return Err(too_long(url, most, partial)?);
         }
         partial.append(&chunk).await?;
         task.advance(length.0);
     }
-    if partial.length() < size {
-        return Err(truncated(url, size, partial.length()));
+    match size.or(announced) {
+        Some(size) if partial.length() < size => Err(truncated(url, size, partial.length())),
+        // A server that says no size and breaks off shows by the digest.
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Fetches at most `limit` into memory.

@@ -28,14 +28,28 @@ fn selection(profile: &str, arch: Arch, packages: Vec<LockedPackage>) -> Selecti
         suites: vec![suite("trixie"), suite("trixie-security")],
         packages,
         boot_packages: Vec::new(),
+        artifacts: Vec::new(),
+    }
+}
+
+fn artifact(name: &str, size: Option<Bytes>) -> LockedArtifact {
+    LockedArtifact {
+        name: name.to_owned(),
+        version: "v1.36.4+k3s1".to_owned(),
+        url: format!("https://example.org/v1.36.4%2Bk3s1/{name}"),
+        size,
+        sha256: Sha256::of(name.as_bytes()),
+        evidence: "hashed by \"us\"".to_owned(),
     }
 }
 
 fn lock() -> Lock {
+    let cloud = selection("cloud", Arch::Amd64, vec![package("a", "1"), package("b", "2:1.0~rc1+x")]);
+    let artifacts = vec![artifact("k3s", None), artifact("k3s-images", Some(Bytes(1024)))];
     Lock {
         version: FORMAT,
         selections: vec![
-            selection("cloud", Arch::Amd64, vec![package("a", "1"), package("b", "2:1.0~rc1+x")]),
+            Selection { artifacts, ..cloud },
             selection("cloud", Arch::Arm64, Vec::new()),
             selection("edge", Arch::Amd64, vec![package("a", "1")]),
         ],
@@ -59,6 +73,7 @@ fn writes_the_same_bytes_whatever_the_order() {
     shuffled.selections.iter_mut().for_each(|selection| selection.suites.reverse());
     shuffled.selections.reverse();
     shuffled.selections.iter_mut().for_each(|selection| selection.packages.reverse());
+    shuffled.selections.iter_mut().for_each(|selection| selection.artifacts.reverse());
     assert_eq!(shuffled.to_text(), lock().to_text());
 }
 
@@ -71,7 +86,7 @@ fn is_readable() {
     short.selections[0].suites.truncate(1);
     insta::assert_snapshot!(short.to_text(), @r#"
     # Written by `imgbuild lock`; do not edit, but keep it in Git: the same lock gives the same images.
-    # Newer versions of packages: imgbuild lock --update
+    # Newer versions of packages and artifacts: imgbuild lock --update
 
     version = 1
 
@@ -96,6 +111,21 @@ fn is_readable() {
     path = "pool/a_1_all.deb"
     size = 1024
     sha256 = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+
+    [[selection.artifact]]
+    name = "k3s"
+    version = "v1.36.4+k3s1"
+    url = "https://example.org/v1.36.4%2Bk3s1/k3s"
+    sha256 = "86bd33ebf64e01aaafb7dab419436ac025d04abd933bbbb124ddb25c30b59dd7"
+    evidence = 'hashed by "us"'
+
+    [[selection.artifact]]
+    name = "k3s-images"
+    version = "v1.36.4+k3s1"
+    url = "https://example.org/v1.36.4%2Bk3s1/k3s-images"
+    size = 1024
+    sha256 = "e51b636b46530ce3cf15fb763a0592b4b36cd18e8b002956f6f868ee47b828d2"
+    evidence = 'hashed by "us"'
 
     [users]
     k3s = 990

@@ -37,7 +37,7 @@ fn wanted(server: &Server, data: &[u8]) -> Wanted {
     Wanted {
         name: "file".to_owned(),
         urls: vec![server.url("/file")],
-        size: Bytes::of(data),
+        size: Some(Bytes::of(data)),
         sha256: Sha256::of(data),
     }
 }
@@ -191,7 +191,7 @@ async fn refuses_bodies_of_another_length() {
 #[tokio::test]
 async fn refuses_absurd_sizes_before_the_first_byte() {
     let (server, place) = (Server::start().await, Place::new());
-    let file = Wanted { size: Bytes(u64::MAX), ..wanted(&server, b"x") };
+    let file = Wanted { size: Some(Bytes(u64::MAX)), ..wanted(&server, b"x") };
     let error = place.fetch(&[file]).await.unwrap_err();
     assert_eq!(error, "`file` should have 17179869183.9 GiB, more than the 8 GiB that are accepted");
     assert_eq!(starts(&server), []);

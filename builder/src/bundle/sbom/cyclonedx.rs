@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::crates::Crate;
 use super::licence::Licences;
-use super::{Deb, HOME, Inventory, VERSION, identified, purl};
+use super::{Deb, Download, HOME, Inventory, VERSION, identified, purl};
 use crate::units::Sha256;
 
 /// Reference to what everything is in.
@@ -43,6 +43,7 @@ pub fn cyclonedx(inventory: &Inventory<'_>) -> Value {
 
 fn components(inventory: &Inventory<'_>) -> Vec<Value> {
     let mut components: Vec<Value> = inventory.debs.iter().map(debian).collect();
+    components.extend(inventory.artifacts.iter().map(artifact));
     for (name, facts) in &inventory.manifest.programs {
         let mut program = own(&program_ref(name), name, "application", VERSION);
         put(&mut program, "hashes", hashes(facts.sha256));
@@ -76,6 +77,23 @@ fn debian(deb: &Deb) -> Value {
     }
     if !deb.url.is_empty() {
         put(&mut component, "externalReferences", json!([{ "type": "distribution", "url": deb.url }]));
+    }
+    component
+}
+
+fn artifact(download: &Download) -> Value {
+    let mut component = json!({
+        "type": "file",
+        "bom-ref": artifact_ref(download),
+        "name": download.name,
+        "hashes": hashes(download.sha256),
+    });
+    if let (Some((version, url)), Some(purl)) = (&download.pin, download.purl()) {
+        put(&mut component, "version", json!(version));
+        put(&mut component, "purl", json!(purl));
+        put(&mut component, "externalReferences", json!([{ "type": "distribution", "url": url }]));
+    } else {
+        put(&mut component, "description", json!(Download::UNPINNED));
     }
     component
 }
@@ -125,7 +143,8 @@ fn own(reference: &str, name: &str, kind: &str, version: &str) -> Value {
 
 fn dependencies(inventory: &Inventory<'_>) -> Vec<Value> {
     let programs: Vec<String> = inventory.manifest.programs.keys().map(|name| program_ref(name)).collect();
-    let parts: Vec<String> = inventory.debs.iter().map(Deb::purl).chain(programs.iter().cloned()).collect();
+    let parts = inventory.debs.iter().map(Deb::purl).chain(inventory.artifacts.iter().map(artifact_ref));
+    let parts: Vec<String> = parts.chain(programs.iter().cloned()).collect();
     let mut all = vec![json!({ "ref": BUNDLE, "dependsOn": parts })];
     // Both programs are made of the crate `firstboot`.
     let library: Vec<String> =
@@ -151,6 +170,10 @@ fn hashes(sha256: Sha256) -> Value {
 
 fn property(name: &str, value: &str) -> Value {
     json!({ "name": format!("imgbuild:{name}"), "value": value })
+}
+
+fn artifact_ref(download: &Download) -> String {
+    format!("artifact/{}", download.name)
 }
 
 fn program_ref(name: &str) -> String {

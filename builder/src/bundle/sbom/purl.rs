@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use crate::units::Sha256;
+
 /// The Debian release that packages come from, as purls name it.
 const DISTRO: &str = "debian-13";
 
@@ -22,6 +24,13 @@ pub fn cargo(name: &str, version: &str) -> String {
 /// A program of this project. Not `cargo`: the registry may have a crate of that name that is none of ours.
 pub fn own(name: &str, version: &str) -> String {
     format!("pkg:generic/{}@{}", encoded(name), encoded(version))
+}
+
+/// A file that its project publishes itself.
+pub fn download(name: &str, version: &str, url: &str, sha256: Sha256) -> String {
+    // Slashes stay in values of qualifiers, which are sorted by key.
+    let url = encoded(url).replace("%2F", "/");
+    format!("{}?checksum=sha256:{sha256}&download_url={url}", own(name, version))
 }
 
 /// All but letters, digits and `.-_~` becomes `%XX`; a colon stays ("Character encoding").
@@ -54,5 +63,12 @@ mod tests {
         }
         assert_eq!(cargo("zstd-sys", "2.0.16+zstd.1.5.7"), "pkg:cargo/zstd-sys@2.0.16%2Bzstd.1.5.7");
         assert_eq!(own("firstboot", "0.1.0"), "pkg:generic/firstboot@0.1.0");
+        let sha256 = Sha256::of(b"");
+        assert_eq!(
+            download("k3s", "v1+k3s1", "https://example.org/v1%2Bk3s1/k3s?a=b", sha256),
+            "pkg:generic/k3s@v1%2Bk3s1?checksum=sha256:\
+             e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\
+             &download_url=https://example.org/v1%252Bk3s1/k3s%3Fa%3Db"
+        );
     }
 }

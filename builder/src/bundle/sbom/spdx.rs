@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::crates::Crate;
-use super::{Deb, HOME, Inventory, VERSION, identified, purl};
+use super::{Deb, Download, HOME, Inventory, VERSION, identified, purl};
 use crate::units::Sha256;
 
 /// What nobody has asserted (7.7 and others).
@@ -51,6 +51,7 @@ fn packages(inventory: &Inventory<'_>) -> Vec<Value> {
         "copyrightText": NOASSERTION,
     })];
     packages.extend(inventory.debs.iter().map(debian));
+    packages.extend(inventory.artifacts.iter().map(artifact));
     for (name, facts) in &manifest.programs {
         let mut program = own(&program_id(name), name, "APPLICATION", VERSION);
         put(&mut program, "checksums", checksums(facts.sha256));
@@ -86,6 +87,27 @@ fn debian(deb: &Deb) -> Value {
             "licenseComments",
             json!(format!("Debian's copyright file names {}", all.join("; "))),
         );
+    }
+    package
+}
+
+fn artifact(download: &Download) -> Value {
+    let mut package = json!({
+        "SPDXID": artifact_id(download),
+        "name": download.name,
+        "downloadLocation": NOASSERTION,
+        "filesAnalyzed": false,
+        "checksums": checksums(download.sha256),
+        "licenseConcluded": NOASSERTION,
+        "licenseDeclared": NOASSERTION,
+        "copyrightText": NOASSERTION,
+    });
+    if let (Some((version, url)), Some(purl)) = (&download.pin, download.purl()) {
+        put(&mut package, "versionInfo", json!(version));
+        put(&mut package, "downloadLocation", json!(url));
+        put(&mut package, "externalRefs", json!([reference(&purl)]));
+    } else {
+        put(&mut package, "comment", json!(Download::UNPINNED));
     }
     package
 }
@@ -133,6 +155,7 @@ fn relationships(inventory: &Inventory<'_>) -> Vec<Value> {
         relation("SPDXRef-imgbuild", "BUILD_TOOL_OF", BUNDLE),
     ];
     all.extend(inventory.debs.iter().map(|deb| relation(BUNDLE, "CONTAINS", &deb_id(deb))));
+    all.extend(inventory.artifacts.iter().map(|item| relation(BUNDLE, "CONTAINS", &artifact_id(item))));
     let linked: BTreeSet<&str> = inventory.manifest.programs.keys().map(String::as_str).collect();
     for name in linked {
         all.push(relation(BUNDLE, "CONTAINS", &program_id(name)));
@@ -163,6 +186,10 @@ fn reference(purl: &str) -> Value {
 
 fn deb_id(deb: &Deb) -> String {
     format!("SPDXRef-deb-{}-{}", plain(&deb.name), plain(&deb.arch))
+}
+
+fn artifact_id(download: &Download) -> String {
+    format!("SPDXRef-artifact-{}", plain(&download.name))
 }
 
 fn program_id(name: &str) -> String {

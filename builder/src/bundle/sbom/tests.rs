@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::bundle::programs::ProgramFacts;
+use crate::bundle::provenance;
 use crate::secure_boot::SignedBy;
 use crate::tree::Metadata;
 use crate::units::{Arch, Bytes, RootHash};
@@ -56,6 +57,9 @@ pub(crate) fn manifest() -> Manifest {
         partitions: Vec::new(),
         packages: vec![package("g++", "4:14.2.0-1"), package("libc6", "2.41-12+b1")],
         boot_packages: vec![package("libc6", "2.41-12+b1"), package("systemd-boot-efi", "257.9-1")],
+        artifacts: Vec::new(),
+        unpinned: Vec::new(),
+        absent: Vec::new(),
         programs: ["firstboot", "stage0"].map(|name| (name.to_owned(), facts(name))).into(),
     }
 }
@@ -69,6 +73,14 @@ pub(crate) fn with_inventory<T>(manifest: &Manifest, look: impl FnOnce(&Inventor
         suites: Vec::new(),
         packages: manifest.packages.iter().map(locked).collect(),
         boot_packages: manifest.boot_packages.iter().map(locked).collect(),
+        artifacts: vec![LockedArtifact {
+            name: "k3s".to_owned(),
+            version: "v1+k3s1".to_owned(),
+            url: "https://example.org/v1%2Bk3s1/k3s".to_owned(),
+            size: None,
+            sha256: Sha256::of(b"pinned k3s"),
+            evidence: "hashed by us".to_owned(),
+        }],
     };
     let mut tree = Tree::default();
     tree.write("usr/share/doc/libc6/copyright", Metadata::FILE, COPYRIGHT.as_bytes().to_vec()).unwrap();
@@ -135,6 +147,64 @@ fn cyclonedx_lists_licences_by_identifier_or_by_name() {
         assert_eq!(components["systemd-boot-efi"]["licenses"], Value::Null);
         assert_eq!(components["systemd-boot-efi"]["properties"][0]["value"], "boot files");
     });
+}
+
+#[test]
+fn an_artifact_has_version_and_place_only_where_it_is_the_pinned_file() {
+    let artifact = |content: &[u8], pinned: bool| Artifact {
+        name: "k3s".to_owned(),
+        version: pinned.then(|| "v1+k3s1".to_owned()),
+        sha256: Sha256::of(content),
+        size: Bytes(10),
+        pinned,
+    };
+    let (pinned, other) = (Sha256::of(b"pinned k3s"), Sha256::of(b"another k3s"));
+    let purl = format!(
+        "pkg:generic/k3s@v1%2Bk3s1?checksum=sha256:{pinned}&download_url=https://example.org/v1%252Bk3s1/k3s"
+    );
+    let url = "https://example.org/v1%2Bk3s1/k3s";
+    let documents = |artifact: Artifact| {
+        let manifest =
+            Manifest { artifacts: vec![artifact], absent: vec!["tailscale".to_owned()], ..manifest() };
+        with_inventory(&manifest, |inventory| {
+            [spdx(inventory), cyclonedx(inventory), provenance::statement(inventory)]
+        })
+    };
+    let named = |list: &Value| list.as_array().unwrap().iter().find(|item| item["name"] == "k3s").cloned();
+
+    let [spdx, cyclonedx, statement] = documents(artifact(b"pinned k3s", true));
+    let package = named(&spdx["packages"]).unwrap();
+    assert_eq!(package["versionInfo"], "v1+k3s1");
+    assert_eq!(package["downloadLocation"], url);
+    assert_eq!(package["externalRefs"][0]["referenceLocator"], purl);
+    assert!(spdx["relationships"].as_array().unwrap().contains(&serde_json::json!({
+        "spdxElementId": "SPDXRef-bundle",
+        "relationshipType": "CONTAINS",
+        "relatedSpdxElement": package["SPDXID"],
+    })));
+    let component = named(&cyclonedx["components"]).unwrap();
+    assert_eq!((&component["version"], &component["purl"]), (&"v1+k3s1".into(), &purl.as_str().into()));
+    assert!(cyclonedx["dependencies"][0]["dependsOn"].as_array().unwrap().contains(&component["bom-ref"]));
+    let build = &statement["predicate"]["buildDefinition"];
+    let dependency = serde_json::json!({
+        "name": "k3s", "uri": purl, "digest": { "sha256": pinned }, "downloadLocation": url,
+    });
+    assert_eq!(named(&build["resolvedDependencies"]).unwrap(), dependency);
+    assert_eq!(build["externalParameters"]["artifacts"]["absent"], serde_json::json!(["tailscale"]));
+
+    let [spdx, cyclonedx, statement] = documents(artifact(b"another k3s", false));
+    let package = named(&spdx["packages"]).unwrap();
+    assert_eq!(package["checksums"][0]["checksumValue"], other.to_string());
+    assert_eq!(package["comment"], "Unpinned: another file than the lock names.");
+    let component = named(&cyclonedx["components"]).unwrap();
+    assert_eq!(component["description"], "Unpinned: another file than the lock names.");
+    let dependency = named(&statement["predicate"]["buildDefinition"]["resolvedDependencies"]).unwrap();
+    assert_eq!(dependency, serde_json::json!({ "name": "k3s", "digest": { "sha256": other } }));
+    for item in [package, component] {
+        for key in ["versionInfo", "version", "purl", "externalRefs", "externalReferences"] {
+            assert_eq!(item[key], Value::Null, "{key}");
+        }
+    }
 }
 
 #[test]

@@ -87,6 +87,7 @@ fn inputs(plan: &Plan, lock: &Lock, selection: &Selection) -> Sha256 {
         "users": lock.users,
         "groups": lock.groups,
         "selection": selection,
+        "artifacts": plan.given,
         "reviews": format!("{:?}", plan.reviews),
         "programs": [ProgramFacts::of(&plan.programs.firstboot), ProgramFacts::of(&plan.programs.stage0)],
     });

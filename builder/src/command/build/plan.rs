@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use super::super::{Context, Note as _, failure, identity};
 use super::Arguments;
+use super::artifacts::Given;
 use crate::bundle::programs::Programs;
 use crate::bundle::signature::SigningKey;
 use crate::cluster::Cluster;
@@ -24,6 +25,8 @@ pub(super) struct Plan {
     pub(super) arch: Arch,
     pub(super) reviews: ReviewTable,
     pub(super) programs: Programs,
+    /// Artifacts that the command line gives or leaves out.
+    pub(super) given: Given,
     /// The cluster's Secure Boot keys, if it has any and they are to be used.
     pub(super) secure_boot: Option<Keys>,
     /// Signs the manifest, unless nobody vouches for the result.
@@ -64,6 +67,7 @@ impl Plan {
         let cluster = context.cluster()?;
         let (arch, directory) = (arguments.arch, cluster.directory().to_owned());
         let profile = Profile::load(&arguments.profile, arch, &directory).map_err(failure::of_settings)?;
+        let given = Given::read(&arguments.artifacts, arguments.without_artifacts, &profile)?;
         let image = Image::load(&arguments.image, &directory).map_err(failure::of_settings)?;
         let keys = keys(arguments, &cluster)?;
         let reviews = ReviewTable::load(&directory).map_err(failure::of_reviews)?;
@@ -90,6 +94,7 @@ impl Plan {
             arch,
             reviews,
             programs,
+            given,
             secure_boot: keys.secure_boot,
             signing_key: keys.manifest,
             imgbuild,

@@ -14,7 +14,7 @@ pub(super) struct Timings {
 /// One stage.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Stage {
-    /// Its name: `lock`, `fetch`, `compose`, `seal` or `lay`.
+    /// Its name: `lock`, `fetch`, `artifacts`, `compose`, `seal` or `lay`.
     name: String,
     /// How long it took.
     seconds: f64,

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{ControlFault, StreamFault, TarFault};
+use super::ControlFault;
 use crate::rootfs::ar::ArError;
+use crate::rootfs::stream::StreamFault;
+use crate::rootfs::tarball::TarFault;
 
 /// A .deb that cannot be used, and why.
 #[derive(Debug, Error)]

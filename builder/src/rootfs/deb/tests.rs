@@ -6,6 +6,7 @@ use tar::EntryType;
 use super::*;
 use crate::diagnostic::chain;
 use crate::rootfs::sample::{Item, ar, compress, deb, deb_with, open_tar, stanza, tar};
+use crate::rootfs::stream::StreamFault;
 use crate::tree::Metadata;
 
 fn parse(file: Vec<u8>) -> Result<Deb, Fault> {

@@ -1,8 +1,8 @@
-//! The tar archives inside a .deb, read strictly: plain relative paths, no devices, sizes that fit.
+//! Tar archives, of packages and of artifacts, read strictly: plain relative paths, no devices, sizes that fit.
 
 mod fault;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use bytes::Bytes;
@@ -10,7 +10,6 @@ use tar::EntryType;
 
 pub use self::fault::TarFault;
 
-use super::Paths;
 use super::stream::{Stream, StreamFault};
 use crate::tree::{Entry, Kind, Metadata};
 
@@ -20,6 +19,9 @@ const RESERVE: u64 = 16 << 20;
 /// PAX keys that change nothing an image holds, or that the tar reader applies itself.
 const KNOWN_ATTRIBUTES: [&str; 11] =
     ["path", "linkpath", "size", "uid", "gid", "uname", "gname", "mtime", "atime", "ctime", "comment"];
+
+/// Paths of the hard link targets that must be read although nobody keeps them.
+pub(super) type Paths = BTreeSet<String>;
 
 /// Which of the two layers went wrong.
 #[derive(Debug)]

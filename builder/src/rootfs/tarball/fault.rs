@@ -1,4 +1,4 @@
-//! What is wrong with a tar archive inside a .deb.
+//! What is wrong with a tar archive.
 
 use std::io;
 
@@ -55,7 +55,7 @@ pub enum TarFault {
         /// What it is.
         kind: &'static str,
     },
-    /// An entry type that Debian packages do not have (sparse files, multi-volume parts).
+    /// An entry type that neither packages nor artifacts have (sparse files, multi-volume parts).
     #[error("entry at byte {offset}: `{path}` has the unsupported type {kind:?}")]
     Unsupported {
         /// Where the header is.

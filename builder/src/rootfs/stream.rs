@@ -1,4 +1,4 @@
-//! A decompressed member as a bounded, counted stream.
+//! A decompressed member of a package, or a decompressed artifact, as a bounded, counted stream.
 
 use std::io::{self, BufReader, Read};
 
@@ -47,7 +47,7 @@ pub enum StreamFault {
         /// The decoder's reason.
         source: io::Error,
     },
-    /// More comes out than any package of an image holds.
+    /// More comes out than anything in an image holds.
     #[error("more than {limit} come out")]
     Limit {
         /// Most that is accepted.
