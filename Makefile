@@ -28,7 +28,7 @@ help:
 #:   make build    compile the programs
 #:   make test     all tests that fit into 40 minutes
 #:   make soak     the long ones      [SUITE= N= SEED=]
-#:   make bench    speed and size as ratios against peers  [ARGS=--json]
+#:   make bench    speed and size as ratios against peers  [ARGS=--json MKOSI=]
 #:   make check    what CI lints
 #:   make fuzz     parsers under cargo-fuzz  [SECONDS_EACH=60]
 #:   make install  program, node programs, man pages, completions  [PREFIX=/usr/local]

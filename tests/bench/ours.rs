@@ -1,30 +1,36 @@
 //! imgbuild itself, run as its users run it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::Context as _;
+use imgbuild::archive::cache::Cache;
 use imgbuild::archive::lock::{Lock, Selection};
 use imgbuild::bundle::manifest::{self, Manifest};
 use imgbuild::units::{Arch, Bytes};
 use serde::Deserialize;
 
-use super::program::Program;
+use super::program::{Cost, Program};
 
 /// The profile that the bounds are for.
 const PROFILE: &str = "cloud";
+/// One that differs from it by a file, which [`Ours::change`] changes.
+const CHANGED: &str = "changed";
+/// A node of the cluster that `imgbuild init` makes.
+const NODE: &str = "cp1";
 
 /// A cluster whose packages are locked and cached.
 #[derive(Debug)]
 pub(crate) struct Ours {
     program: PathBuf,
     cluster: PathBuf,
+    cache: PathBuf,
 }
 
 /// One build.
 #[derive(Debug)]
 pub(crate) struct Build {
-    pub(crate) seconds: f64,
+    pub(crate) cost: Cost,
     pub(crate) peak_memory: Bytes,
     pub(crate) initrd: Bytes,
     pub(crate) uki: Bytes,
@@ -37,11 +43,11 @@ struct BuildFacts {
 }
 
 impl Ours {
-    /// Makes a cluster in `folder` and builds once, which fetches the packages.
-    pub(crate) fn prepare(program: &Path, folder: &Path) -> anyhow::Result<Self> {
+    /// Makes a cluster in `folder` and builds once, which fetches the packages into `cache`.
+    pub(crate) fn prepare(program: &Path, folder: &Path, cache: &Path) -> anyhow::Result<Self> {
         Program::new(program).arguments(["--quiet", "init"]).argument(folder).run()?;
-        let ours = Self { program: program.to_owned(), cluster: folder.to_owned() };
-        ours.imgbuild_build()?;
+        let ours = Self { program: program.to_owned(), cluster: folder.to_owned(), cache: cache.to_owned() };
+        ours.build_profile(PROFILE)?;
         Ok(ours)
     }
 
@@ -52,32 +58,67 @@ impl Ours {
         selection.context("the lock has no packages for the cloud profile on amd64")
     }
 
-    /// Builds from the cache into a folder that is not there.
-    pub(crate) fn build(&self) -> anyhow::Result<Build> {
-        let output = self.output();
-        fs::remove_dir_all(&output).with_context(|| format!("removing `{}`", output.display()))?;
-        let seconds = self.imgbuild_build()?;
+    /// Builds into a folder that is not there, from packages alone.
+    pub(crate) fn build_cold(&self) -> anyhow::Result<Build> {
+        let extents = Cache::open(&self.cache)?.extents();
+        remove(&extents)?;
+        self.build_warm()
+    }
+
+    /// Builds into a folder that is not there, from packages and the extents of a build before.
+    pub(crate) fn build_warm(&self) -> anyhow::Result<Build> {
+        let output = self.output(PROFILE);
+        remove(&output)?;
+        let cost = self.build_profile(PROFILE)?;
         let facts: BuildFacts = read(&output.join("build.json"))?;
         let manifest: Manifest = read(&output.join(manifest::FILE))?;
         let uki = manifest.files.get("os.efi").context("the manifest has no `os.efi`")?.size;
-        Ok(Build { seconds, peak_memory: facts.peak_memory, initrd: manifest.initrd_size, uki })
+        Ok(Build { cost, peak_memory: facts.peak_memory, initrd: manifest.initrd_size, uki })
     }
 
-    /// Builds what is there already; seconds.
-    pub(crate) fn build_again(&self) -> anyhow::Result<f64> {
-        self.imgbuild_build()
+    /// Builds what is there already.
+    pub(crate) fn build_again(&self) -> anyhow::Result<Cost> {
+        self.build_profile(PROFILE)
     }
 
-    fn imgbuild_build(&self) -> anyhow::Result<f64> {
+    /// Builds the profile that has a file of its own, whose text is now another.
+    pub(crate) fn build_changed(&self, text: &str) -> anyhow::Result<Cost> {
+        let path = self.cluster.join("profiles").join(CHANGED).with_extension("toml");
+        fs::create_dir_all(self.cluster.join("profiles")).context("making the folder of profiles")?;
+        let profile = format!(
+            "version = 1\ndescription = \"Changes\"\ninherits = \"{PROFILE}\"\n\n\
+             [[file]]\npath = \"etc/motd\"\ntext = \"{text}\\n\"\n"
+        );
+        fs::write(&path, profile).with_context(|| format!("writing `{}`", path.display()))?;
+        self.build_profile(CHANGED)
+    }
+
+    /// Prints a node's record: all that a changed node value needs.
+    pub(crate) fn record(&self) -> anyhow::Result<Cost> {
+        Ok(self.imgbuild().arguments(["record", NODE]).run()?.0)
+    }
+
+    fn build_profile(&self, profile: &str) -> anyhow::Result<Cost> {
+        let build = self.imgbuild().arguments(["build", profile, "--without-artifacts", "-o"]);
+        Ok(build.argument(self.output(profile)).run()?.0)
+    }
+
+    fn imgbuild(&self) -> Program {
         let program = Program::new(&self.program).argument("-f").argument(self.cluster.join("cluster.toml"));
-        let program = program
-            .arguments(["--quiet", "build", PROFILE, "--without-artifacts", "-o"])
-            .argument(self.output());
-        Ok(program.run()?.0)
+        program.argument("--cache").argument(&self.cache).argument("--quiet")
     }
 
-    fn output(&self) -> PathBuf {
-        self.cluster.join("out").join(PROFILE)
+    fn output(&self, profile: &str) -> PathBuf {
+        self.cluster.join("out").join(profile)
+    }
+}
+
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing `{}`", folder.display()))
+        }
+        _ => Ok(()),
     }
 }
 

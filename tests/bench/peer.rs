@@ -14,7 +14,7 @@ use imgbuild::archive::lock::Selection;
 use imgbuild::archive::mirror::Mirrors;
 use imgbuild::units::{Bytes, Sha256, Timestamp};
 
-use super::program::Program;
+use super::program::{Cost, Program};
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const SUITES: [(&str, &str); 3] =
@@ -29,16 +29,16 @@ pub(crate) struct Peer {
     work: PathBuf,
 }
 
-/// Seconds of one run.
+/// One run.
 #[derive(Debug)]
 pub(crate) struct PeerRun {
-    pub(crate) mmdebstrap: f64,
-    pub(crate) erofs: f64,
-    pub(crate) verity: f64,
+    pub(crate) mmdebstrap: Cost,
+    pub(crate) erofs: Cost,
+    pub(crate) verity: Cost,
 }
 
 impl PeerRun {
-    pub(crate) fn total(&self) -> f64 {
+    pub(crate) fn total(&self) -> Cost {
         self.mmdebstrap + self.erofs + self.verity
     }
 }

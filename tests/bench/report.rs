@@ -6,8 +6,10 @@ use anyhow::Context as _;
 use imgbuild::units::Bytes;
 use serde::Serialize;
 
+use super::program::Cost;
+
 /// Everything that is printed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     pub(crate) samples: Vec<Samples>,
     pub(crate) bounds: Vec<Bound>,
@@ -44,8 +46,11 @@ pub(crate) struct Bound {
 }
 
 impl Samples {
-    pub(crate) fn seconds(name: &str, values: Vec<f64>) -> Self {
-        Self::new(name, Unit::Seconds, values)
+    /// Wall time and CPU time.
+    pub(crate) fn costs(name: &str, costs: impl IntoIterator<Item = Cost>) -> [Self; 2] {
+        let (wall, cpu) = costs.into_iter().map(|cost| (cost.seconds, cost.cpu)).unzip();
+        [(name.to_owned(), wall), (format!("{name}, CPU time"), cpu)]
+            .map(|(name, values)| Self::new(&name, Unit::Seconds, values))
     }
 
     pub(crate) fn bytes(name: &str, values: Vec<Bytes>) -> Self {
@@ -78,6 +83,11 @@ impl Bound {
     /// A bound for the quotient of two medians.
     pub(crate) fn ratio(name: &str, measured: f64, most: f64) -> Self {
         Self::new(name, Unit::Ratio, measured, most)
+    }
+
+    /// A bound for a time.
+    pub(crate) fn seconds(name: &str, measured: f64, most: f64) -> Self {
+        Self::new(name, Unit::Seconds, measured, most)
     }
 
     fn new(name: &str, unit: Unit, measured: f64, most: f64) -> Self {
