@@ -3,6 +3,7 @@
 //! Packages lie on this machine before any clock starts, and the page cache is warm for everybody: one
 //! build and the peers' downloads come first. Exit code 1 says that a bound is missed.
 
+mod boot;
 mod mkosi;
 mod ours;
 mod peer;
@@ -10,12 +11,13 @@ mod program;
 mod report;
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Parser;
 
+use self::boot::Bootable;
 use self::mkosi::Mkosi;
 use self::ours::{Build, Ours};
 use self::peer::{Peer, PeerRun};
@@ -30,6 +32,9 @@ struct Arguments {
     /// Times that the peers are run
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     peer_runs: u32,
+    /// Leave out the boots, which are emulated and take some minutes
+    #[arg(long)]
+    without_boots: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -81,6 +86,9 @@ fn bench(arguments: &Arguments) -> anyhow::Result<bool> {
     match mkosi {
         Some(mkosi) => measure_mkosi(&mkosi, arguments.peer_runs, &measured, &mut report)?,
         None => say(&format!("not compared with mkosi: {} names no folder", mkosi::VARIABLE))?,
+    }
+    if !arguments.without_boots {
+        measure_boots(&ours, &peer, work.path(), &mut report)?;
     }
     let text = if arguments.json { report.json()? } else { report.table() };
     io::stdout().write_all(text.as_bytes()).context("printing the report")?;
@@ -163,6 +171,35 @@ fn measure_mkosi(mkosi: &Mkosi, runs: u32, ours: &Measured, report: &mut Report)
         Bound::seconds("one file changed", ours.changed, f64::max(1.5, incremental.median / 25.0)),
     ]);
     report.samples.extend([full, cpu, unminimized, unminimized_cpu, incremental]);
+    Ok(())
+}
+
+/// First and later boots: the first one makes the state partition, or what a package leaves to it.
+fn measure_boots(ours: &Ours, peer: &Peer, work: &Path, report: &mut Report) -> anyhow::Result<()> {
+    say("emulated boots")?;
+    let twice = |bootable: &Bootable| repeat(2, |_| bootable.boot());
+    let ours = twice(&ours.bootable(work)?)?;
+    let root = work.join("root");
+    peer.bootstrap(&root)?;
+    let debian = twice(&Bootable::debian(&root, work)?)?;
+    let mut last = Vec::new();
+    for (name, boots) in [("ours", ours), ("Debian's initramfs", debian)] {
+        for (which, boot) in ["first", "later"].into_iter().zip(boots) {
+            let of = |what: &str| format!("{which} boot by {name}: {what}");
+            report.samples.extend([
+                Samples::guest(&of("kernel to PID 1"), boot.manager),
+                Samples::guest(&of("kernel to firstboot"), boot.firstboot),
+                Samples::bytes(&of("memory in use"), vec![boot.memory]),
+            ]);
+            last.push(boot);
+        }
+    }
+    let [_, ours, _, debian] = last[..] else { bail!("a boot is missing") };
+    report.bounds.extend([
+        Bound::ratio("kernel to PID 1 : Debian's initramfs", ours.manager / debian.manager, 0.25),
+        Bound::ratio("kernel to firstboot : Debian's initramfs", ours.firstboot / debian.firstboot, 0.7),
+        Bound::bytes("memory in use", ours.memory, 150e6),
+    ]);
     Ok(())
 }
 

@@ -10,12 +10,15 @@ use imgbuild::bundle::manifest::{self, Manifest};
 use imgbuild::units::{Arch, Bytes};
 use serde::Deserialize;
 
+use super::boot::{self, Bootable};
 use super::program::{Cost, Program};
 
 /// The profile that the bounds are for.
 const PROFILE: &str = "cloud";
 /// One that differs from it by a file, which [`Ours::change`] changes.
 const CHANGED: &str = "changed";
+/// One that tells when its machine was where.
+const TELLING: &str = "telling";
 /// A node of the cluster that `imgbuild init` makes.
 const NODE: &str = "cp1";
 
@@ -83,14 +86,28 @@ impl Ours {
 
     /// Builds the profile that has a file of its own, whose text is now another.
     pub(crate) fn build_changed(&self, text: &str) -> anyhow::Result<Cost> {
-        let path = self.cluster.join("profiles").join(CHANGED).with_extension("toml");
-        fs::create_dir_all(self.cluster.join("profiles")).context("making the folder of profiles")?;
         let profile = format!(
             "version = 1\ndescription = \"Changes\"\ninherits = \"{PROFILE}\"\n\n\
              [[file]]\npath = \"etc/motd\"\ntext = \"{text}\\n\"\n"
         );
-        fs::write(&path, profile).with_context(|| format!("writing `{}`", path.display()))?;
+        self.write_profile(CHANGED, &profile)?;
         self.build_profile(CHANGED)
+    }
+
+    /// A disk whose machine tells its figures, with the record of a node.
+    pub(crate) fn bootable(&self, work: &Path) -> anyhow::Result<Bootable> {
+        self.write_profile(TELLING, &boot::profile(PROFILE))?;
+        self.build_profile(TELLING)?;
+        let record = work.join("record.json");
+        self.imgbuild().arguments(["record", NODE, "-o"]).argument(&record).run()?;
+        Bootable::ours(&self.output(TELLING).join("disk.raw"), &record, work)
+    }
+
+    fn write_profile(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let folder = self.cluster.join("profiles");
+        fs::create_dir_all(&folder).context("making the folder of profiles")?;
+        let path = folder.join(name).with_extension("toml");
+        fs::write(&path, text).with_context(|| format!("writing `{}`", path.display()))
     }
 
     /// Prints a node's record: all that a changed node value needs.

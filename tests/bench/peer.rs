@@ -54,9 +54,8 @@ impl Peer {
         Ok(Self { repository, packages: names.join(","), work: work.to_owned() })
     }
 
-    /// From packages to a root file system and its hash tree.
-    pub(crate) fn run(&self) -> anyhow::Result<PeerRun> {
-        let [root, image, tree] = ["root", "root.erofs", "root.verity"].map(|name| self.work.join(name));
+    /// Makes a root file system in `root`.
+    pub(crate) fn bootstrap(&self, root: &Path) -> anyhow::Result<Cost> {
         let include = format!("--include={}", self.packages);
         let source = format!("deb [trusted=yes] copy:{} ./", self.repository.display());
         // In a mount namespace of its own: /proc, /sys and /dev in the root go with it, even when it is killed.
@@ -64,9 +63,15 @@ impl Peer {
             .arguments(["--mount", "mmdebstrap"])
             .arguments(["--variant=essential", "--format=directory", "--dpkgopt=force-unsafe-io", &include])
             .arguments(["--aptopt=APT::Install-Recommends \"false\"", "trixie"])
-            .argument(&root)
+            .argument(root)
             .argument(source);
-        let (mmdebstrap, _) = mmdebstrap.run()?;
+        Ok(mmdebstrap.run()?.0)
+    }
+
+    /// From packages to a root file system and its hash tree.
+    pub(crate) fn run(&self) -> anyhow::Result<PeerRun> {
+        let [root, image, tree] = ["root", "root.erofs", "root.verity"].map(|name| self.work.join(name));
+        let mmdebstrap = self.bootstrap(&root)?;
         let (erofs, _) = Program::new("mkfs.erofs")
             .arguments(["-zlz4hc,5", "-C65536", "-T0"])
             .argument(&image)

@@ -53,6 +53,11 @@ impl Samples {
             .map(|(name, values)| Self::new(&name, Unit::Seconds, values))
     }
 
+    /// A time by the clock of a machine that counts instructions.
+    pub(crate) fn guest(name: &str, seconds: f64) -> Self {
+        Self::new(name, Unit::Seconds, vec![seconds])
+    }
+
     pub(crate) fn bytes(name: &str, values: Vec<Bytes>) -> Self {
         // Sizes of files and of memory stay far below 2^53, up to which this is exact.
         let values = values.into_iter().map(as_number);
@@ -88,6 +93,11 @@ impl Bound {
     /// A bound for a time.
     pub(crate) fn seconds(name: &str, measured: f64, most: f64) -> Self {
         Self::new(name, Unit::Seconds, measured, most)
+    }
+
+    /// A bound for a size.
+    pub(crate) fn bytes(name: &str, measured: Bytes, most: f64) -> Self {
+        Self::new(name, Unit::Bytes, as_number(measured), most)
     }
 
     fn new(name: &str, unit: Unit, measured: f64, most: f64) -> Self {
