@@ -14,10 +14,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Parser;
 
-use self::boot::Bootable;
+use self::boot::{Boot, Bootable};
 use self::mkosi::Mkosi;
 use self::ours::{Build, Ours};
 use self::peer::{Peer, PeerRun};
@@ -182,8 +182,7 @@ fn measure_boots(ours: &Ours, peer: &Peer, work: &Path, report: &mut Report) -> 
     let root = work.join("root");
     peer.bootstrap(&root)?;
     let debian = twice(&Bootable::debian(&root, work)?)?;
-    let mut last = Vec::new();
-    for (name, boots) in [("ours", ours), ("Debian's initramfs", debian)] {
+    for (name, boots) in [("ours", &ours), ("Debian's initramfs", &debian)] {
         for (which, boot) in ["first", "later"].into_iter().zip(boots) {
             let of = |what: &str| format!("{which} boot by {name}: {what}");
             report.samples.extend([
@@ -191,13 +190,15 @@ fn measure_boots(ours: &Ours, peer: &Peer, work: &Path, report: &mut Report) -> 
                 Samples::guest(&of("kernel to firstboot"), boot.firstboot),
                 Samples::bytes(&of("memory in use"), vec![boot.memory]),
             ]);
-            last.push(boot);
         }
     }
-    let [_, ours, _, debian] = last[..] else { bail!("a boot is missing") };
+    let ours = ours.last().context("no boot of ours")?;
+    // The faster one: at times Debian's generators hang in emulation until their deadline.
+    let least = |of: fn(&Boot) -> f64| debian.iter().map(of).fold(f64::INFINITY, f64::min);
+    let (manager, firstboot) = (least(|boot| boot.manager), least(|boot| boot.firstboot));
     report.bounds.extend([
-        Bound::ratio("kernel to PID 1 : Debian's initramfs", ours.manager / debian.manager, 0.25),
-        Bound::ratio("kernel to firstboot : Debian's initramfs", ours.firstboot / debian.firstboot, 0.7),
+        Bound::ratio("kernel to PID 1 : Debian's initramfs", ours.manager / manager, 0.25),
+        Bound::ratio("kernel to firstboot : Debian's initramfs", ours.firstboot / firstboot, 0.7),
         Bound::bytes("memory in use", ours.memory, 150e6),
     ]);
     Ok(())
