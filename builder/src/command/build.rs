@@ -158,6 +158,7 @@ fn lay(
     let command_line = format!("{} {}", bundle.command_line, plan.image.full_command_line());
     let slot = BiosSlot {
         kernel: root.kernel.image.clone(),
+        microcode: root.microcode.clone(),
         initrd: bundle.initrd.clone(),
         command_line: &command_line,
     };

@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::monitor::{self, MonitorError};
 use super::{Accelerator, Console, ConsoleError, Firmware, FirmwareError, FirmwareKind};
 use crate::process::{ProcessError, Program, Running, find};
-use crate::units::Arch;
+use crate::units::{Arch, Bytes};
 
 /// How often a console is looked at.
 const POLL: Duration = Duration::from_millis(100);
@@ -235,7 +235,16 @@ impl Machine {
 
     /// Presses the power button, which a running system takes as the wish to be shut down.
     pub fn press_power_button(&self) -> Result<(), MachineError> {
-        Ok(monitor::tell(&self.folder.path().join(MONITOR), "system_powerdown")?)
+        self.tell("system_powerdown", &json!({}))
+    }
+
+    /// Copies `size` bytes of its memory, from physical address `start` on, to a file.
+    pub fn save_memory(&self, start: u64, size: Bytes, file: &Path) -> Result<(), MachineError> {
+        self.tell("pmemsave", &json!({ "val": start, "size": size.0, "filename": file }))
+    }
+
+    fn tell(&self, command: &'static str, arguments: &Value) -> Result<(), MachineError> {
+        Ok(monitor::tell(&self.folder.path().join(MONITOR), command, arguments)?)
     }
 
     /// Cuts the power.
