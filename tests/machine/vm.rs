@@ -56,6 +56,7 @@ impl Vm {
             firmware: power.firmware,
             disk: disk.path().to_owned(),
             bus: power.bus,
+            sector_size: disk.sector_size(),
             memory: 1536,
             processors: 2,
             record: power.record,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::artifacts::Supplied;
 use super::programs::ProgramFacts;
 use crate::secure_boot::SignedBy;
-use crate::units::{Arch, Bytes, Lba, RootHash, Sha256, Timestamp};
+use crate::units::{Arch, Bytes, Lba, RootHash, SectorSize, Sha256, Timestamp};
 
 /// The format this program writes.
 pub const FORMAT: u32 = 1;
@@ -48,6 +48,11 @@ pub enum ManifestError {
 }
 
 impl Manifest {
+    /// The partition of `disk.raw` called `label`.
+    pub fn partition(&self, label: &str) -> Option<&Partition> {
+        self.partitions.iter().find(|partition| partition.label == label)
+    }
+
     /// Reads the manifest of a build folder.
     pub fn load(folder: &Path) -> Result<Self, ManifestError> {
         /// The part that every format has.
@@ -95,6 +100,9 @@ pub struct Manifest {
     pub initrd_size: Bytes,
     /// Files of the folder by name.
     pub files: BTreeMap<String, FileFacts>,
+    /// Bytes of a sector of `disk.raw`.
+    #[serde(default)]
+    pub sector_size: SectorSize,
     /// Partitions of `disk.raw`, in disk order.
     pub partitions: Vec<Partition>,
     /// Packages of the root, sorted by name.

@@ -234,6 +234,7 @@ fn describe(
         },
         initrd_size: Bytes::of(&bundle.initrd),
         files: files.chain([(folder::DISK.to_owned(), laid.disk)]).collect(),
+        sector_size: laid.layout.sector_size,
         partitions: laid.layout.partitions.iter().map(|partition| used(partition, laid, bundle)).collect(),
         packages: selection.packages.iter().map(|item| package(item, true)).collect(),
         boot_packages: selection.boot_packages.iter().map(|item| package(item, false)).collect(),

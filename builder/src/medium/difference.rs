@@ -182,6 +182,7 @@ fn settings(one: &Manifest, other: &Manifest) -> Vec<Change> {
         [
             ("profile", manifest.profile.clone()),
             ("image", manifest.image.clone()),
+            ("sector size", manifest.sector_size.bytes().to_string()),
             ("arch", manifest.arch.to_string()),
             ("debug", manifest.debug.to_string()),
             ("date", manifest.date.to_string()),
