@@ -17,6 +17,7 @@ use crate::machine::{
     Bus, Firmware, FirmwareError, FirmwareKind, Machine, MachineError, Settings, disk, late_timers,
 };
 use crate::medium::folder;
+use crate::secure_boot::SignedBy;
 use crate::units::{Arch, Bytes};
 
 /// Label of the partition that a BIOS starts from.
@@ -64,6 +65,13 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         FirmwareKind::Bios => check_bios(&manifest)?,
     }
     Machine::qemu(manifest.arch).map_err(missing_program)?;
+    if manifest.secure_boot != SignedBy::Nobody {
+        let firmware = match arguments.firmware {
+            FirmwareKind::Uefi => "this firmware has Secure Boot off",
+            FirmwareKind::Bios => "a BIOS has no Secure Boot",
+        };
+        context.printer.note(&format!("{firmware}: nothing checks the signatures of the boot programs"));
+    }
     let scratch = tempfile::Builder::new()
         .prefix("imgbuild-boot-")
         .tempdir()

@@ -101,6 +101,12 @@ pub enum MachineError {
         /// Architecture of the machine.
         arch: Arch,
     },
+    /// A BIOS has no variables, so nothing would be verified.
+    #[error("a BIOS has no Secure Boot, so it cannot use the variable store `{}`", store.display())]
+    NoSecureBoot {
+        /// The store.
+        store: PathBuf,
+    },
     /// UEFI firmware is not installed.
     #[error(transparent)]
     Firmware(#[from] FirmwareError),
@@ -262,7 +268,10 @@ fn firmware(kind: FirmwareKind, arch: Arch, store: Option<&Path>) -> Result<Opti
     match (kind, arch, store) {
         (FirmwareKind::Uefi, arch, None) => Ok(Some(Firmware::find(arch)?)),
         (FirmwareKind::Uefi, arch, Some(_)) => Ok(Some(Firmware::find_with_secure_boot(arch)?)),
-        (FirmwareKind::Bios, Arch::Amd64, _) => Ok(None),
+        (FirmwareKind::Bios, Arch::Amd64, None) => Ok(None),
+        (FirmwareKind::Bios, Arch::Amd64, Some(store)) => {
+            Err(MachineError::NoSecureBoot { store: store.to_owned() })
+        }
         (FirmwareKind::Bios, arch, _) => Err(MachineError::NoBios { arch }),
     }
 }
@@ -332,6 +341,17 @@ fn disk(settings: &Settings) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bios_takes_no_variables_and_other_architectures_have_none() {
+        let bios = |arch, store: Option<&str>| firmware(FirmwareKind::Bios, arch, store.map(Path::new));
+        assert_eq!(bios(Arch::Amd64, None).unwrap(), None);
+        assert_eq!(
+            bios(Arch::Amd64, Some("a/variables.fd")).unwrap_err().to_string(),
+            "a BIOS has no Secure Boot, so it cannot use the variable store `a/variables.fd`"
+        );
+        assert_eq!(bios(Arch::Arm64, None).unwrap_err().to_string(), "arm64 machines have no BIOS");
+    }
 
     #[test]
     fn the_disk_has_its_sector_size_on_every_bus() {
