@@ -177,6 +177,9 @@ pub struct Artifact {
     pub size: Bytes,
     /// Whether it is the pinned file.
     pub pinned: bool,
+    /// Where it lies in the root: files, and folders with all that is in them.
+    #[serde(default)]
+    pub places: Vec<String>,
 }
 
 impl From<&Supplied> for Artifact {
@@ -187,6 +190,7 @@ impl From<&Supplied> for Artifact {
             sha256: artifact.sha256,
             size: Bytes::of(&artifact.content),
             pinned: artifact.is_pinned(),
+            places: artifact.places(),
         }
     }
 }

@@ -395,6 +395,7 @@ mod tests {
                 sha256,
                 size: Bytes(1),
                 pinned: version.is_some(),
+                places: Vec::new(),
             };
             artifacts(&Manifest { artifacts: vec![artifact], ..sbom::tests::manifest() })
         };

@@ -158,6 +158,7 @@ fn an_artifact_has_version_and_place_only_where_it_is_the_pinned_file() {
         sha256: Sha256::of(content),
         size: Bytes(10),
         pinned,
+        places: Vec::new(),
     };
     let (pinned, other) = (Sha256::of(b"pinned k3s"), Sha256::of(b"another k3s"));
     let purl = format!(
