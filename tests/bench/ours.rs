@@ -10,9 +10,13 @@ use imgbuild::units::{Arch, Bytes};
 use serde::Deserialize;
 
 use super::program::Program;
+use super::transport::{self, Transport};
 
-/// The profile that the bounds are for.
-const PROFILE: &str = "cloud";
+/// The profile that most bounds are for.
+pub(crate) const PROFILE: &str = "cloud";
+/// The same with a root that is not compressed, which is smallest where the whole disk is.
+pub(crate) const PLAIN: &str = "plain";
+const PLAIN_PROFILE: &str = "version = 1\ndescription = \"cloud, not compressed\"\ninherits = \"cloud\"\n[root]\ncompression = \"none\"\n";
 
 /// A cluster whose packages are locked and cached.
 #[derive(Debug)]
@@ -41,7 +45,11 @@ impl Ours {
     pub(crate) fn prepare(program: &Path, folder: &Path) -> anyhow::Result<Self> {
         Program::new(program).arguments(["--quiet", "init"]).argument(folder).run()?;
         let ours = Self { program: program.to_owned(), cluster: folder.to_owned() };
-        ours.imgbuild_build()?;
+        let profiles = folder.join("profiles");
+        fs::create_dir_all(&profiles)
+            .and_then(|()| fs::write(profiles.join(format!("{PLAIN}.toml")), PLAIN_PROFILE))
+            .with_context(|| format!("writing a profile into `{}`", profiles.display()))?;
+        ours.imgbuild_build(PROFILE, Arch::Amd64)?;
         Ok(ours)
     }
 
@@ -54,9 +62,9 @@ impl Ours {
 
     /// Builds from the cache into a folder that is not there.
     pub(crate) fn build(&self) -> anyhow::Result<Build> {
-        let output = self.output();
+        let output = self.output(PROFILE, Arch::Amd64);
         fs::remove_dir_all(&output).with_context(|| format!("removing `{}`", output.display()))?;
-        let seconds = self.imgbuild_build()?;
+        let seconds = self.imgbuild_build(PROFILE, Arch::Amd64)?;
         let facts: BuildFacts = read(&output.join("build.json"))?;
         let manifest: Manifest = read(&output.join(manifest::FILE))?;
         let uki = manifest.files.get("os.efi").context("the manifest has no `os.efi`")?.size;
@@ -65,19 +73,33 @@ impl Ours {
 
     /// Builds what is there already; seconds.
     pub(crate) fn build_again(&self) -> anyhow::Result<f64> {
-        self.imgbuild_build()
+        self.imgbuild_build(PROFILE, Arch::Amd64)
     }
 
-    fn imgbuild_build(&self) -> anyhow::Result<f64> {
+    /// What it takes to send the disk of a profile.
+    pub(crate) fn transport(&self, profile: &str) -> anyhow::Result<Transport> {
+        self.imgbuild_build(profile, Arch::Amd64)?;
+        let folder = self.output(profile, Arch::Amd64);
+        transport::measure(&folder, &read(&folder.join(manifest::FILE))?)
+    }
+
+    /// Size of the initrd of another profile or architecture, whose packages may have to be fetched.
+    pub(crate) fn initrd(&self, profile: &str, arch: Arch) -> anyhow::Result<Bytes> {
+        self.imgbuild_build(profile, arch)?;
+        let manifest: Manifest = read(&self.output(profile, arch).join(manifest::FILE))?;
+        Ok(manifest.initrd_size)
+    }
+
+    fn imgbuild_build(&self, profile: &str, arch: Arch) -> anyhow::Result<f64> {
         let program = Program::new(&self.program).argument("-f").argument(self.cluster.join("cluster.toml"));
         let program = program
-            .arguments(["--quiet", "build", PROFILE, "--without-artifacts", "-o"])
-            .argument(self.output());
+            .arguments(["--quiet", "build", profile, "--arch", arch.debian(), "--without-artifacts", "-o"])
+            .argument(self.output(profile, arch));
         Ok(program.run()?.0)
     }
 
-    fn output(&self) -> PathBuf {
-        self.cluster.join("out").join(PROFILE)
+    fn output(&self, profile: &str, arch: Arch) -> PathBuf {
+        self.cluster.join("out").join(format!("{profile}-{arch}"))
     }
 }
 

@@ -7,7 +7,7 @@ use imgbuild::units::Bytes;
 use serde::Serialize;
 
 /// Everything that is printed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     pub(crate) samples: Vec<Samples>,
     pub(crate) bounds: Vec<Bound>,
@@ -97,6 +97,11 @@ impl Unit {
 }
 
 impl Report {
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.samples.extend(other.samples);
+        self.bounds.extend(other.bounds);
+    }
+
     pub(crate) fn json(&self) -> anyhow::Result<String> {
         Ok(serde_json::to_string_pretty(self).context("rendering the report")? + "\n")
     }

@@ -69,8 +69,8 @@ fn engine_edge_hands_microcode_to_the_kernel_by_bios() -> anyhow::Result<()> {
     let memory = vm.memory(start, size)?;
     ensure!(memory.starts_with(&expected), "the kernel was not given microcode, then the initrd");
     ensure!(memory.len() - expected.len() < 4096, "the kernel was given {size} for {}", expected.len());
-    let console = vm.shut_down()?;
-    ensure!(!console.contains("FAILED"), "a unit failed:\n{console}");
+    ensure!(!vm.console().contains("FAILED"), "a unit failed:\n{}", vm.console());
+    vm.shut_down()?;
     Ok(())
 }
 
