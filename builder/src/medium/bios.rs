@@ -182,11 +182,12 @@ impl BiosSlot<'_> {
     fn config(&self, slot: Slot, generation: Generation) -> Result<String, ArgumentError> {
         let arguments = arguments::quoted(self.command_line)?;
         // GRUB puts files after one another, each from a multiple of four bytes on.
-        let initrds: String = self.initrds().map(|(name, _)| format!(" $prefix/{slot}/{name}")).collect();
+        let initrds = self.initrds().map(|(name, _)| format!("$prefix/{slot}/{name}"));
+        let initrds = initrds.collect::<Vec<_>>().join(" ");
         Ok(format!(
             "# Slot {slot}, with the arguments of its UKI and of the medium.\nset generation={generation}\nfunction load {{\n  \
              linux $prefix/{slot}/{KERNEL} {arguments} imgbuild.esp=$esp $mode\n  \
-             initrd{initrds}\n}}\n"
+             initrd {initrds}\n}}\n"
         ))
     }
 }
