@@ -98,6 +98,9 @@ pub struct Manifest {
     pub secure_boot: SignedBy,
     /// Size of the initrd inside the UKI.
     pub initrd_size: Bytes,
+    /// Size of the microcode inside the UKI; 0 where there is none.
+    #[serde(default)]
+    pub microcode_size: Bytes,
     /// Files of the folder by name.
     pub files: BTreeMap<String, FileFacts>,
     /// Bytes of a sector of `disk.raw`.

@@ -223,12 +223,16 @@ fn take(parts: &mut BTreeMap<String, Bytes>, mut amount: u64) {
 }
 
 fn boot(manifest: &Manifest) -> Vec<Part> {
-    let used = manifest.partitions.iter().find(|partition| partition.label == "esp");
-    let used = used.map(|partition| partition.used).unwrap_or_default();
+    let used = |label| manifest.partition(label).map(|partition| partition.used).unwrap_or_default();
     let uki = manifest.files.get(super::seal::UKI).map(|facts| facts.size).unwrap_or_default();
-    let kernel = uki.0.saturating_sub(manifest.initrd_size.0);
-    let parts = [("initrd", manifest.initrd_size), ("kernel and stub", Bytes(kernel))];
-    completed(parts.map(|(name, size)| (name.to_owned(), size)).into(), used, "boot loader")
+    let (initrd, microcode) = (manifest.initrd_size, manifest.microcode_size);
+    let kernel = Bytes(uki.0.saturating_sub(initrd.0).saturating_sub(microcode.0));
+    let parts = [("initrd", initrd), ("microcode", microcode), ("kernel and stub", kernel)];
+    let parts = parts.map(|(name, size)| (name.to_owned(), size)).into_iter().filter(|(_, size)| size.0 > 0);
+    // GRUB reads no UKI: all that is in one is there once more.
+    let has_copies = used("bios-boot").0 > 0;
+    let rest = if has_copies { "boot loaders, and the same for BIOS" } else { "boot loader" };
+    completed(parts.collect(), used("esp"), rest)
 }
 
 fn sum(sizes: impl Iterator<Item = Bytes>) -> Bytes {
@@ -311,6 +315,21 @@ pub(crate) mod tests {
         assert_eq!(
             parts(&large.folders),
             [("usr/lib/modules", 2100), ("usr/bin", 900), ("configuration", 50)]
+        );
+        let (mut manifest, _) = sample();
+        manifest.microcode_size = Bytes(9000);
+        manifest.partitions[0].used = Bytes(30_000);
+        let grub = Partition { label: "bios-boot".to_owned(), ..manifest.partitions[1].clone() };
+        manifest.partitions.push(grub);
+        let of_both = Sizes::measure(&manifest, &tree).unwrap().boot;
+        assert_eq!(
+            parts(&of_both),
+            [
+                ("boot loaders, and the same for BIOS", 16_000),
+                ("microcode", 9000),
+                ("kernel and stub", 3000),
+                ("initrd", 2000)
+            ]
         );
         let lists = 3 * 34 + "usr/bin/large".len() + 2 * "usr/lib/modules/6.12/m.ko".len() + 3;
         let lists = u64::try_from(lists + 34 + "usr/bin/small".len() + 1).unwrap();

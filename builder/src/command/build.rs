@@ -233,6 +233,7 @@ fn describe(
             Some(keys) => SignedBy::Certificate(keys.database.fingerprint()),
         },
         initrd_size: Bytes::of(&bundle.initrd),
+        microcode_size: root.microcode.as_deref().map_or(Bytes(0), Bytes::of),
         files: files.chain([(folder::DISK.to_owned(), laid.disk)]).collect(),
         sector_size: laid.layout.sector_size,
         partitions: laid.layout.partitions.iter().map(|partition| used(partition, laid, bundle)).collect(),

@@ -192,6 +192,7 @@ fn settings(one: &Manifest, other: &Manifest) -> Vec<Change> {
             ("image command line", manifest.image_command_line.clone()),
             ("secure boot", manifest.secure_boot.into()),
             ("initrd size", manifest.initrd_size.0.to_string()),
+            ("microcode size", manifest.microcode_size.0.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
     };

@@ -53,6 +53,7 @@ pub(crate) fn manifest() -> Manifest {
         image_command_line: String::new(),
         secure_boot: SignedBy::Nobody,
         initrd_size: Bytes(0),
+        microcode_size: Bytes(0),
         files: BTreeMap::new(),
         sector_size: SectorSize::B512,
         partitions: Vec::new(),
