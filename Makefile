@@ -55,7 +55,7 @@ soak: nodes
 	$(CARGO_BUILD)
 	cargo test --release --locked --target $(TRIPLE) -p imgbuild-tests --test soak -- --nocapture --test-threads=1 $(SUITE)
 
-bench:
+bench: nodes
 	@tests/setup/install.sh bench
 	$(CARGO_BUILD)
 	cargo run --release --locked --target $(TRIPLE) -p imgbuild-tests --bin bench -- $(ARGS)

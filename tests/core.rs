@@ -10,5 +10,6 @@ mod core {
     mod life;
     mod power;
     mod reproducible;
+    mod sectors;
     mod secure_boot;
 }

@@ -216,7 +216,8 @@ impl Running {
         let _ = self.child.wait();
     }
 
-    fn words(&mut self) -> io::Result<String> {
+    /// The last of what it has said so far, on either output.
+    pub fn words(&mut self) -> io::Result<String> {
         let length = self.words.seek(SeekFrom::End(0))?;
         let back = WORDS.min(i64::try_from(length).unwrap_or(WORDS));
         self.words.seek(SeekFrom::End(-back))?;

@@ -196,4 +196,14 @@ fn lays_the_backup_of_a_4096_byte_table_at_the_end() {
     let read: Vec<_> = table.partitions().values().map(|entry| (entry.first_lba, entry.part_guid)).collect();
     let written: Vec<_> = layout.partitions.iter().map(|placed| (placed.first.0, placed.partuuid)).collect();
     assert_eq!(read, written);
+
+    let columns = "--output=Start,Sectors,UUID";
+    let shown = check("fdisk", &["--list", "--sector-size=4096", columns], &disk);
+    let rows = shown.lines().skip_while(|line| !line.trim_start().starts_with("Start")).skip(1);
+    let rows: Vec<String> = rows.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let expected = layout.partitions.iter().map(|placed| {
+        let partuuid = placed.partuuid.to_string().to_uppercase();
+        format!("{} {} {partuuid}", placed.first.0, placed.size.0 / 4096)
+    });
+    assert_eq!(rows, expected.collect::<Vec<_>>());
 }

@@ -176,8 +176,12 @@ fn no_damage_of_headers_panics() {
 #[test]
 fn grubs_own_tools_read_our_scripts_and_our_environment_block() {
     let folder = tempfile::tempdir().unwrap();
-    let slot =
-        BiosSlot { kernel: "".into(), initrd: "".into(), command_line: "quiet dyndbg=\"file a.c +p\"" };
+    let slot = BiosSlot {
+        kernel: "".into(),
+        microcode: Some("".into()),
+        initrd: "".into(),
+        command_line: "quiet dyndbg=\"file a.c +p\"",
+    };
     let files = bios::shared_files().into_iter().chain(slot.files(Slot::B, Generation(7)).unwrap());
     let files: BTreeMap<String, PathBuf> = files
         .map(|(path, content)| {

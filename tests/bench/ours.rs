@@ -12,10 +12,14 @@ use serde::Deserialize;
 
 use super::boot::{self, Bootable};
 use super::program::{Cost, Program};
+use super::transport::{self, Transport};
 
-/// The profile that the bounds are for.
-const PROFILE: &str = "cloud";
-/// One that differs from it by a file, which [`Ours::change`] changes.
+/// The profile that most bounds are for.
+pub(crate) const PROFILE: &str = "cloud";
+/// The same with a root that is not compressed, which is smallest where the whole disk is.
+pub(crate) const PLAIN: &str = "plain";
+const PLAIN_PROFILE: &str = "version = 1\ndescription = \"cloud, not compressed\"\ninherits = \"cloud\"\n[root]\ncompression = \"none\"\n";
+/// One that differs from it by a file, which [`Ours::build_changed`] changes.
 const CHANGED: &str = "changed";
 /// One that tells when its machine was where.
 const TELLING: &str = "telling";
@@ -50,6 +54,7 @@ impl Ours {
     pub(crate) fn prepare(program: &Path, folder: &Path, cache: &Path) -> anyhow::Result<Self> {
         Program::new(program).arguments(["--quiet", "init"]).argument(folder).run()?;
         let ours = Self { program: program.to_owned(), cluster: folder.to_owned(), cache: cache.to_owned() };
+        ours.write_profile(PLAIN, PLAIN_PROFILE)?;
         ours.build_profile(PROFILE)?;
         Ok(ours)
     }
@@ -103,6 +108,26 @@ impl Ours {
         Bootable::ours(&self.output(TELLING).join("disk.raw"), &record, work)
     }
 
+    /// Prints a node's record: all that a changed node value needs.
+    pub(crate) fn record(&self) -> anyhow::Result<Cost> {
+        Ok(self.imgbuild().arguments(["record", NODE]).run()?.0)
+    }
+
+    /// What it takes to send the disk of a profile.
+    pub(crate) fn transport(&self, profile: &str) -> anyhow::Result<Transport> {
+        self.build_profile(profile)?;
+        let folder = self.output(profile);
+        transport::measure(&folder, &read(&folder.join(manifest::FILE))?)
+    }
+
+    /// Size of the initrd of another profile or architecture, whose packages may have to be fetched.
+    pub(crate) fn initrd(&self, profile: &str, arch: Arch) -> anyhow::Result<Bytes> {
+        let output = self.output(&format!("{profile}-{arch}"));
+        self.build_into(&output, profile, arch)?;
+        let manifest: Manifest = read(&output.join(manifest::FILE))?;
+        Ok(manifest.initrd_size)
+    }
+
     fn write_profile(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let folder = self.cluster.join("profiles");
         fs::create_dir_all(&folder).context("making the folder of profiles")?;
@@ -110,14 +135,13 @@ impl Ours {
         fs::write(&path, text).with_context(|| format!("writing `{}`", path.display()))
     }
 
-    /// Prints a node's record: all that a changed node value needs.
-    pub(crate) fn record(&self) -> anyhow::Result<Cost> {
-        Ok(self.imgbuild().arguments(["record", NODE]).run()?.0)
+    fn build_profile(&self, profile: &str) -> anyhow::Result<Cost> {
+        self.build_into(&self.output(profile), profile, Arch::Amd64)
     }
 
-    fn build_profile(&self, profile: &str) -> anyhow::Result<Cost> {
-        let build = self.imgbuild().arguments(["build", profile, "--without-artifacts", "-o"]);
-        Ok(build.argument(self.output(profile)).run()?.0)
+    fn build_into(&self, output: &Path, profile: &str, arch: Arch) -> anyhow::Result<Cost> {
+        let build = self.imgbuild().arguments(["build", profile, "--arch", arch.debian()]);
+        Ok(build.arguments(["--without-artifacts", "-o"]).argument(output).run()?.0)
     }
 
     fn imgbuild(&self) -> Program {

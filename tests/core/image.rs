@@ -87,11 +87,12 @@ fn check_digests(bundle: &Bundle) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `sgdisk` finds no fault, and the partitions of the manifest.
+/// `sgdisk` finds no fault, `fdisk` the partitions of the manifest.
 fn check_partitions(bundle: &Bundle) -> anyhow::Result<()> {
     let disk = bundle.file("disk.raw");
-    check_table(&disk)?;
-    let seen: Vec<_> = partitions(&disk)?
+    let sector_size = bundle.manifest.sector_size;
+    check_table(&disk, sector_size)?;
+    let seen: Vec<_> = partitions(&disk, sector_size)?
         .into_iter()
         .map(|seen| (seen.label, seen.kind, seen.partuuid, seen.first, seen.sectors * 512))
         .collect();
@@ -103,7 +104,7 @@ fn check_partitions(bundle: &Bundle) -> anyhow::Result<()> {
             (said.label.clone(), said.kind.to_string(), said.partuuid.to_string(), said.first.0, said.size.0)
         })
         .collect();
-    ensure!(seen == said, "sgdisk: {seen:#?}\nmanifest: {said:#?}");
+    ensure!(seen == said, "fdisk: {seen:#?}\nmanifest: {said:#?}");
     Ok(())
 }
 

@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use imgbuild::machine::{disk, late_timers};
-use imgbuild::units::{Arch, Bytes};
+use imgbuild::units::{Arch, Bytes, SectorSize};
 use tempfile::TempDir;
 
 use crate::{Bundle, Scene, oracle};
 
 /// Room for the state partition.
 const STATE: Bytes = Bytes(2 << 30);
-/// All our disks have these.
-const SECTOR: u64 = 512;
 
 /// A disk; the file goes when it is dropped.
 #[derive(Debug)]
@@ -22,9 +20,10 @@ pub struct Disk {
     path: PathBuf,
     folder: TempDir,
     arch: Arch,
+    sector_size: SectorSize,
 }
 
-/// A partition as `sgdisk` sees it.
+/// A partition as other people's tools see it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SeenPartition {
     /// Number in the table.
@@ -48,12 +47,18 @@ impl Disk {
             TempDir::with_prefix_in("disk-", scene.folder()).context("making a folder for a disk")?;
         let path = folder.path().join("disk.raw");
         disk::copy(&bundle.file("disk.raw"), &path, STATE)?;
-        Ok(Self { path, folder, arch: bundle.manifest.arch })
+        let (arch, sector_size) = (bundle.manifest.arch, bundle.manifest.sector_size);
+        Ok(Self { path, folder, arch, sector_size })
     }
 
     /// The architecture of machines that it boots.
     pub fn arch(&self) -> Arch {
         self.arch
+    }
+
+    /// Its sector size.
+    pub fn sector_size(&self) -> SectorSize {
+        self.sector_size
     }
 
     /// The file.
@@ -71,14 +76,14 @@ impl Disk {
         self.folder.path()
     }
 
-    /// Lets `sgdisk` check both copies of the table.
+    /// Lets others check both copies of the table.
     pub fn check_table(&self) -> anyhow::Result<()> {
-        check_table(&self.path)
+        check_table(&self.path, self.sector_size)
     }
 
     /// The partition called `label`.
     pub fn partition(&self, label: &str) -> anyhow::Result<SeenPartition> {
-        let seen = partitions(&self.path)?;
+        let seen = partitions(&self.path, self.sector_size)?;
         let labels: Vec<_> = seen.iter().map(|partition| partition.label.clone()).collect();
         let found = seen.into_iter().find(|partition| partition.label == label);
         found.with_context(|| format!("no partition is called `{label}`, but: {}", labels.join(", ")))
@@ -86,7 +91,7 @@ impl Disk {
 
     /// Changes one bit, `offset` bytes into the partition.
     pub fn flip_bit(&self, label: &str, offset: u64) -> anyhow::Result<()> {
-        let at = self.partition(label)?.first * SECTOR + offset;
+        let at = self.start(label)? + offset;
         let file = self.open()?;
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).context("reading the disk")?;
@@ -150,13 +155,18 @@ impl Disk {
 
     /// The ESP as mtools take it.
     fn esp_device(&self) -> anyhow::Result<String> {
-        Ok(format!("{}@@{}", self.path.display(), self.partition("esp")?.first * SECTOR))
+        Ok(format!("{}@@{}", self.path.display(), self.start("esp")?))
+    }
+
+    /// Where a partition begins, in bytes.
+    fn start(&self, label: &str) -> anyhow::Result<u64> {
+        Ok(self.partition(label)?.first * u64::from(self.sector_size.bytes()))
     }
 
     /// Lets the kernel of a BIOS start take late timer interrupts, as `imgbuild boot` does.
     pub fn allow_late_timers(&self) -> anyhow::Result<()> {
-        let esp = self.partition("esp")?;
-        Ok(late_timers::allow(&self.path, Bytes(esp.first * SECTOR), Bytes(esp.sectors * SECTOR))?)
+        let size = Bytes(self.partition("esp")?.sectors * u64::from(self.sector_size.bytes()));
+        Ok(late_timers::allow(&self.path, Bytes(self.start("esp")?), size)?)
     }
 
     /// A file of the state partition, by its path there; `debugfs` reads it.
@@ -172,40 +182,55 @@ impl Disk {
 
     /// The state partition as e2fsprogs take it.
     fn state_device(&self) -> anyhow::Result<String> {
-        Ok(format!("{}?offset={}", self.path.display(), self.partition("state")?.first * SECTOR))
+        Ok(format!("{}?offset={}", self.path.display(), self.start("state")?))
     }
 }
 
-/// Lets `sgdisk` check the table in `path`, which ends well even where it complains.
-pub fn check_table(path: &Path) -> anyhow::Result<()> {
-    let words = oracle::run("sgdisk", [Path::new("-v"), path])?;
-    ensure!(words.contains("No problems found"), "sgdisk -v `{}`:\n{words}", path.display());
+/// Lets others check both copies of the table in `path`. They end well even where they complain.
+pub fn check_table(path: &Path, sector_size: SectorSize) -> anyhow::Result<()> {
+    match sector_size {
+        SectorSize::B512 => {
+            let words = oracle::words("sgdisk", [Path::new("-v"), path])?;
+            ensure!(words.contains("No problems found"), "sgdisk -v `{}`:\n{words}", path.display());
+        }
+        // sgdisk takes every file for a disk with sectors of 512 bytes.
+        SectorSize::B4096 => {
+            let words = list(path, sector_size)?;
+            // It also finds that the protective MBR is for a smaller disk, and it is: nothing writes to sector 0 again.
+            let is_whole = words.contains("Disklabel type: gpt") && !words.contains("is corrupt");
+            ensure!(is_whole, "fdisk `{}`:\n{words}", path.display());
+        }
+    }
     Ok(())
 }
 
-/// The table in `path` as `sgdisk` reads it.
-pub fn partitions(path: &Path) -> anyhow::Result<Vec<SeenPartition>> {
-    let list = oracle::run("sgdisk", [Path::new("-p"), path])?;
-    let rows = list.lines().skip_while(|line| !line.starts_with("Number"));
-    let numbers = rows.filter_map(|line| line.split_whitespace().next()?.parse().ok());
-    numbers.map(|number| partition(path, number)).collect()
+/// The table in `path` as `fdisk` reads it.
+pub fn partitions(path: &Path, sector_size: SectorSize) -> anyhow::Result<Vec<SeenPartition>> {
+    let list = list(path, sector_size)?;
+    let rows = list.lines().skip_while(|line| !line.starts_with("Device")).skip(1);
+    rows.map(|row| partition(path, row)).collect()
 }
 
-/// `sgdisk -i` prints `Label: value` lines.
-fn partition(path: &Path, number: u32) -> anyhow::Result<SeenPartition> {
-    let words = oracle::run("sgdisk", ["-i".into(), number.to_string().into(), path.as_os_str().to_owned()])?;
-    let line = |label: &str| {
-        let value = words.lines().find_map(|line| line.strip_prefix(label)?.strip_prefix(": "));
-        value.with_context(|| format!("sgdisk -i {number} has no `{label}`:\n{words}"))
+/// What `fdisk` says of the table, complaints first.
+fn list(path: &Path, sector_size: SectorSize) -> anyhow::Result<String> {
+    let sector_size = sector_size.bytes().to_string();
+    let columns = "Device,Start,Sectors,Type-UUID,UUID,Name";
+    let options = ["--list", "--sector-size", &sector_size, "--output", columns].map(AsRef::as_ref);
+    oracle::words("fdisk", options.into_iter().chain([path.as_os_str()]))
+}
+
+/// A row of `fdisk`'s table; the first column is the file's path with the partition's number behind it.
+fn partition(path: &Path, row: &str) -> anyhow::Result<SeenPartition> {
+    let seen = || {
+        let mut words = row.strip_prefix(path.to_str()?)?.split_whitespace();
+        Some(SeenPartition {
+            number: words.next()?.parse().ok()?,
+            first: words.next()?.parse().ok()?,
+            sectors: words.next()?.parse().ok()?,
+            kind: words.next()?.to_lowercase(),
+            partuuid: words.next()?.to_lowercase(),
+            label: words.next().unwrap_or_default().to_owned(),
+        })
     };
-    let first_word =
-        |label| -> anyhow::Result<&str> { Ok(line(label)?.split(' ').next().unwrap_or_default()) };
-    Ok(SeenPartition {
-        number,
-        label: line("Partition name")?.trim_matches('\'').to_owned(),
-        kind: first_word("Partition GUID code")?.to_lowercase(),
-        partuuid: first_word("Partition unique GUID")?.to_lowercase(),
-        first: first_word("First sector")?.parse().context("reading a first sector")?,
-        sectors: first_word("Partition size")?.parse().context("reading a partition's size")?,
-    })
+    seen().with_context(|| format!("fdisk describes a partition as `{row}`"))
 }

@@ -7,13 +7,26 @@ use anyhow::Context as _;
 use imgbuild::process::{Program, find};
 
 /// The longest that one takes: reading a whole disk image.
-const DEADLINE: Duration = Duration::from_mins(3);
+pub const DEADLINE: Duration = Duration::from_mins(3);
 /// Where Debian keeps programs that are not on every user's PATH.
 const ADMINISTRATION: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// Runs an oracle; it must end well. Returns its standard output.
 pub fn run<A: Into<OsString>>(name: &str, arguments: impl IntoIterator<Item = A>) -> anyhow::Result<String> {
     Ok(program(name)?.arguments(arguments).output(DEADLINE)?)
+}
+
+/// Runs an oracle that ends well even where it complains; returns the last of what it said on either output.
+pub fn words<A: Into<OsString>>(
+    name: &str,
+    arguments: impl IntoIterator<Item = A>,
+) -> anyhow::Result<String> {
+    let mut running = program(name)?.arguments(arguments).start()?;
+    let status = running.wait(DEADLINE)?;
+    if !status.success() {
+        return Err(running.ended_badly(status).into());
+    }
+    running.words().with_context(|| format!("reading what `{name}` said"))
 }
 
 /// A program of the host, also where it is not on PATH.

@@ -13,6 +13,8 @@ use imgbuild::units::Arch;
 
 use crate::{oracle, stand_in};
 
+/// The image that most machines have.
+const DISK: &str = "disk";
 /// The program under test, beside the test programs' folder.
 const PROGRAM: &str = "imgbuild";
 /// A build with its downloads.
@@ -112,9 +114,16 @@ impl Scene {
     /// Builds `profile`, or finds it built; with a stand-in for k3s, and without all other artifacts, which
     /// tests do not download.
     pub fn build_for(&self, profile: &str, arch: Arch) -> anyhow::Result<Bundle> {
-        let folder = self.folder.join("cluster/out").join(format!("{profile}-{arch}"));
+        self.build_on(DISK, profile, arch)
+    }
+
+    /// The same, laid on another image than `disk`.
+    pub fn build_on(&self, image: &str, profile: &str, arch: Arch) -> anyhow::Result<Bundle> {
+        let name = if image == DISK { profile.to_owned() } else { format!("{profile}-{image}") };
+        let folder = self.folder.join("cluster/out").join(format!("{name}-{arch}"));
         self.imgbuild()
-            .arguments(["build", profile, "--arch", arch.debian(), "--without-artifacts", "--artifact"])
+            .arguments(["build", profile, "--image", image, "--arch", arch.debian()])
+            .arguments(["--without-artifacts", "--artifact"])
             .argument(format!("k3s={}", self.k3s_stand_in(arch)?.display()))
             .argument("--output")
             .argument(&folder)

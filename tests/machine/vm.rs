@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use imgbuild::machine::{Bus, FirmwareKind, Machine, Settings};
+use imgbuild::units::Bytes;
 
 use crate::{Disk, Scene, oracle};
 
@@ -55,6 +56,7 @@ impl Vm {
             firmware: power.firmware,
             disk: disk.path().to_owned(),
             bus: power.bus,
+            sector_size: disk.sector_size(),
             memory: 1536,
             processors: 2,
             record: power.record,
@@ -115,6 +117,14 @@ impl Vm {
         }
         println!("{}: shut down after {} s", self.name, self.started.elapsed().as_secs());
         Ok(self.console().to_owned())
+    }
+
+    /// Its memory from physical address `start` on.
+    pub fn memory(&self, start: u64, size: Bytes) -> anyhow::Result<Vec<u8>> {
+        // Beside the host keys: this goes with the disk's folder.
+        let file = self.known_hosts.with_file_name("memory");
+        self.machine.save_memory(start, size, &file)?;
+        std::fs::read(&file).context("reading a machine's memory")
     }
 
     /// The console so far.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use imgbuild::machine::Bus;
+use imgbuild::machine::{Bus, FirmwareKind};
 use imgbuild::units::Bytes;
 use machine::{Bundle, Disk, Power, Scene, Vm, oracle};
 
@@ -34,6 +34,55 @@ fn engine_edge_boots_from_a_usb_stick() -> anyhow::Result<()> {
     ensure!(!console.contains("FAILED"), "a unit failed:\n{console}");
     disk.check_table()?;
     disk.check_state()
+}
+
+/// No emulated processor takes microcode, and the kernel looks for it on none: what can be shown is that GRUB lays it
+/// in memory where the kernel looks, at the very beginning of what it is given as its initrd.
+#[test]
+fn engine_edge_hands_microcode_to_the_kernel_by_bios() -> anyhow::Result<()> {
+    let scene = Scene::open()?;
+    let disk = Disk::of(&scene.build("edge")?, &scene)?;
+    disk.allow_late_timers()?;
+    let config = disk.esp_file("grub/a/slot.cfg")?;
+    // The kernel gives its initrd's memory to others unless it is told to keep it.
+    let keeping = config.replacen(" imgbuild.esp=", " retain_initrd imgbuild.esp=", 1);
+    disk.change_esp_file("grub/a/slot.cfg", keeping.as_bytes())?;
+    let file = |name: &str| {
+        let copy = disk.folder().join(name);
+        disk.copy_from_esp(&format!("grub/a/{name}"), &copy)?;
+        fs::read(&copy).context("reading a file of the ESP")
+    };
+    let mut expected = file("microcode")?;
+    let sections = oracle::run(
+        "cpio",
+        ["--list", "--quiet", "-F", &disk.folder().join("microcode").display().to_string()],
+    )?;
+    ensure!(sections.contains("kernel/x86/microcode/GenuineIntel.bin\n"), "{sections}");
+    expected.resize(expected.len().next_multiple_of(4), 0);
+    expected.extend(file("initrd")?);
+
+    let record = Some(scene.record("edge1")?);
+    let power = Power { record, firmware: FirmwareKind::Bios, ..Power::default() };
+    let mut vm = Vm::start("edge-bios", &disk, power, &scene)?;
+    vm.wait_until_up()?;
+    let (start, size) = initrd_memory(vm.console())?;
+    let memory = vm.memory(start, size)?;
+    ensure!(memory.starts_with(&expected), "the kernel was not given microcode, then the initrd");
+    ensure!(memory.len() - expected.len() < 4096, "the kernel was given {size} for {}", expected.len());
+    ensure!(!vm.console().contains("FAILED"), "a unit failed:\n{}", vm.console());
+    vm.shut_down()?;
+    Ok(())
+}
+
+/// Where the initrd lies, in whole pages, as the kernel says: `RAMDISK: [mem 0x35f9d000-0x36ffffff]`.
+fn initrd_memory(console: &str) -> anyhow::Result<(u64, Bytes)> {
+    let range = console.split_once("RAMDISK: [mem 0x").and_then(|(_, rest)| rest.split_once(']'));
+    let (range, _) =
+        range.with_context(|| format!("the kernel does not say where its initrd lies:\n{console}"))?;
+    let (start, last) = range.split_once("-0x").with_context(|| format!("`{range}` is no range"))?;
+    let address = |text| u64::from_str_radix(text, 16).with_context(|| format!("`{text}` is no address"));
+    let (start, last) = (address(start)?, address(last)?);
+    Ok((start, Bytes(last.checked_sub(start).context("the initrd ends before it begins")? + 1)))
 }
 
 /// `modinfo` names every firmware file in the root, and the root has what a box needs.

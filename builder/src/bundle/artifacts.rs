@@ -37,6 +37,11 @@ pub struct Supplied {
 }
 
 impl Supplied {
+    /// Where it lies in the root: files, and folders with all that is in them.
+    pub fn places(&self) -> Vec<String> {
+        artifact::places(self.sha256, &self.placement)
+    }
+
     /// Whether it is the pinned file.
     pub fn is_pinned(&self) -> bool {
         self.version.is_some()

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::artifacts::Supplied;
 use super::programs::ProgramFacts;
 use crate::secure_boot::SignedBy;
-use crate::units::{Arch, Bytes, Lba, RootHash, Sha256, Timestamp};
+use crate::units::{Arch, Bytes, Lba, RootHash, SectorSize, Sha256, Timestamp};
 
 /// The format this program writes.
 pub const FORMAT: u32 = 1;
@@ -48,6 +48,11 @@ pub enum ManifestError {
 }
 
 impl Manifest {
+    /// The partition of `disk.raw` called `label`.
+    pub fn partition(&self, label: &str) -> Option<&Partition> {
+        self.partitions.iter().find(|partition| partition.label == label)
+    }
+
     /// Reads the manifest of a build folder.
     pub fn load(folder: &Path) -> Result<Self, ManifestError> {
         /// The part that every format has.
@@ -93,8 +98,14 @@ pub struct Manifest {
     pub secure_boot: SignedBy,
     /// Size of the initrd inside the UKI.
     pub initrd_size: Bytes,
+    /// Size of the microcode inside the UKI; 0 where there is none.
+    #[serde(default)]
+    pub microcode_size: Bytes,
     /// Files of the folder by name.
     pub files: BTreeMap<String, FileFacts>,
+    /// Bytes of a sector of `disk.raw`.
+    #[serde(default)]
+    pub sector_size: SectorSize,
     /// Partitions of `disk.raw`, in disk order.
     pub partitions: Vec<Partition>,
     /// Packages of the root, sorted by name.
@@ -169,6 +180,9 @@ pub struct Artifact {
     pub size: Bytes,
     /// Whether it is the pinned file.
     pub pinned: bool,
+    /// Where it lies in the root: files, and folders with all that is in them.
+    #[serde(default)]
+    pub places: Vec<String>,
 }
 
 impl From<&Supplied> for Artifact {
@@ -179,6 +193,7 @@ impl From<&Supplied> for Artifact {
             sha256: artifact.sha256,
             size: Bytes::of(&artifact.content),
             pinned: artifact.is_pinned(),
+            places: artifact.places(),
         }
     }
 }

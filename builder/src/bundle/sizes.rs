@@ -1,11 +1,12 @@
-//! What takes the room in a build: partitions, packages, and their folders; the parts add up to the whole.
+//! What takes the room in a build: partitions, packages and artifacts, and their folders; the parts add up to the
+//! whole.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use thiserror::Error;
 
-use super::manifest::{Manifest, Package, Partition};
+use super::manifest::{Artifact, Manifest, Package, Partition};
 use super::owners::Owners;
 use crate::tree::{Kind, Tree};
 use crate::units::Bytes;
@@ -21,9 +22,11 @@ pub struct Sizes {
     pub boot: Vec<Part>,
     /// Packages of the root, the largest first.
     pub packages: Vec<PackageSize>,
-    /// Files that no package brought: artifacts, made by setup, our programs, lists for scanners.
+    /// Artifacts in the root, the largest first.
+    pub artifacts: Vec<ArtifactSize>,
+    /// Files of neither: made by setup, our programs, lists for scanners.
     pub others: Vec<Part>,
-    /// All files of the root, before the file system packs them: packages and others.
+    /// All files of the root, before the file system packs them: packages, artifacts and others.
     pub files: Bytes,
 }
 
@@ -35,6 +38,17 @@ pub struct PackageSize {
     /// Version.
     pub version: String,
     /// Bytes of its files.
+    pub installed: Bytes,
+    /// Its folders, the largest first; they add up to `installed`.
+    pub folders: Vec<Part>,
+}
+
+/// An artifact and where its files lie.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct ArtifactSize {
+    /// Name.
+    pub name: String,
+    /// Bytes of its files, unpacked.
     pub installed: Bytes,
     /// Its folders, the largest first; they add up to `installed`.
     pub folders: Vec<Part>,
@@ -62,8 +76,8 @@ pub enum SizesError {
         /// In the root.
         found: Bytes,
     },
-    /// The packages are larger than the root.
-    #[error("the packages have {expected} of files by the manifest, the root has {found}")]
+    /// Packages and artifacts are larger than the root.
+    #[error("packages and artifacts have {expected} of files by the manifest, the root has {found}")]
     Root {
         /// By the manifest.
         expected: Bytes,
@@ -75,18 +89,33 @@ pub enum SizesError {
 impl Sizes {
     /// Measures a build by its manifest and the tree in its root.
     pub fn measure(manifest: &Manifest, tree: &Tree) -> Result<Self, SizesError> {
-        let mut owned = folders(tree, &Owners::of(tree));
-        let mut unowned = owned.remove("").unwrap_or_default();
+        let owners = Owners::of(tree);
+        let mut owned = folders(tree, &owners, &manifest.artifacts);
+        let mut unowned = owned.remove(&Owner::Nobody).unwrap_or_default();
         let mut packages: Vec<PackageSize> = manifest
             .packages
             .iter()
-            .map(|package| split(package, owned.remove(&package.name).unwrap_or_default()))
+            .map(|package| split(package, owned.remove(&Owner::Package(&package.name)).unwrap_or_default()))
             .collect::<Result<_, _>>()?;
         packages.sort_by(|one, other| {
             other.installed.cmp(&one.installed).then_with(|| one.name.cmp(&other.name))
         });
+        let mut artifacts: Vec<ArtifactSize> = manifest
+            .artifacts
+            .iter()
+            .map(|artifact| {
+                let folders = owned.remove(&Owner::Artifact(&artifact.name)).unwrap_or_default();
+                let installed = sum(folders.values().copied());
+                let folders = completed(folders, installed, "");
+                ArtifactSize { name: artifact.name.clone(), installed, folders }
+            })
+            .collect();
+        artifacts.sort_by(|one, other| {
+            other.installed.cmp(&one.installed).then_with(|| one.name.cmp(&other.name))
+        });
         let files = sum(file_sizes(tree));
-        let installed = sum(packages.iter().map(|package| package.installed));
+        let of_artifacts = artifacts.iter().map(|artifact| artifact.installed);
+        let installed = sum(packages.iter().map(|package| package.installed).chain(of_artifacts));
         let Some(others) = files.0.checked_sub(installed.0) else {
             return Err(SizesError::Root { expected: installed, found: files });
         };
@@ -98,23 +127,49 @@ impl Sizes {
             partitions: manifest.partitions.clone(),
             boot: boot(manifest),
             packages,
+            artifacts,
             others: completed(unowned, Bytes(others), "elsewhere"),
             files,
         })
     }
 }
 
-/// Sizes of the folders of each package, whose name is "" for files without one.
-fn folders(tree: &Tree, owners: &Owners) -> BTreeMap<String, BTreeMap<String, Bytes>> {
-    let mut all: BTreeMap<String, BTreeMap<String, Bytes>> = BTreeMap::new();
+/// Who brought a file.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Owner<'a> {
+    /// A package, by name.
+    Package(&'a str),
+    /// An artifact, by name.
+    Artifact(&'a str),
+    /// imgbuild itself.
+    Nobody,
+}
+
+/// Sizes of the folders of each owner.
+fn folders<'a>(
+    tree: &Tree,
+    owners: &'a Owners,
+    artifacts: &'a [Artifact],
+) -> BTreeMap<Owner<'a>, BTreeMap<String, Bytes>> {
+    let owner = |path: &str| {
+        let of_package = owners.package(path).map(Owner::Package);
+        let has_brought = |artifact: &&Artifact| artifact.places.iter().any(|place| is_in(path, place));
+        let of_artifact = || Some(Owner::Artifact(&artifacts.iter().find(has_brought)?.name));
+        of_package.or_else(of_artifact).unwrap_or(Owner::Nobody)
+    };
+    let mut all: BTreeMap<Owner<'a>, BTreeMap<String, Bytes>> = BTreeMap::new();
     for (path, entry) in tree.iter() {
         if let Kind::File(content) = &entry.kind {
-            let package = owners.package(path).unwrap_or_default().to_owned();
-            let size = all.entry(package).or_default().entry(folder(path)).or_default();
+            let size = all.entry(owner(path)).or_default().entry(folder(path)).or_default();
             *size = Bytes(size.0.saturating_add(Bytes::of(content).0));
         }
     }
     all
+}
+
+/// Whether `path` is the file `place`, or lies in the folder of that name.
+fn is_in(path: &str, place: &str) -> bool {
+    path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The first folders of a path: two below `usr` and `var`, one elsewhere.
@@ -168,12 +223,16 @@ fn take(parts: &mut BTreeMap<String, Bytes>, mut amount: u64) {
 }
 
 fn boot(manifest: &Manifest) -> Vec<Part> {
-    let used = manifest.partitions.iter().find(|partition| partition.label == "esp");
-    let used = used.map(|partition| partition.used).unwrap_or_default();
+    let used = |label| manifest.partition(label).map(|partition| partition.used).unwrap_or_default();
     let uki = manifest.files.get(super::seal::UKI).map(|facts| facts.size).unwrap_or_default();
-    let kernel = uki.0.saturating_sub(manifest.initrd_size.0);
-    let parts = [("initrd", manifest.initrd_size), ("kernel and stub", Bytes(kernel))];
-    completed(parts.map(|(name, size)| (name.to_owned(), size)).into(), used, "boot loader")
+    let (initrd, microcode) = (manifest.initrd_size, manifest.microcode_size);
+    let kernel = Bytes(uki.0.saturating_sub(initrd.0).saturating_sub(microcode.0));
+    let parts = [("initrd", initrd), ("microcode", microcode), ("kernel and stub", kernel)];
+    let parts = parts.map(|(name, size)| (name.to_owned(), size)).into_iter().filter(|(_, size)| size.0 > 0);
+    // GRUB reads no UKI: all that is in one is there once more.
+    let has_copies = used("bios-boot").0 > 0;
+    let rest = if has_copies { "boot loaders, and the same for BIOS" } else { "boot loader" };
+    completed(parts.collect(), used("esp"), rest)
 }
 
 fn sum(sizes: impl Iterator<Item = Bytes>) -> Bytes {
@@ -199,6 +258,9 @@ pub(crate) mod tests {
         put("etc/hostname", 7);
         put("usr/bin/firstboot", 300);
         put("usr/bin/small", 20);
+        put("usr/bin/tool", 40);
+        put("usr/lib/tool/data/a", 4000);
+        put("usr/lib/tool-not", 5);
         let digest = "0".repeat(32);
         let list = |files: &[&str]| -> String {
             files.iter().flat_map(|file| [digest.as_str(), "  ", file, "\n"]).collect()
@@ -212,6 +274,14 @@ pub(crate) mod tests {
         manifest.packages = [("large", 3050), ("small", 20)]
             .map(|(name, size)| Package { name: name.to_owned(), installed: Bytes(size), ..template.clone() })
             .into();
+        manifest.artifacts = vec![Artifact {
+            name: "tool".to_owned(),
+            version: Some("1".to_owned()),
+            sha256: Sha256::of(b"tool"),
+            size: Bytes(1234),
+            pinned: true,
+            places: vec!["usr/bin/tool".to_owned(), "usr/lib/tool".to_owned()],
+        }];
         manifest.initrd_size = Bytes(2000);
         let facts = FileFacts { size: Bytes(14_000), sha256: Sha256::of(b"") };
         manifest.files.insert("os.efi".to_owned(), facts);
@@ -246,13 +316,34 @@ pub(crate) mod tests {
             parts(&large.folders),
             [("usr/lib/modules", 2100), ("usr/bin", 900), ("configuration", 50)]
         );
+        let (mut manifest, _) = sample();
+        manifest.microcode_size = Bytes(9000);
+        manifest.partitions[0].used = Bytes(30_000);
+        let grub = Partition { label: "bios-boot".to_owned(), ..manifest.partitions[1].clone() };
+        manifest.partitions.push(grub);
+        let of_both = Sizes::measure(&manifest, &tree).unwrap().boot;
+        assert_eq!(
+            parts(&of_both),
+            [
+                ("boot loaders, and the same for BIOS", 16_000),
+                ("microcode", 9000),
+                ("kernel and stub", 3000),
+                ("initrd", 2000)
+            ]
+        );
         let lists = 3 * 34 + "usr/bin/large".len() + 2 * "usr/lib/modules/6.12/m.ko".len() + 3;
         let lists = u64::try_from(lists + 34 + "usr/bin/small".len() + 1).unwrap();
-        assert_eq!(parts(&sizes.others), [("usr/bin", 300), ("usr/share/dpkg", lists), ("etc", 7)]);
-        let all = sizes.packages.iter().map(|package| package.installed);
+        assert_eq!(
+            parts(&sizes.others),
+            [("usr/bin", 300), ("usr/share/dpkg", lists), ("etc", 7), ("usr/lib", 5)]
+        );
+        let [tool] = &sizes.artifacts[..] else { panic!("{:?}", sizes.artifacts) };
+        assert_eq!((tool.name.as_str(), tool.installed), ("tool", Bytes(4040)));
+        assert_eq!(parts(&tool.folders), [("usr/lib/tool", 4000), ("usr/bin", 40)]);
+        let all = sizes.packages.iter().map(|package| package.installed).chain([tool.installed]);
         let others = sizes.others.iter().map(|part| part.size);
         assert_eq!(sum(all.chain(others)), sizes.files);
-        assert_eq!(sizes.files, Bytes(900 + 2100 + 57 + 300 + 20 + lists));
+        assert_eq!(sizes.files, Bytes(900 + 2100 + 57 + 300 + 20 + 4040 + 5 + lists));
     }
 
     #[test]
@@ -265,7 +356,7 @@ pub(crate) mod tests {
         let fault = Sizes::measure(&manifest, &tree).unwrap_err();
         assert_eq!(
             fault.to_string(),
-            "the packages have 1 MiB of files by the manifest, the root has 3.5 KiB"
+            "packages and artifacts have 1 MiB of files by the manifest, the root has 7.4 KiB"
         );
     }
 }

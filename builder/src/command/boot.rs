@@ -16,8 +16,12 @@ use crate::bundle::manifest::Manifest;
 use crate::machine::{
     Bus, Firmware, FirmwareError, FirmwareKind, Machine, MachineError, Settings, disk, late_timers,
 };
+use crate::medium::folder;
+use crate::secure_boot::SignedBy;
 use crate::units::{Arch, Bytes};
 
+/// Label of the partition that a BIOS starts from.
+const BIOS_BOOT: &str = "bios-boot";
 /// Room that the machine's disk has beyond the image, for the state partition.
 const STATE: Bytes = Bytes(4 << 30);
 /// What systemd prints when a machine is up.
@@ -58,17 +62,34 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let manifest = Manifest::load(&arguments.folder).map_err(failure::of_manifest)?;
     match arguments.firmware {
         FirmwareKind::Uefi => drop(Firmware::find(manifest.arch).map_err(missing_firmware)?),
-        FirmwareKind::Bios if manifest.arch == Arch::Amd64 => {}
-        FirmwareKind::Bios => {
-            return Err(anyhow::Error::from(MachineError::NoBios { arch: manifest.arch }).input());
-        }
+        FirmwareKind::Bios => check_bios(&manifest)?,
     }
     Machine::qemu(manifest.arch).map_err(missing_program)?;
+    if manifest.secure_boot != SignedBy::Nobody {
+        let firmware = match arguments.firmware {
+            FirmwareKind::Uefi => "this firmware has Secure Boot off",
+            FirmwareKind::Bios => "a BIOS has no Secure Boot",
+        };
+        context.printer.note(&format!("{firmware}: nothing checks the signatures of the boot programs"));
+    }
     let scratch = tempfile::Builder::new()
         .prefix("imgbuild-boot-")
         .tempdir()
         .context("making a folder for the machine")?;
     boot(arguments, &manifest, scratch.path(), context)
+}
+
+/// Fails where a BIOS would find nothing to start.
+fn check_bios(manifest: &Manifest) -> anyhow::Result<()> {
+    let arch = manifest.arch;
+    if arch != Arch::Amd64 {
+        return Err(anyhow::Error::from(MachineError::NoBios { arch }).input());
+    }
+    if manifest.partition(BIOS_BOOT).is_none() {
+        let fault = anyhow::anyhow!("image `{}` has no partition `{BIOS_BOOT}`", manifest.image);
+        return Err(fault.input().hint("it starts by UEFI: leave out `--firmware bios`"));
+    }
+    Ok(())
 }
 
 fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Context) -> anyhow::Result<()> {
@@ -90,6 +111,7 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
         firmware: arguments.firmware,
         disk,
         bus: arguments.bus,
+        sector_size: manifest.sector_size,
         memory: arguments.memory,
         processors: 2,
         record,
@@ -109,10 +131,8 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
 
 /// Only on a disk that is thrown away: one that is kept may go to a real machine.
 fn allow_late_timers(disk: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    let esp = manifest.partitions.iter().find(|partition| partition.label == "esp");
-    let Some(esp) = esp else { return Ok(()) };
-    // BIOS machines have sectors of 512 bytes.
-    Ok(late_timers::allow(disk, Bytes(esp.first.0.saturating_mul(512)), esp.size)?)
+    let Some(esp) = manifest.partition("esp") else { return Ok(()) };
+    Ok(late_timers::allow(disk, Bytes(folder::start(esp, manifest.sector_size)), esp.size)?)
 }
 
 /// Passes the console on until the machine switches itself off.

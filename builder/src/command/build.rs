@@ -158,6 +158,7 @@ fn lay(
     let command_line = format!("{} {}", bundle.command_line, plan.image.full_command_line());
     let slot = BiosSlot {
         kernel: root.kernel.image.clone(),
+        microcode: root.microcode.clone(),
         initrd: bundle.initrd.clone(),
         command_line: &command_line,
     };
@@ -232,7 +233,9 @@ fn describe(
             Some(keys) => SignedBy::Certificate(keys.database.fingerprint()),
         },
         initrd_size: Bytes::of(&bundle.initrd),
+        microcode_size: root.microcode.as_deref().map_or(Bytes(0), Bytes::of),
         files: files.chain([(folder::DISK.to_owned(), laid.disk)]).collect(),
+        sector_size: laid.layout.sector_size,
         partitions: laid.layout.partitions.iter().map(|partition| used(partition, laid, bundle)).collect(),
         packages: selection.packages.iter().map(|item| package(item, true)).collect(),
         boot_packages: selection.boot_packages.iter().map(|item| package(item, false)).collect(),

@@ -160,7 +160,7 @@ pub fn of_programs(error: ProgramsError) -> anyhow::Error {
 
 /// What leads to a signature.
 pub(super) const MAKES_A_SIGNATURE: &str =
-    "with the identity that `imgbuild identity secure-boot` makes, `imgbuild build` signs";
+    "with the identity that `imgbuild identity create` makes, `imgbuild build` signs";
 
 /// Keys are the user's input; a signature that does not count is work that failed.
 pub fn of_signature(error: SignatureError) -> anyhow::Error {
@@ -231,10 +231,19 @@ pub(super) fn show(error: &anyhow::Error, printer: &Printer) -> ExitCode {
     ExitCode::from(if facts.is_input { INPUT } else { FAILED })
 }
 
+/// Errors of other people's may have said their cause already: it is not said again.
 fn chain(error: &anyhow::Error) -> String {
-    let mut causes = error.chain();
-    let first = causes.next().map(|cause| format!("error: {cause}\n")).unwrap_or_default();
-    causes.fold(first, |lines, cause| format!("{lines}caused by: {cause}\n"))
+    let mut lines = String::new();
+    let mut last = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if lines.is_empty() {
+            lines = format!("error: {cause}\n");
+        } else if !last.ends_with(&cause) {
+            lines = format!("{lines}caused by: {cause}\n");
+        }
+        last = cause;
+    }
+    lines
 }
 
 fn render(error: &anyhow::Error, facts: &Facts<'_>) -> String {
@@ -275,6 +284,13 @@ mod tests {
             "error: laying out the disk\ncaused by: the slot has 480 MiB\n\nhint: shrink the profile\n"
         );
         assert!(!is_input);
+    }
+
+    #[test]
+    fn a_cause_that_was_said_is_not_said_again() {
+        let error = anyhow!("no such host").context("dns error: no such host").context("connecting");
+        let (text, _) = shown(&error);
+        assert_eq!(text, "error: connecting\ncaused by: dns error: no such host\n");
     }
 
     #[test]

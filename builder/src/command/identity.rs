@@ -1,5 +1,7 @@
 //! `imgbuild identity`: the cluster's secrets, and what of them may be shown.
 
+mod create;
+mod opening;
 mod secure_boot;
 mod show;
 mod unlock;
@@ -24,6 +26,8 @@ pub struct Arguments {
 /// What to do with the identity.
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Make an identity: the key that signs manifests, nothing that firmware must know
+    Create(create::Arguments),
     /// Show public keys, fingerprints and what opens the identity; never a secret
     Show(show::Arguments),
     /// Make or import the keys that boot programs are signed by
@@ -33,6 +37,7 @@ enum Action {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     match &arguments.action {
+        Action::Create(arguments) => create::run(arguments, context),
         Action::Show(arguments) => show::run(arguments, context),
         Action::SecureBoot(arguments) => secure_boot::run(arguments, context),
     }

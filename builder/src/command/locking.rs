@@ -209,13 +209,15 @@ impl<'a> Locking<'a> {
             let FetchError::Download { lacking, .. } = &error else { return error.into() };
             let Some(first) = lacking.first() else { return self.without_network(error) };
             let place = self.cache.path(first.sha256);
-            let hint = format!(
-                "fetch `{0}` elsewhere and give it with `--artifact {0}=FILE`, or put it at `{1}`; \
-                 `--without-artifacts` leaves out what no `--artifact` gives",
+            let elsewhere = format!(
+                "`--artifact {0}=FILE` takes `{0}` from a file, as does a file `{1}`; so with the others",
                 first.name,
                 place.display()
             );
-            self.without_network(anyhow::Error::from(error).hint(hint))
+            let error = anyhow::Error::from(error).hint(elsewhere);
+            self.without_network(
+                error.hint("`--without-artifacts` builds an image without those that are not given"),
+            )
         })
     }
 

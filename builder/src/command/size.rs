@@ -17,8 +17,8 @@ use crate::units::Bytes;
 
 /// How many packages a table shows.
 const SHOWN: usize = 25;
-/// The line for files that no package brought.
-const OTHERS: &str = "of no package";
+/// The line for what is neither a package's nor an artifact's.
+const OTHERS: &str = "all else";
 /// Width of a full bar.
 const BAR: u64 = 20;
 
@@ -67,35 +67,42 @@ fn partitions(partitions: &[Partition]) -> String {
 }
 
 fn table(sizes: &Sizes, shown: usize) -> String {
-    let packages = &sizes.packages;
-    let largest = packages.first().map_or(Bytes(0), |package| package.installed);
-    let width = packages
-        .iter()
-        .take(shown)
-        .map(|package| package.name.len())
-        .max()
-        .unwrap_or_default()
-        .max(OTHERS.len());
-    let mut text = format!("{:<width$} {:>10}\n", "PACKAGE", "FILES");
-    for package in packages.iter().take(shown) {
-        let bar = bar(package.installed, largest);
-        let _ = writeln!(
-            text,
-            "{:<width$} {:>10}  {}",
-            package.name,
-            package.installed.to_string(),
-            bar.trim_end()
-        );
+    let line = |name: &str, size: Bytes| Line { name: name.to_owned(), size };
+    let packages: Vec<Line> =
+        sizes.packages.iter().map(|package| line(&package.name, package.installed)).collect();
+    let artifacts: Vec<Line> =
+        sizes.artifacts.iter().map(|artifact| line(&artifact.name, artifact.installed)).collect();
+    let (packages, rest) = packages.split_at(shown.min(packages.len()));
+    let others = line(OTHERS, total(sizes.others.iter().map(|part| part.size)));
+    let rest = (!rest.is_empty())
+        .then(|| line(&format!("{} others", rest.len()), total(rest.iter().map(|line| line.size))));
+    let last: Vec<Line> = rest.into_iter().chain([others, line("in all", sizes.files)]).collect();
+
+    let all = packages.iter().chain(&artifacts).chain(&last);
+    let width = all.map(|line| line.name.len()).max().unwrap_or_default();
+    let largest = packages.iter().chain(&artifacts).map(|line| line.size).max().unwrap_or_default();
+    let row = |line: &Line, bar: &str| {
+        format!("{:<width$} {:>10}  {bar}", line.name, line.size.to_string()).trim_end().to_owned() + "\n"
+    };
+    let mut text = String::new();
+    for (heading, lines) in [("PACKAGE", packages), ("ARTIFACT", &artifacts)] {
+        if !lines.is_empty() {
+            let _ = writeln!(text, "{heading:<width$} {:>10}", "FILES");
+        }
+        text.extend(lines.iter().map(|line| row(line, &bar(line.size, largest))));
     }
-    let rest = packages.get(shown..).unwrap_or_default();
-    if !rest.is_empty() {
-        let size = Bytes(rest.iter().map(|package| package.installed.0).sum());
-        let _ = writeln!(text, "{:<width$} {:>10}", format!("{} others", rest.len()), size.to_string());
-    }
-    let others = Bytes(sizes.others.iter().map(|part| part.size.0).sum());
-    let _ = writeln!(text, "{OTHERS:<width$} {:>10}", others.to_string());
-    let _ = writeln!(text, "{:<width$} {:>10}", "in all", sizes.files.to_string());
+    text.extend(last.iter().map(|line| row(line, "")));
     text
+}
+
+/// A line of the table.
+struct Line {
+    name: String,
+    size: Bytes,
+}
+
+fn total(sizes: impl Iterator<Item = Bytes>) -> Bytes {
+    Bytes(sizes.fold(0, |sum, size| sum.saturating_add(size.0)))
 }
 
 /// A bar of `#`, filled in proportion, of constant width.
@@ -103,4 +110,29 @@ fn bar(part: Bytes, whole: Bytes) -> String {
     let filled = part.0.saturating_mul(BAR).checked_div(whole.0).unwrap_or_default().min(BAR);
     let filled = usize::try_from(filled).unwrap_or_default();
     format!("{:<20}", "#".repeat(filled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::sizes;
+
+    #[test]
+    fn artifacts_have_lines_of_their_own() {
+        let (manifest, tree) = sizes::tests::sample();
+        let sizes = Sizes::measure(&manifest, &tree).unwrap();
+        assert_eq!(
+            table(&sizes, 1),
+            "\
+PACKAGE       FILES
+large       2.9 KiB  ###############
+ARTIFACT      FILES
+tool        3.9 KiB  ####################
+1 others       20 B
+all else      528 B
+in all      7.4 KiB
+"
+        );
+        assert!(!table(&Sizes { artifacts: Vec::new(), ..sizes }, 9).contains("ARTIFACT"));
+    }
 }

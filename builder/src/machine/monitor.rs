@@ -27,15 +27,16 @@ pub enum MonitorError {
     },
 }
 
-/// Gives the monitor behind `socket` one command.
-pub(super) fn tell(socket: &Path, command: &'static str) -> Result<(), MonitorError> {
+/// Gives the monitor behind `socket` one command, with its arguments as a JSON object.
+pub(super) fn tell(socket: &Path, command: &'static str, arguments: &Value) -> Result<(), MonitorError> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(DEADLINE))?;
     let mut lines = BufReader::new(stream.try_clone()?);
     let mut greeting = String::new();
     lines.read_line(&mut greeting)?;
-    for command in ["qmp_capabilities", command] {
-        stream.write_all(format!("{}\n", json!({ "execute": command })).as_bytes())?;
+    for (command, arguments) in [("qmp_capabilities", &json!({})), (command, arguments)] {
+        let line = json!({ "execute": command, "arguments": arguments });
+        stream.write_all(format!("{line}\n").as_bytes())?;
         let answer = answer(&mut lines)?;
         if answer.get("return").is_none() {
             return Err(MonitorError::Refused { command, answer });
@@ -77,7 +78,7 @@ mod tests {
                 stream.write_all(answer.as_bytes()).unwrap();
             }
         });
-        let told = tell(&socket, "system_powerdown");
+        let told = tell(&socket, "system_powerdown", &json!({}));
         qemu.join().unwrap();
         told
     }

@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::monitor::{self, MonitorError};
 use super::{Accelerator, Console, ConsoleError, Firmware, FirmwareError, FirmwareKind};
 use crate::process::{ProcessError, Program, Running, find};
-use crate::units::Arch;
+use crate::units::{Arch, Bytes, SectorSize};
 
 /// How often a console is looked at.
 const POLL: Duration = Duration::from_millis(100);
@@ -33,6 +33,8 @@ pub struct Settings {
     pub disk: PathBuf,
     /// How the disk is attached.
     pub bus: Bus,
+    /// Sector size of the disk.
+    pub sector_size: SectorSize,
     /// Memory in MiB.
     pub memory: u32,
     /// Number of processors.
@@ -63,15 +65,22 @@ pub enum Bus {
 }
 
 impl Bus {
-    /// The devices, with the disk as block node `disk0`.
-    fn devices(self) -> &'static [&'static str] {
+    /// A controller where it needs one, and the disk.
+    const fn devices(self) -> (Option<&'static str>, &'static str) {
         match self {
-            Self::Virtio => &["-device", "virtio-blk-pci,drive=disk0"],
-            Self::Scsi => {
-                &["-device", "virtio-scsi-pci,id=scsi0", "-device", "scsi-hd,drive=disk0,bus=scsi0.0"]
-            }
-            Self::Usb => &["-device", "qemu-xhci", "-device", "usb-storage,drive=disk0"],
+            Self::Virtio => (None, "virtio-blk-pci"),
+            Self::Scsi => (Some("virtio-scsi-pci,id=scsi0"), "scsi-hd,bus=scsi0.0"),
+            Self::Usb => (Some("qemu-xhci"), "usb-storage"),
         }
+    }
+
+    /// QEMU's arguments for these, with block node `disk0` in the disk.
+    fn arguments(self, sector_size: SectorSize) -> Vec<String> {
+        let (controller, disk) = self.devices();
+        let bytes = sector_size.bytes();
+        let disk = format!("{disk},drive=disk0,logical_block_size={bytes},physical_block_size={bytes}");
+        let devices = controller.map(ToOwned::to_owned).into_iter().chain([disk]);
+        devices.flat_map(|device| ["-device".to_owned(), device]).collect()
     }
 }
 
@@ -91,6 +100,12 @@ pub enum MachineError {
     NoBios {
         /// Architecture of the machine.
         arch: Arch,
+    },
+    /// A BIOS has no variables, so nothing would be verified.
+    #[error("a BIOS has no Secure Boot, so it cannot use the variable store `{}`", store.display())]
+    NoSecureBoot {
+        /// The store.
+        store: PathBuf,
     },
     /// UEFI firmware is not installed.
     #[error(transparent)]
@@ -129,12 +144,7 @@ impl Machine {
     /// Switches a machine on.
     pub fn start(settings: &Settings) -> Result<Self, MachineError> {
         let qemu = Self::qemu(settings.arch)?;
-        let firmware = match (settings.firmware, settings.arch, &settings.secure_boot) {
-            (FirmwareKind::Uefi, arch, None) => Some(Firmware::find(arch)?),
-            (FirmwareKind::Uefi, arch, Some(_)) => Some(Firmware::find_with_secure_boot(arch)?),
-            (FirmwareKind::Bios, Arch::Amd64, _) => None,
-            (FirmwareKind::Bios, arch, _) => return Err(MachineError::NoBios { arch }),
-        };
+        let firmware = firmware(settings.firmware, settings.arch, settings.secure_boot.as_deref())?;
         let accelerator = match settings.arch {
             Arch::Amd64 => Accelerator::probe(qemu.as_os_str()),
             Arch::Arm64 => Accelerator::Emulation,
@@ -235,12 +245,34 @@ impl Machine {
 
     /// Presses the power button, which a running system takes as the wish to be shut down.
     pub fn press_power_button(&self) -> Result<(), MachineError> {
-        Ok(monitor::tell(&self.folder.path().join(MONITOR), "system_powerdown")?)
+        self.tell("system_powerdown", &json!({}))
+    }
+
+    /// Copies `size` bytes of its memory, from physical address `start` on, to a file.
+    pub fn save_memory(&self, start: u64, size: Bytes, file: &Path) -> Result<(), MachineError> {
+        self.tell("pmemsave", &json!({ "val": start, "size": size.0, "filename": file }))
+    }
+
+    fn tell(&self, command: &'static str, arguments: &Value) -> Result<(), MachineError> {
+        Ok(monitor::tell(&self.folder.path().join(MONITOR), command, arguments)?)
     }
 
     /// Cuts the power.
     pub fn cut_power(mut self) {
         self.qemu.kill();
+    }
+}
+
+/// Finds what a machine boots by; `None` where QEMU brings it. `store` is a variable store with Secure Boot.
+fn firmware(kind: FirmwareKind, arch: Arch, store: Option<&Path>) -> Result<Option<Firmware>, MachineError> {
+    match (kind, arch, store) {
+        (FirmwareKind::Uefi, arch, None) => Ok(Some(Firmware::find(arch)?)),
+        (FirmwareKind::Uefi, arch, Some(_)) => Ok(Some(Firmware::find_with_secure_boot(arch)?)),
+        (FirmwareKind::Bios, Arch::Amd64, None) => Ok(None),
+        (FirmwareKind::Bios, Arch::Amd64, Some(store)) => {
+            Err(MachineError::NoSecureBoot { store: store.to_owned() })
+        }
+        (FirmwareKind::Bios, arch, _) => Err(MachineError::NoBios { arch }),
     }
 }
 
@@ -288,7 +320,7 @@ fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Pro
         .argument(format!("user,id=net0{forward}"))
         .argument("-blockdev")
         .argument(disk(settings).to_string())
-        .arguments(settings.bus.devices())
+        .arguments(settings.bus.arguments(settings.sector_size))
 }
 
 /// The disk as QEMU's block layer takes it, node `disk0`.
@@ -303,5 +335,34 @@ fn disk(settings: &Settings) -> Value {
             "file": file(&settings.disk),
             "log": file(log),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bios_takes_no_variables_and_other_architectures_have_none() {
+        let bios = |arch, store: Option<&str>| firmware(FirmwareKind::Bios, arch, store.map(Path::new));
+        assert_eq!(bios(Arch::Amd64, None).unwrap(), None);
+        assert_eq!(
+            bios(Arch::Amd64, Some("a/variables.fd")).unwrap_err().to_string(),
+            "a BIOS has no Secure Boot, so it cannot use the variable store `a/variables.fd`"
+        );
+        assert_eq!(bios(Arch::Arm64, None).unwrap_err().to_string(), "arm64 machines have no BIOS");
+    }
+
+    #[test]
+    fn the_disk_has_its_sector_size_on_every_bus() {
+        for (bus, expected) in [
+            (Bus::Virtio, "-device virtio-blk-pci,drive=disk0"),
+            (Bus::Scsi, "-device virtio-scsi-pci,id=scsi0 -device scsi-hd,bus=scsi0.0,drive=disk0"),
+            (Bus::Usb, "-device qemu-xhci -device usb-storage,drive=disk0"),
+        ] {
+            let arguments = bus.arguments(SectorSize::B4096).join(" ");
+            let sizes = ",logical_block_size=4096,physical_block_size=4096";
+            assert_eq!(arguments, format!("{expected}{sizes}"));
+        }
     }
 }

@@ -7,7 +7,7 @@
 //!            half ..         core b: what an update writes, before it writes sector 0
 //! ESP        grub/grub.cfg   which slot: see there
 //!            grub/grubenv    what is committed, on trial, and how often it failed
-//!            grub/a/         linux, initrd and slot.cfg, which has the kernel's arguments
+//!            grub/a/         linux, microcode, initrd and slot.cfg, which has the kernel's arguments
 //! ```
 
 mod arguments;
@@ -48,6 +48,11 @@ const MODULES: [&str; 14] = [
 ];
 const CORE_CONFIG: &str = include_str!("bios/core.cfg");
 const CONFIG: &str = include_str!("bios/grub.cfg");
+/// Names in a slot's folder.
+const KERNEL: &str = "linux";
+const MICROCODE: &str = "microcode";
+const INITRD: &str = "initrd";
+const CONFIG_NAME: &str = "slot.cfg";
 /// Bytes of a sector, as files know them.
 const SECTOR_SIZE: u64 = 512;
 
@@ -149,6 +154,8 @@ impl BiosBoot {
 pub struct BiosSlot<'a> {
     /// The kernel.
     pub kernel: Content,
+    /// What the kernel wants before the initrd, uncompressed: microcode, where the bundle has any.
+    pub microcode: Option<Content>,
     /// Its initrd.
     pub initrd: Content,
     /// The arguments of its UKI, and those of the medium.
@@ -157,22 +164,30 @@ pub struct BiosSlot<'a> {
 
 impl BiosSlot<'_> {
     /// The slot's files, by their paths on the ESP.
-    pub fn files(&self, slot: Slot, generation: Generation) -> Result<[(String, Content); 3], ArgumentError> {
+    pub fn files(&self, slot: Slot, generation: Generation) -> Result<Vec<(String, Content)>, ArgumentError> {
         let config = self.config(slot, generation)?;
-        Ok([
-            (format!("grub/{slot}/linux"), self.kernel.clone()),
-            (format!("grub/{slot}/initrd"), self.initrd.clone()),
-            (format!("grub/{slot}/slot.cfg"), config.into()),
-        ])
+        let initrds = self.initrds().map(|(name, content)| (name, content.clone()));
+        let files = [(KERNEL, self.kernel.clone())].into_iter().chain(initrds);
+        let files = files.chain([(CONFIG_NAME, config.into())]);
+        Ok(files.map(|(name, content)| (format!("grub/{slot}/{name}"), content)).collect())
+    }
+
+    /// What the kernel is given as its initrd, in this order: it looks for microcode at the very beginning.
+    fn initrds(&self) -> impl Iterator<Item = (&'static str, &Content)> {
+        let microcode = self.microcode.as_ref().map(|microcode| (MICROCODE, microcode));
+        microcode.into_iter().chain([(INITRD, &self.initrd)])
     }
 
     /// Defines `load`, which `grub.cfg` calls with `$esp` and `$mode` set.
     fn config(&self, slot: Slot, generation: Generation) -> Result<String, ArgumentError> {
         let arguments = arguments::quoted(self.command_line)?;
+        // GRUB puts files after one another, each from a multiple of four bytes on.
+        let initrds = self.initrds().map(|(name, _)| format!("$prefix/{slot}/{name}"));
+        let initrds = initrds.collect::<Vec<_>>().join(" ");
         Ok(format!(
             "# Slot {slot}, with the arguments of its UKI and of the medium.\nset generation={generation}\nfunction load {{\n  \
-             linux $prefix/{slot}/linux {arguments} imgbuild.esp=$esp $mode\n  \
-             initrd $prefix/{slot}/initrd\n}}\n"
+             linux $prefix/{slot}/{KERNEL} {arguments} imgbuild.esp=$esp $mode\n  \
+             initrd {initrds}\n}}\n"
         ))
     }
 }

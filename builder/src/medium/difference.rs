@@ -182,6 +182,7 @@ fn settings(one: &Manifest, other: &Manifest) -> Vec<Change> {
         [
             ("profile", manifest.profile.clone()),
             ("image", manifest.image.clone()),
+            ("sector size", manifest.sector_size.bytes().to_string()),
             ("arch", manifest.arch.to_string()),
             ("debug", manifest.debug.to_string()),
             ("date", manifest.date.to_string()),
@@ -191,6 +192,7 @@ fn settings(one: &Manifest, other: &Manifest) -> Vec<Change> {
             ("image command line", manifest.image_command_line.clone()),
             ("secure boot", manifest.secure_boot.into()),
             ("initrd size", manifest.initrd_size.0.to_string()),
+            ("microcode size", manifest.microcode_size.0.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
     };
@@ -394,6 +396,7 @@ mod tests {
                 sha256,
                 size: Bytes(1),
                 pinned: version.is_some(),
+                places: Vec::new(),
             };
             artifacts(&Manifest { artifacts: vec![artifact], ..sbom::tests::manifest() })
         };

@@ -71,6 +71,14 @@ pub enum Fault {
         /// By the manifest.
         root_hash: RootHash,
     },
+    /// The disk's table is for other sectors.
+    #[error("the disk has sectors of {} bytes, the manifest says {}", found.bytes(), expected.bytes())]
+    SectorSize {
+        /// By the manifest.
+        expected: SectorSize,
+        /// On the disk.
+        found: SectorSize,
+    },
     /// The disk has other partitions.
     #[error("the disk's partitions are {found}, the manifest says {expected}")]
     Labels {
@@ -242,6 +250,11 @@ fn check_root(folder: &Folder) -> Result<u64, Fault> {
 /// The disk's sector size, and how its table differs from the manifest.
 fn check_table(folder: &Folder) -> Result<(SectorSize, Vec<Fault>), Fault> {
     let table = folder.table()?;
+    let (expected, found) = (folder.manifest.sector_size, table.sector_size);
+    if expected != found {
+        // All other numbers are told in sectors.
+        return Ok((found, vec![Fault::SectorSize { expected, found }]));
+    }
     let said = &folder.manifest.partitions;
     let labels =
         |labels: Vec<&str>| labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
@@ -280,9 +293,7 @@ fn check_content(
     label: &str,
     name: &'static str,
 ) -> Result<(), Fault> {
-    let Some(partition) = folder.manifest.partitions.iter().find(|partition| partition.label == label) else {
-        return Ok(());
-    };
+    let Some(partition) = folder.manifest.partition(label) else { return Ok(()) };
     let (disk, file) = (folder.file(DISK)?, folder.file(name)?);
     let holds = holds(&disk, start(partition, sector_size), partition.size, &file);
     if holds.map_err(|source| unreadable(folder, DISK, source))? {

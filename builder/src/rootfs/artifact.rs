@@ -88,13 +88,27 @@ impl From<ReadFault> for ArtifactError {
 /// Puts an artifact into the root.
 pub fn place(tree: &mut Tree, content: &Bytes, placement: &Placement) -> Result<(), ArtifactError> {
     match placement {
-        Placement::Whole { path, mode } => {
-            let path = path.replace("{digest}", &Sha256::of(content).to_string()[..DIGITS]);
-            add(tree, &path, Entry { metadata: Metadata::root(*mode), kind: Kind::File(content.clone()) })
-        }
+        Placement::Whole { path, mode } => add(
+            tree,
+            &whole_path(path, Sha256::of(content)),
+            Entry { metadata: Metadata::root(*mode), kind: Kind::File(content.clone()) },
+        ),
         Placement::Members { members } => place_members(tree, content, members),
         Placement::K3s { folder } => k3s::place(tree, content, folder),
     }
+}
+
+/// Where an artifact with this digest lies in the root: files, and folders with all that is in them.
+pub fn places(sha256: Sha256, placement: &Placement) -> Vec<String> {
+    match placement {
+        Placement::Whole { path, .. } => vec![whole_path(path, sha256)],
+        Placement::Members { members } => members.iter().map(|member| member.path.clone()).collect(),
+        Placement::K3s { folder } => vec![folder.clone()],
+    }
+}
+
+fn whole_path(path: &str, sha256: Sha256) -> String {
+    path.replace("{digest}", &sha256.to_string()[..DIGITS])
 }
 
 fn place_members(tree: &mut Tree, content: &Bytes, members: &[Member]) -> Result<(), ArtifactError> {

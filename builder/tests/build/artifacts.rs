@@ -52,7 +52,8 @@ fn an_artifact_that_cannot_be_had_is_named_with_what_to_do() {
     caused by: offline, and the cache lacks argocd v3.5.1, headscale 0.29.4, k3s-images v1.36.4+k3s1, tailscale 1.102.4
 
     hint: leave `--offline` out to download it
-    hint: fetch `argocd` elsewhere and give it with `--artifact argocd=FILE`, or put it at `[cache]/sha256/79/795a3a972224da6a7f9d32c3e946445f062b60fb46028476715affeb688236e3`; `--without-artifacts` leaves out what no `--artifact` gives
+    hint: `--without-artifacts` builds an image without those that are not given
+    hint: `--artifact argocd=FILE` takes `argocd` from a file, as does a file `[cache]/sha256/79/795a3a972224da6a7f9d32c3e946445f062b60fb46028476715affeb688236e3`; so with the others
     ");
     assert!(!place.path("out").exists());
 }
@@ -68,6 +69,7 @@ fn a_file_that_is_not_the_pinned_one_is_taken_and_marked() {
         sha256: Sha256::of(&stand_in),
         size: Bytes::of(&stand_in),
         pinned: false,
+        places: vec!["usr/lib/k3s".to_owned()],
     };
     assert_eq!(manifest.artifacts, [expected]);
     assert_eq!(manifest.unpinned, ["k3s"]);

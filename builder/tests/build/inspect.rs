@@ -26,6 +26,40 @@ fn signed() -> Place {
     place
 }
 
+/// A new identity in place of any other, whose public key goes to `key.pub`; it has nothing but the signing key.
+fn create_identity(place: &Place) {
+    let _ = fs::remove_file(place.path("identity.age"));
+    place.write("passphrase", "correct horse\n");
+    let (code, stdout, stderr) = place.ask(&[&["--json", "identity", "create"], SIGNING].concat());
+    assert_eq!(code, 0, "{stderr}");
+    let identity: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(identity["secure_boot"], serde_json::Value::Null);
+    place.write("key.pub", identity["manifest_signing"].as_str().unwrap());
+}
+
+#[test]
+fn the_signature_follows_the_key_where_all_else_is_up_to_date() {
+    let place = Place::new();
+    create_identity(&place);
+    assert_eq!(place.build(SIGNING), (0, String::new()));
+    let disk = || fs::metadata(place.path("out/disk.raw")).unwrap().modified().unwrap();
+    let built = disk();
+    assert_eq!(place.ask(&["verify", "out", "--key", "key.pub"]).0, 0);
+
+    create_identity(&place);
+    let (code, _, stderr) = place.ask(&["verify", "out", "--key", "key.pub"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert_eq!(place.build(SIGNING), (0, String::new()));
+    assert_eq!(place.ask(&["verify", "out", "--key", "key.pub"]).0, 0);
+
+    assert_eq!(place.build(&["--unsigned"]), (0, String::new()));
+    assert!(!place.path("out/manifest.json.sig").exists(), "an older signature is left");
+    assert_eq!(place.build(&["--unsigned"]), (0, String::new()));
+    let (_, stdout, _) = place.ask(&["verify", "out"]);
+    assert!(stdout.contains("\nsignature   none"), "{stdout}");
+    assert_eq!(disk(), built, "the build was not up to date");
+}
+
 /// Options of a build that the identity signs.
 const SIGNING: &[&str] = &["--passphrase-file", "passphrase"];
 
@@ -68,7 +102,7 @@ fn verify_accepts_what_was_built_and_says_who_signed_it() {
     fs::remove_file(place.path("out/manifest.json.sig")).unwrap();
     let (list, hint) = faults(&place, &["--key", "key.pub"]);
     assert_eq!(list, ["there is no signature `out/manifest.json.sig`"]);
-    assert_eq!(hint, "with the identity that `imgbuild identity secure-boot` makes, `imgbuild build` signs");
+    assert_eq!(hint, "with the identity that `imgbuild identity create` makes, `imgbuild build` signs");
     // As the hint says, and what is built already is not built again.
     let built = fs::metadata(place.path("out/disk.raw")).unwrap().modified().unwrap();
     assert_eq!(place.build(SIGNING), (0, String::new()));

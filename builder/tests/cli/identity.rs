@@ -190,6 +190,40 @@ fn without_an_identity_there_is_nothing_to_show() {
     --- stderr
     error: there is no identity `identity.age`
 
-    hint: `imgbuild identity secure-boot` makes one
+    hint: `imgbuild identity create` makes one
     ");
+}
+
+#[test]
+fn creates_an_identity_without_secure_boot_once_and_keeps_it_when_keys_are_added() {
+    let place = Place::with(SMALL);
+    place.write("passphrase", "correct horse\n");
+    let by = ["--passphrase-file", "passphrase"];
+    assert_shown!(place.run(&[&["identity", "create"], &by[..]].concat()), @r"
+    exit code 0
+    --- stdout
+    identity.age
+      opened by         passphrase
+      manifest signing  ssh-ed25519 [key]
+                        [fingerprint]
+      Secure Boot       not set up
+    --- stderr
+    wrote identity.age; keep a copy: what it holds cannot be made again
+    ");
+    let made = shown(&place, &[&["identity", "show", "--json"], &by[..]].concat());
+    // Nothing is asked and no key file made for one that is there.
+    assert_shown!(place.run(&["identity", "create"]), @r"
+    exit code 2
+    --- stderr
+    error: `identity.age` is there already; nothing was changed
+
+    hint: `imgbuild identity show` shows what it holds
+    ");
+    assert!(!place.home().join(".config").exists(), "a key file was made for nothing");
+    let more = shown(&place, &[&["identity", "secure-boot", "--json"], &by[..]].concat());
+    assert_eq!(
+        (&more["manifest_signing"], &more["opened_by"]),
+        (&made["manifest_signing"], &made["opened_by"])
+    );
+    assert!(more["secure_boot"].is_object(), "{more}");
 }

@@ -7,7 +7,7 @@ use crate::bundle::programs::ProgramFacts;
 use crate::bundle::provenance;
 use crate::secure_boot::SignedBy;
 use crate::tree::Metadata;
-use crate::units::{Arch, Bytes, RootHash};
+use crate::units::{Arch, Bytes, RootHash, SectorSize};
 
 const COPYRIGHT: &str = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\n\
     Files: *\nLicense: GPL-2+\n\nFiles: a\nLicense: Expat\n\nFiles: b\nLicense: public-domain\n";
@@ -53,7 +53,9 @@ pub(crate) fn manifest() -> Manifest {
         image_command_line: String::new(),
         secure_boot: SignedBy::Nobody,
         initrd_size: Bytes(0),
+        microcode_size: Bytes(0),
         files: BTreeMap::new(),
+        sector_size: SectorSize::B512,
         partitions: Vec::new(),
         packages: vec![package("g++", "4:14.2.0-1"), package("libc6", "2.41-12+b1")],
         boot_packages: vec![package("libc6", "2.41-12+b1"), package("systemd-boot-efi", "257.9-1")],
@@ -157,6 +159,7 @@ fn an_artifact_has_version_and_place_only_where_it_is_the_pinned_file() {
         sha256: Sha256::of(content),
         size: Bytes(10),
         pinned,
+        places: Vec::new(),
     };
     let (pinned, other) = (Sha256::of(b"pinned k3s"), Sha256::of(b"another k3s"));
     let purl = format!(

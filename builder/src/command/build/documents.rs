@@ -1,6 +1,7 @@
 //! What a build says of itself to programs of other people: SBOMs, provenance, signature.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -46,12 +47,21 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Signs the manifest that lies in `folder`; without a key there is nothing to do.
+/// Signs the manifest that lies in `folder`; without a key, takes away the signature of an earlier build.
 pub(super) fn sign(folder: &Path, key: Option<&SigningKey>) -> anyhow::Result<()> {
-    let Some(key) = key else { return Ok(()) };
+    let Some(key) = key else { return remove_signature(&folder.join(signature::FILE)) };
     let path = folder.join(manifest::FILE);
     let text = fs::read(&path).with_context(|| format!("reading `{}` back", path.display()))?;
     let signature = key.sign(&text).map_err(failure::of_signature)?;
     let path = folder.join(signature::FILE);
     file::replace(&path, signature.as_bytes()).with_context(|| format!("writing `{}`", path.display()))
+}
+
+fn remove_signature(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing `{}`", path.display()))
+        }
+        _ => Ok(()),
+    }
 }

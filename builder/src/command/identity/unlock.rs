@@ -73,7 +73,7 @@ pub(super) fn of_identity(error: IdentityError) -> anyhow::Error {
     if is_locked {
         error.hint("`--identity-key FILE` or `--passphrase-file FILE` opens it")
     } else if is_missing {
-        error.hint("`imgbuild identity secure-boot` makes one")
+        error.hint("`imgbuild identity create` makes one")
     } else {
         error
     }

@@ -1,13 +1,14 @@
-//! The treemap as SVG: partitions, in them packages, in them folders. A function of the sizes alone.
+//! The treemap as SVG: partitions, in them packages and artifacts, in them folders. A function of the sizes alone.
 //!
 //! Every rectangle has a name and a size in words: as a label where there is room, as its `title` always. Colours only
 //! group what lies together anyway.
 
 use std::fmt::Write as _;
 
+use super::OTHERS;
 use super::treemap::{Area, squarify};
 use crate::bundle::manifest::Manifest;
-use crate::bundle::sizes::{PackageSize, Part, Sizes};
+use crate::bundle::sizes::{ArtifactSize, PackageSize, Part, Sizes};
 use crate::units::Bytes;
 
 const WIDTH: f64 = 1600.0;
@@ -54,8 +55,8 @@ pub(super) fn svg(manifest: &Manifest, sizes: &Sizes) -> String {
 
 fn legend(sizes: &Sizes) -> String {
     format!(
-        "{} in use on the disk. A partition has the area of what it uses; in root-a, packages share it by their files, \
-         {} before the file system packs them.",
+        "{} in use on the disk. A partition has the area of what it uses; in root-a, packages and artifacts share it by their \
+         files, {} before the file system packs them.",
         sizes.used, sizes.files
     )
 }
@@ -93,15 +94,18 @@ fn nodes(sizes: &Sizes) -> Vec<Node> {
 }
 
 fn root(sizes: &Sizes) -> Vec<Node> {
-    let package = |package: &PackageSize| Node {
-        name: package.name.clone(),
-        size: package.installed,
-        parts: leaves(&package.folders, 210),
-        hue: 210,
+    let node = |name: &str, size: Bytes, folders: &[Part], hue: u16| Node {
+        name: name.to_owned(),
+        size,
+        parts: leaves(folders, hue),
+        hue,
     };
-    let mut nodes: Vec<Node> = sizes.packages.iter().map(package).collect();
+    let package = |package: &PackageSize| node(&package.name, package.installed, &package.folders, 210);
+    let artifact = |artifact: &ArtifactSize| node(&artifact.name, artifact.installed, &artifact.folders, 95);
+    let mut nodes: Vec<Node> =
+        sizes.packages.iter().map(package).chain(sizes.artifacts.iter().map(artifact)).collect();
     let size = Bytes(sizes.others.iter().map(|part| part.size.0).sum());
-    nodes.push(Node { name: "of no package".to_owned(), size, parts: leaves(&sizes.others, 150), hue: 150 });
+    nodes.push(node(OTHERS, size, &sizes.others, 150));
     nodes.retain(|node| node.size.0 > 0);
     nodes.sort_by(|one, other| other.size.cmp(&one.size).then_with(|| one.name.cmp(&other.name)));
     nodes
@@ -229,7 +233,8 @@ mod tests {
             "<title>root-a: 3.5 KiB</title>",
             "<title>root-a / large: 2.9 KiB</title>",
             "<title>root-a / large / usr/lib/modules: 2 KiB</title>",
-            "<title>root-a / of no package / usr/bin: 300 B</title>",
+            "<title>root-a / tool / usr/lib/tool: 3.9 KiB</title>",
+            "<title>root-a / all else / usr/bin: 300 B</title>",
             "<title>root-a-verity: 100 B</title>",
         ] {
             assert!(drawn.contains(title), "{title} in:\n{drawn}");

@@ -3,24 +3,41 @@ use super::*;
 fn slot(command_line: &str) -> BiosSlot<'_> {
     BiosSlot {
         kernel: Content::from_static(b"kernel"),
+        microcode: None,
         initrd: Content::from_static(b"initrd"),
         command_line,
     }
 }
 
+/// Paths and contents.
+fn files(slot: &BiosSlot<'_>, letter: Slot, generation: Generation) -> Vec<(String, String)> {
+    let files = slot.files(letter, generation).unwrap().into_iter();
+    files.map(|(path, content)| (path, String::from_utf8(content.into()).unwrap())).collect()
+}
+
 #[test]
 fn a_slot_has_the_arguments_it_is_given() {
-    let [linux, initrd, config] =
-        slot("roothash=12 console=tty0  dyndbg=\"file a.c +p\" quiet").files(Slot::B, Generation(7)).unwrap();
-    assert_eq!((linux.0.as_str(), linux.1.as_ref()), ("grub/b/linux", &b"kernel"[..]));
-    assert_eq!((initrd.0.as_str(), initrd.1.as_ref()), ("grub/b/initrd", &b"initrd"[..]));
-    assert_eq!(config.0, "grub/b/slot.cfg");
-    assert_eq!(
-        str::from_utf8(&config.1).unwrap(),
-        "# Slot b, with the arguments of its UKI and of the medium.\nset generation=7\nfunction load {\n  \
+    let slot = slot("roothash=12 console=tty0  dyndbg=\"file a.c +p\" quiet");
+    let config = "# Slot b, with the arguments of its UKI and of the medium.\nset generation=7\nfunction load {\n  \
          linux $prefix/b/linux 'roothash=12' 'console=tty0' 'dyndbg=file a.c +p' 'quiet' imgbuild.esp=$esp $mode\n  \
-         initrd $prefix/b/initrd\n}\n"
+         initrd $prefix/b/initrd\n}\n";
+    assert_eq!(
+        files(&slot, Slot::B, Generation(7)),
+        [("grub/b/linux", "kernel"), ("grub/b/initrd", "initrd"), ("grub/b/slot.cfg", config)]
+            .map(|(path, content)| (path.to_owned(), content.to_owned()))
     );
+}
+
+#[test]
+fn microcode_is_a_file_of_its_own_before_the_initrd() {
+    let microcode = Some(Content::from_static(b"updates"));
+    let slot = BiosSlot { microcode, ..slot("quiet") };
+    let files = files(&slot, Slot::A, Generation(1));
+    let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["grub/a/linux", "grub/a/microcode", "grub/a/initrd", "grub/a/slot.cfg"]);
+    assert_eq!(files[1].1, "updates");
+    let config = &files[3].1;
+    assert!(config.contains("\n  initrd $prefix/a/microcode $prefix/a/initrd\n}\n"), "{config}");
 }
 
 #[test]

@@ -1,0 +1,51 @@
+//! `imgbuild identity create`: a new identity, with what every cluster needs of it.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::super::{Context, Note as _, file};
+use super::opening::Opening;
+use crate::identity::{Identity, Lock};
+
+/// Arguments of `identity create`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    opening: Opening,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    let cluster = context.cluster()?;
+    let path = super::path(&cluster);
+    // Before anything is asked or a key file made.
+    if path.symlink_metadata().is_ok() {
+        return Err(is_there(&path));
+    }
+    let identity = Identity::generate().context("making the manifest's signing key")?;
+    let lock = arguments.opening.new_lock(&cluster, context)?;
+    write(&path, &identity, &lock, context)
+}
+
+/// Writes an identity to where none is, and shows it.
+pub(super) fn write(path: &Path, identity: &Identity, lock: &Lock, context: &Context) -> anyhow::Result<()> {
+    let encrypted = identity.encrypt(path, lock)?;
+    let is_new = file::create(path, &encrypted).with_context(|| format!("writing `{}`", path.display()))?;
+    if !is_new {
+        return Err(is_there(path));
+    }
+    context.printer.note(&wrote(path));
+    super::show::show(path, identity, lock, context)
+}
+
+/// What is said whenever an identity was written.
+pub(super) fn wrote(path: &Path) -> String {
+    format!("wrote {}; keep a copy: what it holds cannot be made again", path.display())
+}
+
+fn is_there(path: &Path) -> anyhow::Error {
+    let fault = anyhow::anyhow!("`{}` is there already; nothing was changed", path.display());
+    fault.input().hint("`imgbuild identity show` shows what it holds")
+}
