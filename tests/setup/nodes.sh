@@ -19,8 +19,12 @@ unpack_compiler() {
   rm -rf "$compiler" "$compiler.new"
   unpack_into "$compiler.new" "rustc-web=$version" "$std=$version" "$llvm" \
     "libstd-rust-web-dev:amd64=$version" "libstd-rust-web-dev:arm64=$version"
-  printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s --sysroot %s "$@"\n' "$compiler/usr/lib/$(uname -m)-linux-gnu" \
-    "$compiler/usr/bin/rustc" "$compiler/usr" >"$compiler.new/rustc"
+  # Finds itself, so that a checkout may be moved.
+  cat >"$compiler.new/rustc" <<END
+#!/bin/sh
+usr=\$(dirname "\$0")/usr
+LD_LIBRARY_PATH=\$usr/lib/$(uname -m)-linux-gnu exec "\$usr/bin/rustc" --sysroot "\$usr" "\$@"
+END
   chmod +x "$compiler.new/rustc"
   mv "$compiler.new" "$compiler"
   rm -rf "$folder/apt"
