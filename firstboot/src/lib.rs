@@ -13,6 +13,7 @@
 //! - [`console`]: showing text on a console that may be stopped
 //! - [`stage0`]: the initrd's `/init`
 //! - [`gpt`]: partition tables that survive power cuts
+//! - [`fat`]: files on the EFI system partition that survive power cuts
 //! - [`esp`], [`grub`]: the EFI system partition, and what GRUB keeps there
 //! - [`slot`]: which of the two slots is booted
 
@@ -24,6 +25,7 @@ pub mod console;
 pub mod converge;
 pub mod durable;
 pub mod esp;
+pub mod fat;
 pub mod gpt;
 pub mod grub;
 pub mod key;

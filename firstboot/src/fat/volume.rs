@@ -1,0 +1,490 @@
+//! A volume: reading, and changes of which each is there or not after a power cut.
+
+use std::collections::BTreeSet;
+
+use super::directory::{self, Entry, FREE, Folder, Place, Room, SLOT};
+use super::geometry::Geometry;
+use super::table::Table;
+use super::{FatError, Stamp};
+use crate::gpt::{Disk, Lba};
+
+/// Folders in folders, more than any ESP has.
+const DEEPEST: usize = 16;
+/// Bytes of clusters that are read or written at once.
+const LARGEST_TRANSFER: usize = 1 << 20;
+
+/// A volume on a disk.
+#[derive(Debug)]
+pub struct Fat<D> {
+    pub(super) disk: D,
+    pub(super) geometry: Geometry,
+    pub(super) table: Table,
+    stamp: Stamp,
+}
+
+/// Something in a folder.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Item {
+    /// Its name.
+    pub name: String,
+    /// Whether it is a folder.
+    pub is_folder: bool,
+    /// Bytes of a file.
+    pub size: u32,
+}
+
+impl<D: Disk> Fat<D> {
+    /// Reads the volume that fills `disk`; what is written gets the date `stamp`.
+    pub fn open(disk: D, stamp: Stamp) -> Result<Self, FatError> {
+        let mut boot = vec![0; disk.sector_size().in_memory()];
+        read(&disk, 0, &mut boot)?;
+        let geometry = Geometry::parse(&boot, disk.sectors())?;
+        let sectors = usize::try_from(geometry.table_sectors).unwrap_or(usize::MAX);
+        let used = (usize::try_from(geometry.end()).unwrap_or(usize::MAX) * 4).div_ceil(geometry.sector);
+        let mut table = vec![0; sectors.min(used) * geometry.sector];
+        read(&disk, geometry.table_at, &mut table)?;
+        let table = Table::new(&table, &geometry);
+        Ok(Self { disk, geometry, table, stamp })
+    }
+
+    /// What is in a folder; `None` where there is no such folder.
+    pub fn list(&self, path: &str) -> Result<Option<Vec<Item>>, FatError> {
+        let Some(first) = self.folder_cluster(path)? else { return Ok(None) };
+        let entries = self.folder(first)?.entries();
+        let item = |entry: Entry| Item { is_folder: entry.is_folder(), size: entry.size(), name: entry.name };
+        Ok(Some(entries.into_iter().map(item).collect()))
+    }
+
+    /// A file's content; `None` where there is no such file.
+    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, FatError> {
+        let Some(entry) = self.find(path)? else { return Ok(None) };
+        let size = usize::try_from(entry.size()).unwrap_or(usize::MAX);
+        self.read_part(path, &entry, 0, size).map(Some)
+    }
+
+    /// At most `length` bytes of a file from `offset` on; `None` where there is no such file.
+    pub fn read_range(&self, path: &str, offset: usize, length: usize) -> Result<Option<Vec<u8>>, FatError> {
+        let Some(entry) = self.find(path)? else { return Ok(None) };
+        self.read_part(path, &entry, offset, length).map(Some)
+    }
+
+    fn read_part(
+        &self,
+        path: &str,
+        entry: &Entry,
+        offset: usize,
+        length: usize,
+    ) -> Result<Vec<u8>, FatError> {
+        if entry.is_folder() {
+            return Err(FatError::Kind { path: path.to_owned(), expected: "file" });
+        }
+        let size = usize::try_from(entry.size()).unwrap_or(usize::MAX);
+        let (start, end) = (offset.min(size), offset.saturating_add(length).min(size));
+        let cluster = self.geometry.cluster_bytes();
+        let chain = self.table.chain(entry.first_cluster(), &self.geometry)?;
+        let clusters = chain.get(start / cluster..end.div_ceil(cluster)).ok_or(FatError::Corrupt {
+            what: "a chain that is shorter than its file",
+            at: u64::from(entry.first_cluster()),
+        })?;
+        let mut content = Vec::new();
+        for (first, count) in runs(clusters, LARGEST_TRANSFER / cluster) {
+            let from = content.len();
+            content.resize(from + count * cluster, 0);
+            read(&self.disk, self.geometry.sector_of(first), &mut content[from..])?;
+        }
+        content.drain(..start % cluster);
+        content.truncate(end - start);
+        Ok(content)
+    }
+
+    /// Makes a file that is not there, in a folder that is; it has its name once its content is safe.
+    pub fn create(&mut self, path: &str, content: &[u8]) -> Result<(), FatError> {
+        let (folder, name) = self.place(path)?;
+        let first = self.store(path, content)?;
+        let slot = directory::new_slot(false, first, length(path, content)?, self.stamp);
+        self.add(folder, name, slot)
+    }
+
+    /// Puts other content into a file, or makes it: at every instant the file has its old content or the new one.
+    pub fn replace(&mut self, path: &str, content: &[u8]) -> Result<(), FatError> {
+        let Some(entry) = self.find(path)? else { return self.create(path, content) };
+        if entry.is_folder() {
+            return Err(FatError::Kind { path: path.to_owned(), expected: "file" });
+        }
+        let old = self.table.chain(entry.first_cluster(), &self.geometry)?;
+        let first = self.store(path, content)?;
+        let mut slot = entry.short;
+        directory::point(&mut slot, first, length(path, content)?, self.stamp);
+        let last = entry.slots.last().copied().into_iter();
+        self.patch(last.map(|place| (place, slot)).collect())?;
+        self.table.release(&old);
+        self.write_table()
+    }
+
+    /// Writes over the beginning of a file, where it lies. Each sector is the old or the new one after a power cut.
+    pub fn overwrite(&mut self, path: &str, content: &[u8]) -> Result<(), FatError> {
+        let missing = || FatError::Missing { path: path.to_owned() };
+        let entry = self.find(path)?.ok_or_else(missing)?;
+        if entry.is_folder() || content.len() > bytes_of(&entry) {
+            return Err(FatError::Kind { path: path.to_owned(), expected: "file of that size" });
+        }
+        let cluster = self.geometry.cluster_bytes();
+        let chain = self.table.chain(entry.first_cluster(), &self.geometry)?;
+        let clusters = chain.into_iter().zip(content.chunks(cluster));
+        for (number, part) in clusters {
+            let at = self.geometry.sector_of(number);
+            let mut sectors = vec![0; part.len().next_multiple_of(self.geometry.sector)];
+            read(&self.disk, at, &mut sectors)?;
+            sectors[..part.len()].copy_from_slice(part);
+            self.write(at, &sectors)?;
+        }
+        self.flush()
+    }
+
+    /// Makes a folder that is not there, in one that is.
+    pub fn make_folder(&mut self, path: &str) -> Result<(), FatError> {
+        let (folder, name) = self.place(path)?;
+        let parent = if folder == self.geometry.root { 0 } else { folder };
+        let own =
+            self.new_folder_cluster(path, |own, stamp| directory::first_slots(own, parent, stamp).concat())?;
+        let slot = directory::new_slot(true, own, 0, self.stamp);
+        self.add(folder, name, slot)
+    }
+
+    /// Gives a file of `folder` another name, in one write of one sector where its slots allow that; else there are
+    /// two names for an instant, and the old one goes first thing at the next change.
+    pub fn rename(&mut self, folder: &str, from: &str, to: &str) -> Result<(), FatError> {
+        let missing = |path: &str| FatError::Missing { path: path.to_owned() };
+        let first = self.folder_cluster(folder)?.ok_or_else(|| missing(folder))?;
+        let content = self.folder(first)?;
+        let old = content.find(from).ok_or_else(|| missing(&format!("{folder}/{from}")))?;
+        if content.find(to).is_some_and(|other| other.slots != old.slots) {
+            return Err(FatError::Exists { path: format!("{folder}/{to}") });
+        }
+        let slots = directory::slots(to, content.free_short_name(to)?, old.short)?;
+        let is_together =
+            old.slots.iter().all(|place| old.slots.first().is_some_and(|one| one.sector == place.sector));
+        if !is_together || slots.len() > old.slots.len() {
+            self.add(first, to, old.short)?;
+            return self.forget(&old);
+        }
+        // The new name takes the last slots; those before are free.
+        let unused = old.slots.len() - slots.len();
+        let freed = old.slots.iter().take(unused).map(|place| (*place, free_slot()));
+        let named = old.slots.iter().skip(unused).copied().zip(slots);
+        self.patch(freed.chain(named).collect())
+    }
+
+    /// Removes a file. Clusters that another entry of the folder has too, as a rename that was cut short leaves it,
+    /// stay that one's.
+    pub fn remove(&mut self, path: &str) -> Result<(), FatError> {
+        let missing = || FatError::Missing { path: path.to_owned() };
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let first = self.folder_cluster(folder)?.ok_or_else(missing)?;
+        let content = self.folder(first)?;
+        let entry = content.find(name).ok_or_else(missing)?;
+        if entry.is_folder() {
+            return Err(FatError::Kind { path: path.to_owned(), expected: "file" });
+        }
+        let is_shared = |other: &Entry| {
+            other.first_cluster() == entry.first_cluster() && other.slots.last() != entry.slots.last()
+        };
+        let is_shared = content.entries().iter().any(is_shared);
+        let chain = self.table.chain(entry.first_cluster(), &self.geometry)?;
+        self.forget(&entry)?;
+        if !is_shared {
+            self.table.release(&chain);
+        }
+        self.write_table()
+    }
+
+    /// Gives back clusters that no folder leads to, which power cuts leave behind; how many those were.
+    pub fn reclaim(&mut self) -> Result<usize, FatError> {
+        let mut reachable = BTreeSet::new();
+        self.walk(self.geometry.root, 0, &mut reachable)?;
+        let lost = self.table.release_others(&reachable, &self.geometry);
+        self.write_table()?;
+        Ok(lost)
+    }
+
+    fn walk(&self, folder: u32, depth: usize, reachable: &mut BTreeSet<u32>) -> Result<(), FatError> {
+        if depth > DEEPEST {
+            return Err(FatError::Corrupt { what: "a folder in itself", at: u64::from(folder) });
+        }
+        let content = self.folder(folder)?;
+        reachable.extend(&content.chain);
+        for entry in content.entries() {
+            if entry.is_folder() {
+                self.walk(entry.first_cluster(), depth + 1, reachable)?;
+            } else {
+                reachable.extend(self.table.chain(entry.first_cluster(), &self.geometry)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes for other drivers how much is free, and lets everything reach the disk.
+    pub fn finish(&mut self) -> Result<(), FatError> {
+        if let Some(at) = self.geometry.info_at {
+            let mut info = vec![0; self.geometry.sector];
+            read(&self.disk, at, &mut info)?;
+            if info.get(..4) == Some(b"RRaA".as_slice()) && info.len() >= 512 {
+                let free = u32::try_from(self.table.free(&self.geometry)).unwrap_or(u32::MAX);
+                let before = info.clone();
+                info[488..492].copy_from_slice(&free.to_le_bytes());
+                info[492..496].copy_from_slice(&self.table.next_free().to_le_bytes());
+                if info != before {
+                    self.write(at, &info)?;
+                }
+            }
+        }
+        self.flush()
+    }
+
+    /// Folder and name of something that is to be made.
+    fn place<'path>(&self, path: &'path str) -> Result<(u32, &'path str), FatError> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let first =
+            self.folder_cluster(folder)?.ok_or_else(|| FatError::Missing { path: folder.to_owned() })?;
+        match self.folder(first)?.find(name) {
+            None => Ok((first, name)),
+            Some(_) => Err(FatError::Exists { path: path.to_owned() }),
+        }
+    }
+
+    pub(super) fn find(&self, path: &str) -> Result<Option<Entry>, FatError> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let Some(first) = self.folder_cluster(folder)? else { return Ok(None) };
+        Ok(self.folder(first)?.find(name))
+    }
+
+    /// First cluster of a folder.
+    pub(super) fn folder_cluster(&self, path: &str) -> Result<Option<u32>, FatError> {
+        let mut cluster = self.geometry.root;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            match self.folder(cluster)?.find(name) {
+                None => return Ok(None),
+                Some(entry) if entry.is_folder() => cluster = entry.first_cluster(),
+                Some(_) => return Err(FatError::Kind { path: path.to_owned(), expected: "folder" }),
+            }
+        }
+        Ok(Some(cluster))
+    }
+
+    fn folder(&self, first: u32) -> Result<Folder, FatError> {
+        /// The specification allows 65536 slots.
+        const MOST_BYTES: usize = 65_536 * SLOT;
+        let chain = self.table.chain(first, &self.geometry)?;
+        let at = u64::from(first);
+        if chain.is_empty() {
+            return Err(FatError::Corrupt { what: "a folder without a cluster", at });
+        }
+        if chain.len().saturating_mul(self.geometry.cluster_bytes())
+            > MOST_BYTES.max(self.geometry.cluster_bytes())
+        {
+            return Err(FatError::Corrupt { what: "a folder that is too long", at });
+        }
+        let mut sectors = Vec::new();
+        for cluster in &chain {
+            let mut bytes = vec![0; self.geometry.cluster_bytes()];
+            let at = self.geometry.sector_of(*cluster);
+            read(&self.disk, at, &mut bytes)?;
+            sectors.extend((at..).zip(bytes.chunks(self.geometry.sector).map(<[u8]>::to_vec)));
+        }
+        Ok(Folder { sectors, chain })
+    }
+
+    /// Writes content to free clusters and returns the first; nothing names it yet, but it is safe.
+    fn store(&mut self, path: &str, content: &[u8]) -> Result<u32, FatError> {
+        let cluster = self.geometry.cluster_bytes();
+        let chain = self.allocate(path, content.len().div_ceil(cluster))?;
+        let mut rest = content;
+        for (first, count) in runs(&chain, LARGEST_TRANSFER / cluster) {
+            let (part, behind) = rest.split_at(rest.len().min(count * cluster));
+            rest = behind;
+            let at = self.geometry.sector_of(first);
+            if part.len() == count * cluster {
+                self.write(at, part)?;
+            } else {
+                let mut padded = part.to_vec();
+                padded.resize(count * cluster, 0);
+                self.write(at, &padded)?;
+            }
+        }
+        self.write_table()?;
+        self.flush()?;
+        Ok(chain.first().copied().unwrap_or(0))
+    }
+
+    fn allocate(&mut self, path: &str, count: usize) -> Result<Vec<u32>, FatError> {
+        self.table.allocate(count, &self.geometry).ok_or_else(|| {
+            let bytes = |clusters: usize| {
+                u64::try_from(clusters.saturating_mul(self.geometry.cluster_bytes())).unwrap_or(u64::MAX)
+            };
+            let free = bytes(self.table.free(&self.geometry));
+            FatError::Full { path: path.to_owned(), needed: bytes(count), free }
+        })
+    }
+
+    /// A safe cluster of a folder that nothing leads to yet, with what `content` makes of its number.
+    fn new_folder_cluster(
+        &mut self,
+        path: &str,
+        content: impl Fn(u32, Stamp) -> Vec<u8>,
+    ) -> Result<u32, FatError> {
+        let own = self.allocate(path, 1)?.first().copied().unwrap_or_default();
+        let mut bytes = content(own, self.stamp);
+        bytes.resize(self.geometry.cluster_bytes(), 0);
+        self.write(self.geometry.sector_of(own), &bytes)?;
+        self.write_table()?;
+        self.flush()?;
+        Ok(own)
+    }
+
+    /// Adds an entry to a folder, by one sector.
+    pub(super) fn add(&mut self, folder: u32, name: &str, slot: [u8; SLOT]) -> Result<(), FatError> {
+        let mut content = self.folder(folder)?;
+        let slots = directory::slots(name, content.free_short_name(name)?, slot)?;
+        if slots.len() > self.geometry.sector / SLOT {
+            return Err(FatError::Name { name: name.to_owned() });
+        }
+        let room = match content.room(slots.len()) {
+            Some(room) => room,
+            None => {
+                let own = self.new_folder_cluster(name, |_, _| Vec::new())?;
+                let last = content.chain.last().copied().unwrap_or(folder);
+                self.table.append(last, own);
+                self.write_table()?;
+                self.flush()?;
+                content = self.folder(folder)?;
+                content.room(slots.len()).ok_or(FatError::Name { name: name.to_owned() })?
+            }
+        };
+        let places = (room.first.index..).map(|index| Place { sector: room.first.sector, index });
+        self.open_room(&content, room, slots.len())?;
+        self.patch(places.zip(slots).collect())
+    }
+
+    /// Moves the end of the folder behind the room, if it lies before: first what comes to lie behind the entry is
+    /// made the end, then what is passed over is made free.
+    fn open_room(&mut self, content: &Folder, room: Room, count: usize) -> Result<(), FatError> {
+        let Some(end) = room.end else { return Ok(()) };
+        let per_sector = self.geometry.sector / SLOT;
+        let behind = Place { sector: room.first.sector, index: room.first.index + count };
+        let next =
+            content.sectors.iter().map(|(sector, _)| *sector).skip_while(|at| *at != behind.sector).nth(1);
+        let behind = if behind.index < per_sector {
+            Some(behind)
+        } else {
+            next.map(|sector| Place { sector, index: 0 })
+        };
+        if end.sector == room.first.sector && behind.is_some_and(|behind| behind.sector == end.sector) {
+            // What lies behind the end may be anything, and is read once the end is gone.
+            return self.patch(behind.map(|place| (place, [0; SLOT])).into_iter().collect());
+        }
+        self.patch(behind.map(|place| (place, [0; SLOT])).into_iter().collect())?;
+        if end.sector != room.first.sector {
+            // In its own sector the entry begins at the first slot; it is there before the folder reaches it.
+            self.patch(vec![(room.first, [0; SLOT])])?;
+            let passed =
+                (end.index..per_sector).map(|index| (Place { sector: end.sector, index }, free_slot()));
+            self.patch(passed.collect())?;
+        }
+        Ok(())
+    }
+
+    /// Takes an entry's name away: first the sector with the short name, so that it never stands alone.
+    fn forget(&mut self, entry: &Entry) -> Result<(), FatError> {
+        let last = entry.slots.last().map(|place| place.sector);
+        let (own, others): (Vec<Place>, Vec<Place>) =
+            entry.slots.iter().partition(|place| Some(place.sector) == last);
+        for places in [own, others] {
+            self.patch(places.into_iter().map(|place| (place, free_slot())).collect())?;
+        }
+        Ok(())
+    }
+
+    /// Changes slots, sector by sector in their order, and lets them reach the disk.
+    fn patch(&mut self, slots: Vec<(Place, [u8; SLOT])>) -> Result<(), FatError> {
+        let mut rest = slots.as_slice();
+        while let Some((Place { sector, .. }, _)) = rest.first() {
+            let together = rest.iter().take_while(|(place, _)| place.sector == *sector).count();
+            let (now, later) = rest.split_at(together);
+            let mut bytes = vec![0; self.geometry.sector];
+            read(&self.disk, *sector, &mut bytes)?;
+            for (place, slot) in now {
+                let target = bytes.as_chunks_mut::<SLOT>().0.get_mut(place.index);
+                // A name goes by its first byte alone, so that other systems can find it again.
+                match target {
+                    Some(target) if slot[0] == FREE => target[0] = FREE,
+                    Some(target) => *target = *slot,
+                    None => {}
+                }
+            }
+            self.write(*sector, &bytes)?;
+            self.flush()?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Writes what was changed of the table into every copy.
+    fn write_table(&mut self) -> Result<(), FatError> {
+        let changed = self.table.take_changed();
+        for copy in 0..self.geometry.tables {
+            let at = self.geometry.table_at + copy * self.geometry.table_sectors;
+            for (sector, bytes) in &changed {
+                self.write(at + sector, bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, sector: u64, bytes: &[u8]) -> Result<(), FatError> {
+        let failed = |source| FatError::Disk { action: "writing", sector, source };
+        self.disk.write(Lba(sector), bytes).map_err(failed)
+    }
+
+    fn flush(&mut self) -> Result<(), FatError> {
+        self.disk.flush().map_err(|source| FatError::Disk { action: "flushing", sector: 0, source })
+    }
+}
+
+fn read(disk: &impl Disk, sector: u64, buffer: &mut [u8]) -> Result<(), FatError> {
+    disk.read(Lba(sector), buffer).map_err(|source| FatError::Disk { action: "reading", sector, source })
+}
+
+fn free_slot() -> [u8; SLOT] {
+    let mut slot = [0; SLOT];
+    slot[0] = FREE;
+    slot
+}
+
+fn bytes_of(entry: &Entry) -> usize {
+    usize::try_from(entry.size()).unwrap_or(usize::MAX)
+}
+
+fn length(path: &str, content: &[u8]) -> Result<u32, FatError> {
+    u32::try_from(content.len()).map_err(|_| FatError::Full {
+        path: path.to_owned(),
+        needed: u64::MAX,
+        free: 0,
+    })
+}
+
+/// Stretches of neighbours in a chain, of at most `most` clusters: first cluster and number.
+fn runs(chain: &[u32], most: usize) -> Vec<(u32, usize)> {
+    let mut runs: Vec<(u32, usize)> = Vec::new();
+    for cluster in chain {
+        match runs.last_mut() {
+            Some((first, count))
+                if *count < most.max(1)
+                    && u32::try_from(*count).is_ok_and(|count| *first + count == *cluster) =>
+            {
+                *count += 1;
+            }
+            _ => runs.push((*cluster, 1)),
+        }
+    }
+    runs
+}
