@@ -241,6 +241,21 @@ impl<D: Disk> Fat<D> {
         self.flush()
     }
 
+    /// Bytes of clusters that are free.
+    pub fn free(&self) -> u64 {
+        self.bytes_of_clusters(self.table.free(&self.geometry))
+    }
+
+    /// Bytes that a file of `length` bytes takes up, in whole clusters.
+    pub fn room_for(&self, length: u64) -> u64 {
+        let cluster = u64::try_from(self.geometry.cluster_bytes()).unwrap_or(u64::MAX);
+        length.div_ceil(cluster).saturating_mul(cluster)
+    }
+
+    fn bytes_of_clusters(&self, clusters: usize) -> u64 {
+        u64::try_from(clusters.saturating_mul(self.geometry.cluster_bytes())).unwrap_or(u64::MAX)
+    }
+
     /// Folder and name of something that is to be made.
     fn place<'path>(&self, path: &'path str) -> Result<(u32, &'path str), FatError> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -317,12 +332,10 @@ impl<D: Disk> Fat<D> {
     }
 
     fn allocate(&mut self, path: &str, count: usize) -> Result<Vec<u32>, FatError> {
-        self.table.allocate(count, &self.geometry).ok_or_else(|| {
-            let bytes = |clusters: usize| {
-                u64::try_from(clusters.saturating_mul(self.geometry.cluster_bytes())).unwrap_or(u64::MAX)
-            };
-            let free = bytes(self.table.free(&self.geometry));
-            FatError::Full { path: path.to_owned(), needed: bytes(count), free }
+        self.table.allocate(count, &self.geometry).ok_or_else(|| FatError::Full {
+            path: path.to_owned(),
+            needed: self.bytes_of_clusters(count),
+            free: self.free(),
         })
     }
 
