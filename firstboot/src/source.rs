@@ -168,6 +168,7 @@ mod tests {
             disk: "/dev/vda".to_owned(),
             esp: "/dev/vda2".to_owned(),
             slot: "a".to_owned(),
+            is_on_trial: false,
             root_hash: "0".repeat(64),
             state: "/dev/vda7".to_owned(),
             state_created: false,

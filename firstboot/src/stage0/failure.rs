@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::efi::{EFIVARS, Variables};
 use super::journal::Journal;
 use crate::console;
+use crate::slot::{Generation, Slot};
 
 /// The first wait; long enough to read the first lines.
 const FIRST_DELAY: u64 = 10;
@@ -62,8 +63,9 @@ fn delay(failures: u8) -> u64 {
     FIRST_DELAY << failures.saturating_sub(1).min(MOST_FAILURES - 1)
 }
 
-/// Shows `failure` on every console and in the kernel's log, waits, and restarts the machine.
-pub fn stop(failure: &Failure, place: &str, journal: &mut Journal) -> ! {
+/// Shows `failure` on every console and in the kernel's log, waits, and restarts the machine; `next` is what will then
+/// start, where that is something else.
+pub fn stop(failure: &Failure, place: &str, next: Option<(Slot, Generation)>, journal: &mut Journal) -> ! {
     let variables = Variables::at(Path::new(EFIVARS));
     let failures = variables.failures().saturating_add(1).min(MOST_FAILURES);
     // The firmware may refuse; then each wait is the first.
@@ -71,8 +73,11 @@ pub fn stop(failure: &Failure, place: &str, journal: &mut Journal) -> ! {
     let seconds = delay(failures);
     let text = failure.to_text(place);
     let frame = "=".repeat(72);
+    let next = next.map_or_else(String::new, |(slot, generation)| {
+        format!(" This slot is given up: slot {slot}, generation {generation}, is next.")
+    });
     let screen = format!(
-        "\n{frame}\nTHIS MACHINE DID NOT START\n\n{text}\nIt restarts in {seconds} seconds.\n{frame}\n"
+        "\n{frame}\nTHIS MACHINE DID NOT START\n\n{text}\nIt restarts in {seconds} seconds.{next}\n{frame}\n"
     )
     .replace('\n', "\r\n");
     let show = |name: String| console::show(&Path::new("/dev").join(name), &screen, console::PATIENCE);
