@@ -11,4 +11,5 @@ mod core {
     mod power;
     mod reproducible;
     mod secure_boot;
+    mod slots;
 }

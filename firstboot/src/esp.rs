@@ -19,15 +19,6 @@ use crate::stage0::disks::BlockDisk;
 /// Where it is mounted.
 pub const MOUNT_POINT: &str = "/run/imgbuild/esp";
 
-/// What it is mounted for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Access {
-    /// Reading only.
-    Read,
-    /// Reading and writing.
-    Write,
-}
-
 /// The partition could not be mounted.
 #[derive(Debug, Error)]
 #[error("mounting EFI system partition `{device}`")]
@@ -46,13 +37,12 @@ pub struct MountedEsp {
 }
 
 impl MountedEsp {
-    /// Mounts `device` at [`MOUNT_POINT`].
-    pub fn mount(system: &System, device: &str, access: Access) -> Result<Self, MountError> {
+    /// Mounts `device` at [`MOUNT_POINT`], for reading.
+    pub fn mount(system: &System, device: &str) -> Result<Self, MountError> {
         let at = system.path(MOUNT_POINT);
         let refused = |source| MountError { device: device.to_owned(), source };
         std::fs::create_dir_all(&at).map_err(refused)?;
-        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        let flags = if access == Access::Read { flags | MountFlags::RDONLY } else { flags };
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
         mount(device, &at, "vfat", flags, Some(c"umask=0077")).map_err(|error| refused(error.into()))?;
         Ok(Self { at })
     }
@@ -65,7 +55,7 @@ impl MountedEsp {
 
 impl Drop for MountedEsp {
     fn drop(&mut self) {
-        // What was written was synced by the writer, and a mount that stays in /run harms nothing: nobody to tell.
+        // A mount for reading that stays in /run harms little: nobody to tell.
         let _ = unmount(&self.at, UnmountFlags::DETACH);
     }
 }

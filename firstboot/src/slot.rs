@@ -11,6 +11,7 @@ pub mod entries;
 pub mod environment;
 pub mod names;
 pub mod node;
+pub mod starts;
 mod uki;
 
 use std::fmt;

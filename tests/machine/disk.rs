@@ -1,18 +1,24 @@
 //! A machine's own disk, looked at and tampered with from outside.
 
 use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use firstboot::slot::environment::{self, Environment};
 use imgbuild::machine::{disk, late_timers};
 use imgbuild::units::{Arch, Bytes};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{Bundle, Scene, oracle};
 
 /// Room for the state partition.
 const STATE: Bytes = Bytes(2 << 30);
+/// Verifying a bundle and copying it.
+const STAGING_DEADLINE: Duration = Duration::from_mins(2);
 /// All our disks have these.
 const SECTOR: u64 = 512;
 
@@ -146,6 +152,40 @@ impl Disk {
     pub fn remove_esp_file(&self, path: &str) -> anyhow::Result<()> {
         oracle::run("mdel", ["-i", &self.esp_device()?, &format!("::{path}")])?;
         Ok(())
+    }
+
+    /// Stages a bundle into the free slot; returns what `imgbuild slot write` says of it as JSON.
+    pub fn stage(&self, bundle: &Bundle, scene: &Scene) -> anyhow::Result<Value> {
+        let program = scene.imgbuild().arguments(["--json", "slot", "write"]).argument(&bundle.folder);
+        let said = program.argument("--into").argument(&self.path).output(STAGING_DEADLINE)?;
+        serde_json::from_str(&said).context("reading what `slot write` says")
+    }
+
+    /// Names of the UKIs, sorted.
+    pub fn ukis(&self) -> anyhow::Result<Vec<String>> {
+        let list = oracle::run("mdir", ["-b", "-i", &self.esp_device()?, "::EFI/Linux"])?;
+        let names = list.lines().filter_map(|line| Some(line.trim().rsplit_once('/')?.1.to_owned()));
+        let mut names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// GRUB's environment block.
+    pub fn environment(&self) -> anyhow::Result<Environment> {
+        Ok(Environment::parse(self.esp_file(environment::PATH)?.as_bytes())?)
+    }
+
+    /// Lets `fsck.vfat` check the ESP.
+    pub fn check_esp(&self) -> anyhow::Result<()> {
+        let esp = self.partition("esp")?;
+        let copy = self.folder().join("esp.img");
+        let mut part = Read::take(self.open()?, (esp.first + esp.sectors) * SECTOR);
+        part.get_ref().seek(SeekFrom::Start(esp.first * SECTOR)).context("reading the ESP")?;
+        part.set_limit(esp.sectors * SECTOR);
+        let mut to = File::create(&copy).context("copying the ESP")?;
+        std::io::copy(&mut part, &mut to).context("copying the ESP")?;
+        oracle::run("fsck.vfat", [Path::new("-n"), &copy])?;
+        std::fs::remove_file(&copy).context("removing the copy of the ESP")
     }
 
     /// The ESP as mtools take it.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::entries::{Choice, Entries, Grub};
 use super::environment::Environment;
 use super::names::{self, UkiName};
-use super::{Generation, Slot};
+use super::{Generation, Slot, starts};
 use crate::fat::{Fat, FatError};
 use crate::gpt::Disk;
 use crate::stage0::cmdline::RootHash;
@@ -51,8 +51,8 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
-/// Early in a boot: makes both back ends agree, and where GRUB started this boot, takes back that it counted it as
-/// failed. A block that cannot be read is made anew.
+/// Early in a boot: makes both back ends agree, and takes back that this start was counted as failed, by GRUB or by
+/// stage0. A block that cannot be read is made anew.
 pub fn arrive<D: Disk>(fat: &mut Fat<D>, running: Running, by_grub: bool) -> Result<Report, FatError> {
     let entries = Entries::read(fat)?;
     let generation = entries.generation_of(&running.root_hash);
@@ -72,6 +72,9 @@ pub fn arrive<D: Disk>(fat: &mut Fat<D>, running: Running, by_grub: bool) -> Res
     }
     notes.extend(given_up(&entries, generation));
     entries.change(&choice, fat)?;
+    if !by_grub {
+        starts::write(fat, 0)?;
+    }
     Ok(Report { generation, standing: standing(&choice, running, generation), notes })
 }
 
@@ -130,6 +133,7 @@ pub fn give_up<D: Disk>(
         choice.environment = Some(committed(slot, other));
     }
     entries.change(&choice, fat)?;
+    starts::write(fat, 0)?;
     Ok(Some((slot, other)))
 }
 

@@ -1,5 +1,6 @@
 //! The boot, step by step.
 
+mod count;
 mod root;
 mod storage;
 
@@ -192,6 +193,10 @@ impl Session {
             state_created: state.is_new,
             notes: self.journal.notes().to_vec(),
         })?;
+        // A machine without UEFI variables was started by GRUB, which counts itself.
+        if self.variables.is_there() && !is_on_trial {
+            self.count_start(&disk, &settings)?;
+        }
         self.hand_over(arguments)
     }
 

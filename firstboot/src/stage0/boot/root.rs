@@ -8,9 +8,10 @@ use std::path::Path;
 use kernel_ioctl::dm::{DeviceMapper, DeviceNumber};
 use rustix::mount::MountFlags;
 
+use super::count::open_esp;
 use super::{Error, HINT_IMAGE, Session};
-use crate::fat::{Fat, FatError, Stamp};
-use crate::gpt::{Entry, Guid, Table, Window};
+use crate::fat::FatError;
+use crate::gpt::{Entry, Guid, Table};
 use crate::slot::{Generation, Slot, node};
 use crate::stage0::cmdline::{Arguments, RootHash};
 use crate::stage0::disks::{BlockDisk, BootDisk, Partition};
@@ -96,14 +97,8 @@ impl Session {
 }
 
 fn give_up(disk: &BootDisk, root: &RootHash) -> Result<Option<(Slot, Generation)>, FatError> {
-    let failed = |source| FatError::Disk { action: "opening", sector: 0, source };
-    let table = &disk.copies.table;
-    let Some(esp) = table.entry(disk.esp) else { return Ok(None) };
-    let file = BlockDisk::open(&disk.device, true).map_err(failed)?;
-    let esp = Window::new(file, esp.extent.first, esp.extent.sectors());
-    // Nothing new is made: what is renamed keeps its date.
-    let mut fat = Fat::open(esp, Stamp::from_unix(0))?;
-    node::give_up(&mut fat, root, |root| slot_of(table, root))
+    let Some(mut esp) = open_esp(disk)? else { return Ok(None) };
+    node::give_up(&mut esp, root, |root| slot_of(&disk.copies.table, root))
 }
 
 /// The slot whose root partition has this root hash; both halves may be damaged, its place in the table is enough.
