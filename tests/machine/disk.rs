@@ -7,7 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use firstboot::fat::{Fat, Stamp};
+use firstboot::gpt::{Lba, SectorSize, Window};
+use firstboot::slot::Slot;
 use firstboot::slot::environment::{self, Environment};
+use firstboot::slot::node::{self, Running, Standing};
+use firstboot::stage0::cmdline::RootHash;
+use firstboot::stage0::disks::BlockDisk;
 use imgbuild::machine::{disk, late_timers};
 use imgbuild::units::{Arch, Bytes};
 use serde_json::Value;
@@ -159,6 +165,21 @@ impl Disk {
         let program = scene.imgbuild().arguments(["--json", "slot", "write"]).argument(&bundle.folder);
         let said = program.argument("--into").argument(&self.path).output(STAGING_DEADLINE)?;
         serde_json::from_str(&said).context("reading what `slot write` says")
+    }
+
+    /// Commits a slot that is on trial, as the node does that it makes.
+    pub fn commit(&self, bundle: &Bundle, slot: Slot) -> anyhow::Result<()> {
+        let esp = self.partition("esp")?;
+        let file = self.open()?;
+        let size = file.metadata().context("looking at the disk")?.len();
+        let disk = BlockDisk::over(file, size, SectorSize::S512);
+        let mut fat =
+            Fat::open(Window::new(disk, Lba(esp.first), esp.sectors), Stamp::from_unix(1_800_000_000))?;
+        let root_hash =
+            RootHash::parse(&bundle.manifest.root_hash.to_string()).context("reading the root hash")?;
+        let done = node::commit(&mut fat, Running { slot, root_hash, is_on_trial: true })?;
+        ensure!(done.standing == Standing::Committed, "{done:?}");
+        Ok(())
     }
 
     /// Names of the UKIs, sorted.

@@ -42,7 +42,11 @@ impl Session {
             return Err(TooMany(failed)).during("starting the committed slot", HINT_IMAGE);
         }
         let delay = failure::delay(failed);
-        self.journal.warn(&format!("{}, and there is no other slot: waiting {} s", TooMany(failed), delay.as_secs()));
+        self.journal.warn(&format!(
+            "{}, and there is no other slot: waiting {} s",
+            TooMany(failed),
+            delay.as_secs()
+        ));
         self.allow(delay.saturating_add(super::STEP_TIME));
         std::thread::sleep(delay);
         Ok(())
