@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use firstboot::fat::{Fat, Stamp};
-use firstboot::gpt::{self, Disk as _, Guid, Lba, SectorSize, Window};
+use firstboot::gpt::{self, Guid, Lba, SectorSize, Window};
 use firstboot::slot::entries::Entries;
 use imgbuild::medium::folder::Folder;
 use imgbuild::medium::staging::{self, Source, disk};

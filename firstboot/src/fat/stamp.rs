@@ -25,7 +25,7 @@ impl Stamp {
         let field = |value: u64| u16::try_from(value).unwrap_or(u16::MAX);
         Self {
             date: field((year - 1980) << 9 | month << 5 | day),
-            time: field(hour << 11 | minute << 5 | second / 2),
+            time: field(hour << 11 | minute << 5 | (second / 2)),
         }
     }
 }
@@ -49,12 +49,13 @@ mod tests {
 
     #[test]
     fn dates_are_those_of_the_specification() {
-        let date = |year: u16, month: u16, day: u16| (year - 1980) << 9 | month << 5 | day;
+        let date = |year: u16, month: u16, day: u16| (year - 1980) * 512 + month * 32 + day;
+        let time = |hour: u16, minute: u16, second: u16| hour * 2048 + minute * 32 + second / 2;
         for (seconds, expected) in [
             (0, (date(1980, 1, 1), 0)),
-            (951_782_400 + 3600 + 62, (date(2000, 2, 29), 1 << 11 | 1 << 5 | 1)),
+            (951_782_400 + 3600 + 62, (date(2000, 2, 29), time(1, 1, 2))),
             (4_107_542_400, (date(2100, 3, 1), 0)),
-            (u64::MAX, (date(2107, 12, 31), 23 << 11 | 59 << 5 | 29)),
+            (u64::MAX, (date(2107, 12, 31), time(23, 59, 59))),
         ] {
             let stamp = Stamp::from_unix(seconds);
             assert_eq!((stamp.date, stamp.time), expected, "{seconds}");

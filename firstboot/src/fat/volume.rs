@@ -116,7 +116,7 @@ impl<D: Disk> Fat<D> {
         let mut slot = entry.short;
         directory::point(&mut slot, first, length(path, content)?, self.stamp);
         let last = entry.slots.last().copied().into_iter();
-        self.patch(last.map(|place| (place, slot)).collect())?;
+        self.patch(last.map(|place| (place, slot)))?;
         self.table.release(&old);
         self.write_table()
     }
@@ -172,7 +172,7 @@ impl<D: Disk> Fat<D> {
         let unused = old.slots.len() - slots.len();
         let freed = old.slots.iter().take(unused).map(|place| (*place, free_slot()));
         let named = old.slots.iter().skip(unused).copied().zip(slots);
-        self.patch(freed.chain(named).collect())
+        self.patch(freed.chain(named))
     }
 
     /// Removes a file. Clusters that another entry of the folder has too, as a rename that was cut short leaves it,
@@ -361,21 +361,18 @@ impl<D: Disk> Fat<D> {
         if slots.len() > self.geometry.sector / SLOT {
             return Err(FatError::Name { name: name.to_owned() });
         }
-        let room = match content.room(slots.len()) {
-            Some(room) => room,
-            None => {
-                let own = self.new_folder_cluster(name, |_, _| Vec::new())?;
-                let last = content.chain.last().copied().unwrap_or(folder);
-                self.table.append(last, own);
-                self.write_table()?;
-                self.flush()?;
-                content = self.folder(folder)?;
-                content.room(slots.len()).ok_or(FatError::Name { name: name.to_owned() })?
-            }
-        };
+        if content.room(slots.len()).is_none() {
+            let own = self.new_folder_cluster(name, |_, _| Vec::new())?;
+            let last = content.chain.last().copied().unwrap_or(folder);
+            self.table.append(last, own);
+            self.write_table()?;
+            self.flush()?;
+            content = self.folder(folder)?;
+        }
+        let room = content.room(slots.len()).ok_or(FatError::Name { name: name.to_owned() })?;
         let places = (room.first.index..).map(|index| Place { sector: room.first.sector, index });
         self.open_room(&content, room, slots.len())?;
-        self.patch(places.zip(slots).collect())
+        self.patch(places.zip(slots))
     }
 
     /// Moves the end of the folder behind the room, if it lies before: first what comes to lie behind the entry is
@@ -391,17 +388,14 @@ impl<D: Disk> Fat<D> {
         } else {
             next.map(|sector| Place { sector, index: 0 })
         };
-        if end.sector == room.first.sector && behind.is_some_and(|behind| behind.sector == end.sector) {
-            // What lies behind the end may be anything, and is read once the end is gone.
-            return self.patch(behind.map(|place| (place, [0; SLOT])).into_iter().collect());
-        }
-        self.patch(behind.map(|place| (place, [0; SLOT])).into_iter().collect())?;
+        // What lies behind the end may be anything, and is read once the end is gone.
+        self.patch(behind.map(|place| (place, [0; SLOT])))?;
         if end.sector != room.first.sector {
             // In its own sector the entry begins at the first slot; it is there before the folder reaches it.
-            self.patch(vec![(room.first, [0; SLOT])])?;
+            self.patch([(room.first, [0; SLOT])])?;
             let passed =
                 (end.index..per_sector).map(|index| (Place { sector: end.sector, index }, free_slot()));
-            self.patch(passed.collect())?;
+            self.patch(passed)?;
         }
         Ok(())
     }
@@ -412,13 +406,14 @@ impl<D: Disk> Fat<D> {
         let (own, others): (Vec<Place>, Vec<Place>) =
             entry.slots.iter().partition(|place| Some(place.sector) == last);
         for places in [own, others] {
-            self.patch(places.into_iter().map(|place| (place, free_slot())).collect())?;
+            self.patch(places.into_iter().map(|place| (place, free_slot())))?;
         }
         Ok(())
     }
 
     /// Changes slots, sector by sector in their order, and lets them reach the disk.
-    fn patch(&mut self, slots: Vec<(Place, [u8; SLOT])>) -> Result<(), FatError> {
+    fn patch(&mut self, slots: impl IntoIterator<Item = (Place, [u8; SLOT])>) -> Result<(), FatError> {
+        let slots: Vec<_> = slots.into_iter().collect();
         let mut rest = slots.as_slice();
         while let Some((Place { sector, .. }, _)) = rest.first() {
             let together = rest.iter().take_while(|(place, _)| place.sector == *sector).count();
