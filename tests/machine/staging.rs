@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use firstboot::fat::{Fat, Stamp};
@@ -47,7 +47,7 @@ impl Staging {
     }
 }
 
-fn record(path: &Path, log: &PathBuf, bundle: &Bundle) -> anyhow::Result<Vec<usize>> {
+fn record(path: &Path, log: &Path, bundle: &Bundle) -> anyhow::Result<Vec<usize>> {
     let folder = Folder::open(&bundle.folder)?;
     let source = Source::open(&folder)?;
     let (inner, copies) = disk::open(path)?;

@@ -13,6 +13,9 @@ use crate::stage0::cmdline::RootHash;
 /// How a UKI's name ends before it is one: no boot loader lists it.
 pub const UNFINISHED: &str = ".new";
 
+/// Bytes of GRUB's file of a slot that are read; kernel arguments are shorter.
+const LARGEST_CONFIG: usize = 64 << 10;
+
 /// What was found on an ESP.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Entries {
@@ -69,7 +72,9 @@ impl Entries {
     fn read_grub<D: Disk>(&mut self, fat: &Fat<D>) -> Result<Option<Grub>, FatError> {
         let mut slots = BTreeMap::new();
         for slot in [Slot::A, Slot::B] {
-            let text = unless_damaged(fat.read(&config_path(slot)))?.flatten().unwrap_or_default();
+            let text = unless_damaged(fat.read_range(&config_path(slot), 0, LARGEST_CONFIG))?
+                .flatten()
+                .unwrap_or_default();
             let text = String::from_utf8_lossy(&text);
             let number = text.lines().find_map(|line| line.strip_prefix("set generation=")?.parse().ok());
             let Some(generation) = number.map(Generation) else { continue };
@@ -81,7 +86,8 @@ impl Entries {
         if fat.list("grub")?.is_none() {
             return Ok(None);
         }
-        let block = unless_damaged(fat.read(environment::PATH))?.flatten().unwrap_or_default();
+        let block =
+            unless_damaged(fat.read_range(environment::PATH, 0, LENGTH + 1))?.flatten().unwrap_or_default();
         Ok(Some(Grub { environment: Environment::parse(&block), slots }))
     }
 
@@ -193,7 +199,7 @@ impl Entries {
 /// Writes the block, in place where there is one of the right length: all that differs lies in one sector.
 pub fn write_environment<D: Disk>(environment: &Environment, fat: &mut Fat<D>) -> Result<(), FatError> {
     let block = environment.to_block();
-    match fat.read(environment::PATH)? {
+    match fat.read_range(environment::PATH, 0, LENGTH + 1)? {
         Some(old) if old.len() == LENGTH => fat.overwrite(environment::PATH, &block),
         _ => fat.replace(environment::PATH, &block),
     }

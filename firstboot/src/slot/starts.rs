@@ -16,7 +16,7 @@ const MOST: u8 = 6;
 
 /// The count; a file that is missing or damaged counts nothing.
 pub fn read<D: Disk>(fat: &Fat<D>) -> Result<u8, FatError> {
-    let text = fat.read(PATH)?.unwrap_or_default();
+    let text = fat.read_range(PATH, 0, 1)?.unwrap_or_default();
     let count = text.first().filter(|digit| digit.is_ascii_digit()).map(|digit| digit - b'0');
     Ok(count.unwrap_or(0).min(MOST))
 }
@@ -24,7 +24,8 @@ pub fn read<D: Disk>(fat: &Fat<D>) -> Result<u8, FatError> {
 /// Keeps the count, at most 6; what is unchanged is not written.
 pub fn write<D: Disk>(fat: &mut Fat<D>, count: u8) -> Result<(), FatError> {
     let count = count.min(MOST);
-    let found = fat.read(PATH)?;
+    // One byte more shows that it is longer.
+    let found = fat.read_range(PATH, 0, 3)?;
     let text = format!("{count}\n");
     match found {
         Some(found) if found == text.as_bytes() => Ok(()),

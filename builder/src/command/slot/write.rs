@@ -31,7 +31,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let key = arguments.key.as_deref().map(PublicKey::load).transpose().map_err(failure::of_signature)?;
     let folder = Folder::open(&arguments.folder).map_err(failure::of_manifest)?;
-    verify::require(&folder, key.as_ref(), context).map_err(|error| error.input())?;
+    verify::require(&folder, key.as_ref(), context).map_err(failure::Note::input)?;
     let (mut disk, copies) = disk::open(&arguments.into).map_err(of_disk)?;
     let source = Source::open(&folder).with_context(|| reading(&arguments.folder))?;
     let length = Source::length(&source.root)?.0.saturating_add(Source::length(&source.tree)?.0);
@@ -40,9 +40,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let staged = staged.map_err(|error| of_staging(error, &arguments.into, &folder.manifest))?;
     task.finish(&format!("slot {}, {}", staged.slot, Bytes(length)));
     if context.printer.is_json() {
-        context.printer.json(&staged)?
+        context.printer.json(&staged)?;
     } else {
-        context.printer.data(&summary(&staged))?
+        context.printer.data(&summary(&staged))?;
     }
     Ok(())
 }
