@@ -1,7 +1,5 @@
 //! Entries of a folder: slots of 32 bytes, those of the long name before the short one (specification, 6 and 7).
 
-use std::collections::BTreeSet;
-
 use super::{FatError, Stamp};
 
 /// Bytes of a slot.
@@ -132,8 +130,7 @@ impl Folder {
 
     /// A short name that nothing in the folder has; it is for systems without long names, and there are none.
     pub(super) fn free_short_name(&self, name: &str) -> Result<[u8; 11], FatError> {
-        let taken: BTreeSet<[u8; 11]> =
-            self.slots().filter_map(|(_, slot)| slot[..11].try_into().ok()).collect();
+        let is_taken = |short: &[u8; 11]| self.slots().any(|(_, slot)| slot[..11] == *short);
         let (base, ending) = name.rsplit_once('.').unwrap_or((name, ""));
         let plain = |text: &str, most: usize| -> Vec<u8> {
             text.bytes()
@@ -153,7 +150,7 @@ impl Folder {
             for (to, from) in short.iter_mut().skip(8).zip(&ending) {
                 *to = *from;
             }
-            if !taken.contains(&short) {
+            if !is_taken(&short) {
                 return Ok(short);
             }
         }

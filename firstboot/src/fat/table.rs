@@ -19,8 +19,8 @@ pub(super) struct Table {
     entries: Vec<u32>,
     /// Where to look for the next free cluster.
     next: u32,
-    /// Sectors of the table that differ from the disk.
-    changed: BTreeSet<u64>,
+    /// Sectors of the table that differ from the disk, each once.
+    changed: Vec<u64>,
     sector: usize,
 }
 
@@ -28,7 +28,7 @@ impl Table {
     /// From the bytes of one copy.
     pub(super) fn new(bytes: &[u8], geometry: &Geometry) -> Self {
         let entries = bytes.as_chunks::<ENTRY>().0.iter().map(|entry| u32::from_le_bytes(*entry)).collect();
-        Self { entries, next: FIRST_CLUSTER, changed: BTreeSet::new(), sector: geometry.sector }
+        Self { entries, next: FIRST_CLUSTER, changed: Vec::new(), sector: geometry.sector }
     }
 
     /// All clusters of the chain that begins at `first`; none for 0, which empty files have.
@@ -59,7 +59,10 @@ impl Table {
         if let Some(entry) = self.entries.get_mut(index) {
             // The upper four bits are not ours.
             *entry = *entry & !MASK | value & MASK;
-            self.changed.insert(u64::try_from(index * ENTRY / self.sector).unwrap_or_default());
+            let sector = u64::try_from(index * ENTRY / self.sector).unwrap_or_default();
+            if !self.changed.contains(&sector) {
+                self.changed.push(sector);
+            }
         }
     }
 

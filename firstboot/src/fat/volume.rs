@@ -413,8 +413,11 @@ impl<D: Disk> Fat<D> {
 
     /// Changes slots, sector by sector in their order, and lets them reach the disk.
     fn patch(&mut self, slots: impl IntoIterator<Item = (Place, [u8; SLOT])>) -> Result<(), FatError> {
-        let slots: Vec<_> = slots.into_iter().collect();
-        let mut rest = slots.as_slice();
+        self.patch_all(&slots.into_iter().collect::<Vec<_>>())
+    }
+
+    fn patch_all(&mut self, slots: &[(Place, [u8; SLOT])]) -> Result<(), FatError> {
+        let mut rest = slots;
         while let Some((Place { sector, .. }, _)) = rest.first() {
             let together = rest.iter().take_while(|(place, _)| place.sector == *sector).count();
             let (now, later) = rest.split_at(together);

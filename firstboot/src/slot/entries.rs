@@ -1,8 +1,6 @@
 //! Boot entries of both back ends as they lie on an ESP, what is committed by them, and changing them in the order
 //! of the contract: UEFI's names first, then GRUB's block.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::environment::{self, Environment, EnvironmentError, LENGTH, Trial};
 use super::names::{self, Names, UkiName};
 use super::{Generation, Repair, Slot, repair, uki};
@@ -22,7 +20,7 @@ pub struct Entries {
     /// UKIs by their names.
     pub names: Names,
     /// Which root each generation starts, as far as its files say.
-    pub roots: BTreeMap<Generation, RootHash>,
+    pub roots: Vec<(Generation, RootHash)>,
     /// Files in the folder of UKIs that a staging has left unfinished.
     pub unfinished: Vec<String>,
     /// What GRUB reads; `None` on disks for UEFI only.
@@ -35,7 +33,7 @@ pub struct Grub {
     /// The environment block.
     pub environment: Result<Environment, EnvironmentError>,
     /// What lies in each slot.
-    pub slots: BTreeMap<Slot, Generation>,
+    pub slots: Vec<(Slot, Generation)>,
 }
 
 /// Which generations are booted how: what a change makes of [`Entries`].
@@ -51,7 +49,7 @@ impl Entries {
     /// Looks at an ESP. A single file that cannot be read says nothing, as a damaged one does.
     pub fn read<D: Disk>(fat: &Fat<D>) -> Result<Self, FatError> {
         let mut entries =
-            Self { names: Names::default(), roots: BTreeMap::new(), unfinished: Vec::new(), grub: None };
+            Self { names: Names::default(), roots: Vec::new(), unfinished: Vec::new(), grub: None };
         for item in fat.list(names::FOLDER)?.unwrap_or_default() {
             if item.name.ends_with(UNFINISHED) {
                 entries.unfinished.push(item.name.clone());
@@ -62,7 +60,7 @@ impl Entries {
             let read = |offset, length| Ok(fat.read_range(&path, offset, length)?.unwrap_or_default());
             let text = unless_damaged(uki::command_line(read))?.flatten();
             if let Some(root) = text.as_deref().and_then(root_of) {
-                entries.roots.insert(name.generation, root);
+                entries.roots.push((name.generation, root));
             }
         }
         entries.grub = entries.read_grub(fat)?;
@@ -70,7 +68,7 @@ impl Entries {
     }
 
     fn read_grub<D: Disk>(&mut self, fat: &Fat<D>) -> Result<Option<Grub>, FatError> {
-        let mut slots = BTreeMap::new();
+        let mut slots = Vec::new();
         for slot in [Slot::A, Slot::B] {
             let text = unless_damaged(fat.read_range(&config_path(slot), 0, LARGEST_CONFIG))?
                 .flatten()
@@ -78,9 +76,10 @@ impl Entries {
             let text = String::from_utf8_lossy(&text);
             let number = text.lines().find_map(|line| line.strip_prefix("set generation=")?.parse().ok());
             let Some(generation) = number.map(Generation) else { continue };
-            slots.insert(slot, generation);
+            slots.push((slot, generation));
             if let Some(root) = root_of(&text) {
-                self.roots.entry(generation).or_insert(root);
+                // Behind what the UKIs say, which is found first.
+                self.roots.push((generation, root));
             }
         }
         if fat.list("grub")?.is_none() {
@@ -112,10 +111,11 @@ impl Entries {
 
     /// The slot of a generation; `place` knows where a root lies.
     pub fn slot_of(&self, generation: Generation, place: impl Fn(&RootHash) -> Option<Slot>) -> Option<Slot> {
-        let by_root = self.roots.get(&generation).and_then(place);
+        let root = self.roots.iter().find(|(other, _)| *other == generation);
+        let by_root = root.and_then(|(_, root)| place(root));
         by_root.or_else(|| {
             let grub = self.grub.as_ref()?;
-            let by_config = grub.slots.iter().find(|(_, other)| **other == generation).map(|(slot, _)| *slot);
+            let by_config = grub.slots.iter().find(|(_, other)| *other == generation).map(|(slot, _)| *slot);
             let block = grub.environment.as_ref().ok()?;
             let trial = block.trial.filter(|trial| trial.generation == generation).map(|trial| trial.slot);
             by_config.or((block.generation == generation).then_some(block.committed)).or(trial)
@@ -124,7 +124,7 @@ impl Entries {
 
     /// The generation that starts `root`; of two, the newer.
     pub fn generation_of(&self, root: &RootHash) -> Option<Generation> {
-        self.roots.iter().rev().find(|(_, other)| *other == root).map(|(generation, _)| *generation)
+        self.roots.iter().filter(|(_, other)| other == root).map(|(generation, _)| *generation).max()
     }
 
     /// The highest generation that any file names.
@@ -136,7 +136,7 @@ impl Entries {
         let block = self.environment();
         let trial = block.and_then(|block| block.trial).map(|trial| trial.generation);
         let names = self.names.0.iter().map(|name| name.generation);
-        let slots = self.grub.iter().flat_map(|grub| grub.slots.values().copied());
+        let slots = self.grub.iter().flat_map(|grub| grub.slots.iter().map(|(_, generation)| *generation));
         names.chain(unfinished).chain(slots).chain(block.map(|block| block.generation)).chain(trial).max()
     }
 
@@ -177,7 +177,9 @@ impl Entries {
     }
 
     fn change_names<D: Disk>(&self, names: &Names, fat: &mut Fat<D>) -> Result<bool, FatError> {
-        let generations: BTreeSet<Generation> = self.names.0.iter().map(|name| name.generation).collect();
+        let mut generations: Vec<Generation> = self.names.0.iter().map(|name| name.generation).collect();
+        // Names are sorted by generation.
+        generations.dedup();
         for generation in generations {
             let of = |names: &Names| -> Vec<UkiName> {
                 names.0.iter().filter(|name| name.generation == generation).copied().collect()

@@ -120,7 +120,7 @@ pub fn give_up<D: Disk>(
     let is_other = |name: &&UkiName| name.generation != generation && name.tries.is_none();
     let others = entries.names.0.iter().filter(is_other).map(|name| name.generation);
     // GRUB's files alone are enough on a machine whose ESP has lost its UKIs.
-    let by_config = entries.grub.iter().flat_map(|grub| grub.slots.values().copied());
+    let by_config = entries.grub.iter().flat_map(|grub| grub.slots.iter().map(|(_, generation)| *generation));
     let by_config = by_config.filter(|other| *other != generation && !entries.names.has_given_up(*other));
     let Some(other) = others.chain(by_config).filter(|other| *other < generation).max() else {
         return Ok(None);
