@@ -16,6 +16,7 @@
 //! disk's size. *Corrupt* is what breaks the specification, *unsupported* what is good and unknown here.
 
 mod directory;
+mod edit;
 mod geometry;
 mod stamp;
 mod table;

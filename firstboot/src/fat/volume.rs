@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::directory::{self, Entry, FREE, Folder, Place, Room, SLOT};
+use super::directory::{self, Entry, Folder, SLOT};
+use super::edit::free_slot;
 use super::geometry::Geometry;
 use super::table::Table;
 use super::{FatError, Stamp};
@@ -286,7 +287,7 @@ impl<D: Disk> Fat<D> {
         Ok(Some(cluster))
     }
 
-    fn folder(&self, first: u32) -> Result<Folder, FatError> {
+    pub(super) fn folder(&self, first: u32) -> Result<Folder, FatError> {
         /// The specification allows 65536 slots.
         const MOST_BYTES: usize = 65_536 * SLOT;
         let chain = self.table.chain(first, &self.geometry)?;
@@ -340,7 +341,7 @@ impl<D: Disk> Fat<D> {
     }
 
     /// A safe cluster of a folder that nothing leads to yet, with what `content` makes of its number.
-    fn new_folder_cluster(
+    pub(super) fn new_folder_cluster(
         &mut self,
         path: &str,
         content: impl Fn(u32, Stamp) -> Vec<u8>,
@@ -354,93 +355,8 @@ impl<D: Disk> Fat<D> {
         Ok(own)
     }
 
-    /// Adds an entry to a folder, by one sector.
-    pub(super) fn add(&mut self, folder: u32, name: &str, slot: [u8; SLOT]) -> Result<(), FatError> {
-        let mut content = self.folder(folder)?;
-        let slots = directory::slots(name, content.free_short_name(name)?, slot)?;
-        if slots.len() > self.geometry.sector / SLOT {
-            return Err(FatError::Name { name: name.to_owned() });
-        }
-        if content.room(slots.len()).is_none() {
-            let own = self.new_folder_cluster(name, |_, _| Vec::new())?;
-            let last = content.chain.last().copied().unwrap_or(folder);
-            self.table.append(last, own);
-            self.write_table()?;
-            self.flush()?;
-            content = self.folder(folder)?;
-        }
-        let room = content.room(slots.len()).ok_or(FatError::Name { name: name.to_owned() })?;
-        let places = (room.first.index..).map(|index| Place { sector: room.first.sector, index });
-        self.open_room(&content, room, slots.len())?;
-        self.patch(places.zip(slots))
-    }
-
-    /// Moves the end of the folder behind the room, if it lies before: first what comes to lie behind the entry is
-    /// made the end, then what is passed over is made free.
-    fn open_room(&mut self, content: &Folder, room: Room, count: usize) -> Result<(), FatError> {
-        let Some(end) = room.end else { return Ok(()) };
-        let per_sector = self.geometry.sector / SLOT;
-        let behind = Place { sector: room.first.sector, index: room.first.index + count };
-        let next =
-            content.sectors.iter().map(|(sector, _)| *sector).skip_while(|at| *at != behind.sector).nth(1);
-        let behind = if behind.index < per_sector {
-            Some(behind)
-        } else {
-            next.map(|sector| Place { sector, index: 0 })
-        };
-        // What lies behind the end may be anything, and is read once the end is gone.
-        self.patch(behind.map(|place| (place, [0; SLOT])))?;
-        if end.sector != room.first.sector {
-            // In its own sector the entry begins at the first slot; it is there before the folder reaches it.
-            self.patch([(room.first, [0; SLOT])])?;
-            let passed =
-                (end.index..per_sector).map(|index| (Place { sector: end.sector, index }, free_slot()));
-            self.patch(passed)?;
-        }
-        Ok(())
-    }
-
-    /// Takes an entry's name away: first the sector with the short name, so that it never stands alone.
-    fn forget(&mut self, entry: &Entry) -> Result<(), FatError> {
-        let last = entry.slots.last().map(|place| place.sector);
-        let (own, others): (Vec<Place>, Vec<Place>) =
-            entry.slots.iter().partition(|place| Some(place.sector) == last);
-        for places in [own, others] {
-            self.patch(places.into_iter().map(|place| (place, free_slot())))?;
-        }
-        Ok(())
-    }
-
-    /// Changes slots, sector by sector in their order, and lets them reach the disk.
-    fn patch(&mut self, slots: impl IntoIterator<Item = (Place, [u8; SLOT])>) -> Result<(), FatError> {
-        self.patch_all(&slots.into_iter().collect::<Vec<_>>())
-    }
-
-    fn patch_all(&mut self, slots: &[(Place, [u8; SLOT])]) -> Result<(), FatError> {
-        let mut rest = slots;
-        while let Some((Place { sector, .. }, _)) = rest.first() {
-            let together = rest.iter().take_while(|(place, _)| place.sector == *sector).count();
-            let (now, later) = rest.split_at(together);
-            let mut bytes = vec![0; self.geometry.sector];
-            read(&self.disk, *sector, &mut bytes)?;
-            for (place, slot) in now {
-                let target = bytes.as_chunks_mut::<SLOT>().0.get_mut(place.index);
-                // A name goes by its first byte alone, so that other systems can find it again.
-                match target {
-                    Some(target) if slot[0] == FREE => target[0] = FREE,
-                    Some(target) => *target = *slot,
-                    None => {}
-                }
-            }
-            self.write(*sector, &bytes)?;
-            self.flush()?;
-            rest = later;
-        }
-        Ok(())
-    }
-
     /// Writes what was changed of the table into every copy.
-    fn write_table(&mut self) -> Result<(), FatError> {
+    pub(super) fn write_table(&mut self) -> Result<(), FatError> {
         let changed = self.table.take_changed();
         for copy in 0..self.geometry.tables {
             let at = self.geometry.table_at + copy * self.geometry.table_sectors;
@@ -451,24 +367,18 @@ impl<D: Disk> Fat<D> {
         Ok(())
     }
 
-    fn write(&mut self, sector: u64, bytes: &[u8]) -> Result<(), FatError> {
+    pub(super) fn write(&mut self, sector: u64, bytes: &[u8]) -> Result<(), FatError> {
         let failed = |source| FatError::Disk { action: "writing", sector, source };
         self.disk.write(Lba(sector), bytes).map_err(failed)
     }
 
-    fn flush(&mut self) -> Result<(), FatError> {
+    pub(super) fn flush(&mut self) -> Result<(), FatError> {
         self.disk.flush().map_err(|source| FatError::Disk { action: "flushing", sector: 0, source })
     }
 }
 
-fn read(disk: &impl Disk, sector: u64, buffer: &mut [u8]) -> Result<(), FatError> {
+pub(super) fn read(disk: &impl Disk, sector: u64, buffer: &mut [u8]) -> Result<(), FatError> {
     disk.read(Lba(sector), buffer).map_err(|source| FatError::Disk { action: "reading", sector, source })
-}
-
-fn free_slot() -> [u8; SLOT] {
-    let mut slot = [0; SLOT];
-    slot[0] = FREE;
-    slot
 }
 
 fn bytes_of(entry: &Entry) -> usize {

@@ -11,7 +11,7 @@ use self::recorder::{Dice, Recorder};
 use self::sample::Sample;
 use super::*;
 use crate::diagnostic::chain;
-use crate::units::SectorSize;
+use crate::units::{Arch, SectorSize};
 use firstboot::slot::node::{self, Running};
 
 /// What a disk was through before the staging that is looked at.
