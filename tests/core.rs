@@ -12,4 +12,5 @@ mod core {
     mod reproducible;
     mod sectors;
     mod secure_boot;
+    mod slots;
 }

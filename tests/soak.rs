@@ -8,4 +8,5 @@ mod soak {
     mod engine;
     mod faults;
     mod power;
+    mod slots;
 }

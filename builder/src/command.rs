@@ -15,6 +15,7 @@ mod lock;
 mod locking;
 mod record;
 mod size;
+mod slot;
 mod verify;
 
 use std::ffi::OsString;
@@ -98,6 +99,8 @@ pub enum Command {
     Identity(identity::Arguments),
     /// Check a build against its manifest, root hash and signature
     Verify(verify::Arguments),
+    /// The two slots of a disk: put an update on trial
+    Slot(slot::Arguments),
     /// Show how two builds differ
     Diff(diff::Arguments),
     /// Show what takes the room in a build
@@ -178,6 +181,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Boot(arguments) => boot::run(&arguments, context),
         Command::Identity(arguments) => identity::run(&arguments, context),
         Command::Verify(arguments) => verify::run(&arguments, context),
+        Command::Slot(arguments) => slot::run(&arguments, context),
         Command::Diff(arguments) => diff::run(&arguments, context),
         Command::Size(arguments) => size::run(&arguments, context),
         Command::Clean(arguments) => clean::run(&arguments, context),

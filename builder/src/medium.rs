@@ -6,4 +6,5 @@ pub mod disk;
 pub mod esp;
 pub mod folder;
 pub mod partition_type;
+pub mod staging;
 pub mod verify;

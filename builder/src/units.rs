@@ -105,6 +105,15 @@ impl SectorSize {
     }
 }
 
+impl From<SectorSize> for firstboot::gpt::SectorSize {
+    fn from(size: SectorSize) -> Self {
+        match size {
+            SectorSize::B512 => Self::S512,
+            SectorSize::B4096 => Self::S4096,
+        }
+    }
+}
+
 impl From<SectorSize> for u32 {
     fn from(size: SectorSize) -> Self {
         size.bytes()

@@ -17,6 +17,9 @@ pub struct BootReport {
     pub esp: String,
     /// Slot of the running root: `a` or `b`.
     pub slot: String,
+    /// Whether the boot loader counts this start, for the slot is on trial.
+    #[serde(default)]
+    pub is_on_trial: bool,
     /// Root hash of the running root, 64 hexadecimal digits.
     pub root_hash: String,
     /// State partition, `/dev/vda7`.

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use crate::console;
 use crate::converge::{Mode, System};
+use crate::gate;
 use crate::run::run;
 use crate::screen;
 use crate::source::Found;
@@ -56,6 +57,8 @@ enum Command {
         #[arg(long)]
         watch: bool,
     },
+    /// Wait until every unit has come up and commit the running slot; restart a trial that fails
+    Commit,
 }
 
 /// Carries out the command line; 0 done, 1 the machine is at fault, 2 the input is.
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
         Some(Command::Status { watch }) => show_status(&arguments, *watch),
+        Some(Command::Commit) => gate::commit(&System::new(&arguments.root, Mode::Apply)),
         None => first_boot(&arguments),
     };
     done.unwrap_or_else(|error| {

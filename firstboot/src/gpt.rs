@@ -17,7 +17,7 @@ mod header;
 mod table;
 
 pub use copies::{Copies, CopyState, Error, read, repair, write};
-pub use disk::{Disk, Lba, SectorSize};
+pub use disk::{Disk, Lba, SectorSize, Window};
 pub use guid::{Guid, ParseGuidError};
 pub use header::{Fault, HEADER_SIZE};
 pub use table::{ENTRY_SIZE, Entry, Extent, Name, Table};

@@ -13,8 +13,10 @@
 //! - [`console`]: showing text on a console that may be stopped
 //! - [`stage0`]: the initrd's `/init`
 //! - [`gpt`]: partition tables that survive power cuts
-//! - [`esp`], [`grub`]: the EFI system partition, and what GRUB keeps there
+//! - [`fat`]: files on the EFI system partition that survive power cuts
+//! - [`esp`]: the EFI system partition
 //! - [`slot`]: which of the two slots is booted
+//! - [`gate`]: committing a slot once the node is known to work
 
 pub mod apply;
 pub mod artifacts;
@@ -24,8 +26,9 @@ pub mod console;
 pub mod converge;
 pub mod durable;
 pub mod esp;
+pub mod fat;
+pub mod gate;
 pub mod gpt;
-pub mod grub;
 pub mod key;
 pub mod plan;
 pub mod random;
@@ -40,6 +43,9 @@ pub mod status;
 /// The unit that starts `firstboot` on a node.
 pub const UNIT: &str = include_str!("../systemd/firstboot.service");
 
+/// The unit that commits the running slot.
+pub const COMMIT_UNIT: &str = include_str!("../systemd/firstboot-commit.service");
+
 /// Drop-in of `emergency.service` and `rescue.service`: shows the failure and restarts, without a shell.
 pub const EMERGENCY: &str = include_str!("../systemd/emergency.conf");
 
@@ -53,6 +59,15 @@ mod tests {
         assert!(UNIT.contains("\nRestart=on-failure\n") && UNIT.contains(&line), "{UNIT}");
         assert!(UNIT.contains("\nStartLimitBurst="), "tries are bounded");
     }
+
+    #[test]
+    fn the_gate_does_not_hold_up_what_it_waits_for() {
+        // A unit that counts as starting while it waits would keep the machine from ever having started.
+        assert!(COMMIT_UNIT.contains("\nType=exec\nExecStart=/usr/bin/firstboot commit\n"), "{COMMIT_UNIT}");
+        // It must see a machine that hangs on its way up, too.
+        assert!(COMMIT_UNIT.contains("\nDefaultDependencies=no\n"), "{COMMIT_UNIT}");
+    }
+
     #[test]
     fn an_emergency_shows_the_report_and_restarts_after_ten_minutes() {
         let values = |key: &str| -> Vec<&str> {

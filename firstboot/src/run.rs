@@ -6,10 +6,8 @@ use anyhow::Context as _;
 
 use crate::apply::apply;
 use crate::artifacts::{self, Artifacts};
-use crate::boot::BootReport;
 use crate::converge::{Mode, System};
-use crate::esp::{Access, MountedEsp};
-use crate::grub;
+use crate::gate;
 use crate::key;
 use crate::plan::{Change, Effect, PlannedFile, Step, plan};
 use crate::record::{self, NodeRecord};
@@ -38,6 +36,7 @@ pub fn run(system: &System, given: Option<Found>) -> Result<Status, Box<Stopped>
         hint: Some(format!("put the node's record on the EFI system partition as `{}`", source::ESP_FILE)),
         fingerprint: None,
         root_hash: None,
+        slot: None,
         unpinned: Vec::new(),
         absent: Vec::new(),
         notes: Vec::new(),
@@ -62,12 +61,15 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
     if let Some(report) = &report {
         status.root_hash = Some(report.root_hash.clone());
         status.notes.clone_from(&report.notes);
-        if system.is_live() && system.mode() == Mode::Apply && !system.path(EFI).exists() {
-            // Never worth stopping for: all that may come of it is a slower next start.
-            let told = tell_grub(system, report);
-            status.notes.extend(
-                told.unwrap_or_else(|error| Some(format!("GRUB counts this start as failed: {error:#}"))),
-            );
+        if system.is_live() && system.mode() == Mode::Apply {
+            match gate::arrive(report, !system.path(EFI).exists()) {
+                Ok(arrived) => {
+                    status.slot = Some(gate::slot_status(&report.slot, &arrived));
+                    status.notes.extend(arrived.notes);
+                }
+                // Never worth stopping for: all that may come of it is a slower next start.
+                Err(error) => status.notes.push(format!("boot entries stay as they are: {error:#}")),
+            }
         }
     }
     if let Some(text) = system.read(artifacts::PATH)? {
@@ -98,12 +100,6 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
     };
     status.hint = None;
     Ok(())
-}
-
-/// A start by BIOS has come up.
-fn tell_grub(system: &System, report: &BootReport) -> anyhow::Result<Option<String>> {
-    let esp = MountedEsp::mount(system, &report.esp, Access::Write)?;
-    Ok(grub::report_start(esp.path(), &report.slot)?)
 }
 
 fn node_status(record: &NodeRecord, place: String) -> NodeStatus {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::apply::StepState;
+use crate::slot::node::Standing;
 use crate::status::{Phase, Status, StepStatus};
 
 /// First line of every screen; a program that watches a serial console looks for it.
@@ -25,6 +26,10 @@ pub fn render(status: &Status, with_files: bool) -> String {
     }
     if let Some(root_hash) = &status.root_hash {
         let _ = writeln!(text, "root hash   {root_hash}");
+    }
+    if let Some(slot) = &status.slot {
+        let generation = slot.generation.map_or_else(String::new, |number| format!(", generation {number}"));
+        let _ = writeln!(text, "slot        {}{generation}, {}", slot.name, standing(slot.standing));
     }
     for (what, names) in [("unpinned", &status.unpinned), ("absent", &status.absent)] {
         for name in names {
@@ -60,6 +65,14 @@ fn files(text: &mut String, step: &StepStatus) {
         for line in file.text.lines() {
             let _ = writeln!(text, "       | {line}");
         }
+    }
+}
+
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Committed => "committed",
+        Standing::Trial => "on trial",
+        Standing::Substitute => "in place of the committed one",
     }
 }
 

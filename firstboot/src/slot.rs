@@ -2,12 +2,17 @@
 //!
 //! Two back ends keep it, for the same disk may be booted by either firmware. On UEFI the names of the UKIs say
 //! everything, and systemd-boot counts tries by renaming them ([`names`]). On BIOS machines GRUB does it by an
-//! environment block ([`environment`]). Both are pure here: text in, text out; who stages or commits writes the files.
+//! environment block ([`environment`]). Both are pure: text in, text out. [`entries`] reads and changes the files, and
+//! [`node`] is what a running node does to them.
 //!
 //! The committed *generation* is the truth they share. [`repair`] says which of the two is behind.
 
+pub mod entries;
 pub mod environment;
 pub mod names;
+pub mod node;
+pub mod starts;
+mod uki;
 
 use std::fmt;
 use std::str::FromStr;

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::boot::{self, BootReport};
 use crate::converge::{ConvergeError, Mode, System};
-use crate::esp::{Access, MOUNT_POINT, MountError, MountedEsp};
+use crate::esp::{MOUNT_POINT, MountError, MountedEsp};
 
 /// The `fw_cfg` item: `-fw_cfg name=opt/org.imgbuild/record,file=record.json`.
 pub const FW_CFG: &str = "/sys/firmware/qemu_fw_cfg/by_name/opt/org.imgbuild/record/raw";
@@ -110,7 +110,7 @@ fn ask(system: &System, report: Option<&BootReport>) -> Result<Option<Found>, So
     }
     let esp = match report {
         Some(report) if system.is_live() && system.mode() == Mode::Apply => {
-            Some(MountedEsp::mount(system, &report.esp, Access::Read)?)
+            Some(MountedEsp::mount(system, &report.esp)?)
         }
         _ => None,
     };
@@ -168,6 +168,7 @@ mod tests {
             disk: "/dev/vda".to_owned(),
             esp: "/dev/vda2".to_owned(),
             slot: "a".to_owned(),
+            is_on_trial: false,
             root_hash: "0".repeat(64),
             state: "/dev/vda7".to_owned(),
             state_created: false,

@@ -38,7 +38,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
                 cause: panic.to_string().into(),
                 hint: "this is a fault of the program: please report it with this screen",
             };
-            failure::stop(&failure, "unknown", &mut Journal::new());
+            failure::stop(&failure, "unknown", None, &mut Journal::new());
         }));
         boot::run(arguments)
     } else if arguments.next_if(|first| first == chroot::CHILD_ARGUMENT).is_some() {

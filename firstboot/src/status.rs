@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::apply::StepState;
 use crate::record::Role;
+use crate::slot::node::Standing;
 
 /// Where the status lies; on a tmpfs, so it speaks of this boot only.
 pub const PATH: &str = "/run/imgbuild/status.json";
@@ -29,6 +30,9 @@ pub struct Status {
     /// Root hash of the running image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_hash: Option<String>,
+    /// Which slot runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<SlotStatus>,
     /// Artifacts of the image that are not the pinned files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unpinned: Vec<String>,
@@ -44,6 +48,19 @@ pub struct Status {
     /// The plan with what became of each step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepStatus>,
+}
+
+/// The running slot.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotStatus {
+    /// `a` or `b`.
+    pub name: String,
+    /// What lies in it, where a boot file says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
+    /// How it stands.
+    pub standing: Standing,
 }
 
 /// Where a node stands.

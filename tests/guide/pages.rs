@@ -113,6 +113,11 @@ fn the_page_on_secure_boot_works_as_it_stands() {
 }
 
 #[test]
+fn the_page_on_updates_works_as_it_stands() {
+    run("docs/guide/update-offline.md");
+}
+
+#[test]
 #[expect(clippy::disallowed_types, reason = "types what a reader types")]
 fn an_installed_imgbuild_needs_nothing_of_this_checkout() {
     let place = tempfile::tempdir().unwrap();
@@ -159,8 +164,13 @@ fn the_readme_names_targets_that_exist() {
 
 #[test]
 fn links_between_pages_lead_somewhere() {
-    let pages =
-        ["README.md", "CONTRIBUTING.md", "docs/guide/your-first-image.md", "docs/guide/secure-boot.md"];
+    let pages = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/guide/your-first-image.md",
+        "docs/guide/secure-boot.md",
+        "docs/guide/update-offline.md",
+    ];
     let concepts = ["artifacts", "debian-without-scripts", "disk-and-boot", "provenance"]
         .map(|page| format!("docs/concepts/{page}.md"));
     let concepts = concepts.iter().map(String::as_str);

@@ -1,18 +1,30 @@
 //! A machine's own disk, looked at and tampered with from outside.
 
 use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use firstboot::fat::{Fat, Stamp};
+use firstboot::gpt::{Lba, Window};
+use firstboot::slot::Slot;
+use firstboot::slot::environment::{self, Environment};
+use firstboot::slot::node::{self, Running, Standing};
+use firstboot::stage0::cmdline::RootHash;
+use firstboot::stage0::disks::BlockDisk;
 use imgbuild::machine::{disk, late_timers};
 use imgbuild::units::{Arch, Bytes, SectorSize};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{Bundle, Scene, oracle};
 
 /// Room for the state partition.
 const STATE: Bytes = Bytes(2 << 30);
+/// Verifying a bundle and copying it.
+const STAGING_DEADLINE: Duration = Duration::from_mins(2);
 
 /// A disk; the file goes when it is dropped.
 #[derive(Debug)]
@@ -151,6 +163,55 @@ impl Disk {
     pub fn remove_esp_file(&self, path: &str) -> anyhow::Result<()> {
         oracle::run("mdel", ["-i", &self.esp_device()?, &format!("::{path}")])?;
         Ok(())
+    }
+
+    /// Stages a bundle into the free slot; returns what `imgbuild slot write` says of it as JSON.
+    pub fn stage(&self, bundle: &Bundle, scene: &Scene) -> anyhow::Result<Value> {
+        let program = scene.imgbuild().arguments(["--json", "slot", "write"]).argument(&bundle.folder);
+        let said = program.argument("--into").argument(&self.path).output(STAGING_DEADLINE)?;
+        serde_json::from_str(&said).context("reading what `slot write` says")
+    }
+
+    /// Commits a slot that is on trial, as the node does that it makes.
+    pub fn commit(&self, bundle: &Bundle, slot: Slot) -> anyhow::Result<()> {
+        let esp = self.partition("esp")?;
+        let file = self.open()?;
+        let size = file.metadata().context("looking at the disk")?.len();
+        let disk = BlockDisk::over(file, size, self.sector_size.into());
+        let mut fat =
+            Fat::open(Window::new(disk, Lba(esp.first), esp.sectors), Stamp::from_unix(1_800_000_000))?;
+        let root_hash =
+            RootHash::parse(&bundle.manifest.root_hash.to_string()).context("reading the root hash")?;
+        let done = node::commit(&mut fat, Running { slot, root_hash, is_on_trial: true })?;
+        ensure!(done.standing == Standing::Committed, "{done:?}");
+        Ok(())
+    }
+
+    /// Names of the UKIs, sorted.
+    pub fn ukis(&self) -> anyhow::Result<Vec<String>> {
+        let list = oracle::run("mdir", ["-b", "-i", &self.esp_device()?, "::EFI/Linux"])?;
+        let names = list.lines().filter_map(|line| Some(line.trim().rsplit_once('/')?.1.to_owned()));
+        let mut names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// GRUB's environment block.
+    pub fn environment(&self) -> anyhow::Result<Environment> {
+        Ok(Environment::parse(self.esp_file(environment::PATH)?.as_bytes())?)
+    }
+
+    /// Lets `fsck.vfat` check the ESP.
+    pub fn check_esp(&self) -> anyhow::Result<()> {
+        let esp = self.partition("esp")?;
+        let copy = self.folder().join("esp.img");
+        let mut disk = self.open()?;
+        disk.seek(SeekFrom::Start(self.start("esp")?)).context("reading the ESP")?;
+        let mut part = disk.take(esp.sectors * u64::from(self.sector_size.bytes()));
+        let mut to = File::create(&copy).context("copying the ESP")?;
+        std::io::copy(&mut part, &mut to).context("copying the ESP")?;
+        oracle::run("fsck.vfat", [Path::new("-n"), &copy])?;
+        std::fs::remove_file(&copy).context("removing the copy of the ESP")
     }
 
     /// The ESP as mtools take it.

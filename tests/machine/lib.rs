@@ -4,6 +4,7 @@
 //! - [`Disk`]: a machine's own disk, looked at and tampered with from outside
 //! - [`Vm`]: a machine from power-on to its end
 //! - [`Recording`], [`FirstBoot`]: a first boot and the power cuts in it, by a [`WriteLog`]
+//! - [`Staging`]: a staging and the power cuts in it
 //! - [`expect_refusal`]: machines that must not start
 //! - [`oracle`]: programs of the host that judge what we wrote
 //! - [`Random`]: repeatable choices by SEED
@@ -15,6 +16,7 @@ mod first_boot;
 pub mod oracle;
 mod random;
 mod scene;
+mod staging;
 #[path = "../../builder/tests/stand_in/mod.rs"]
 mod stand_in;
 mod vm;
@@ -25,5 +27,6 @@ pub use fault::expect_refusal;
 pub use first_boot::{FirstBoot, Recording};
 pub use random::{Random, number};
 pub use scene::{Bundle, Scene};
+pub use staging::Staging;
 pub use vm::{Power, Vm};
 pub use write_log::{PowerCut, WriteLog};

@@ -104,6 +104,17 @@ impl Scene {
         self.build_for(profile, Arch::Amd64)
     }
 
+    /// Adds a profile to the cluster: `base` with one more unit, enabled, called `probe.service`.
+    pub fn add_profile(&self, name: &str, base: &str, unit: &str) -> anyhow::Result<()> {
+        let folder = self.folder.join("cluster/profiles");
+        fs::create_dir_all(&folder).context("making the folder of profiles")?;
+        let text = format!(
+            "version = 1\ndescription = \"Test\"\ninherits = \"{base}\"\n\n[units]\nenable = [\"probe.service\"]\n\n\
+             [[file]]\npath = \"usr/lib/systemd/system/probe.service\"\ntext = \"\"\"\n{unit}\"\"\"\n"
+        );
+        fs::write(folder.join(format!("{name}.toml")), text).context("writing a profile")
+    }
+
     /// A stand-in for k3s, as a file.
     pub fn k3s_stand_in(&self, arch: Arch) -> anyhow::Result<PathBuf> {
         let path = self.folder.join(format!("k3s-stand-in-{arch}"));

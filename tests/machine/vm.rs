@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use imgbuild::machine::{Bus, FirmwareKind, Machine, Settings};
 use imgbuild::units::Bytes;
 
@@ -84,6 +84,19 @@ impl Vm {
         self.machine.wait_for(text, left).with_context(|| format!("machine `{}`", self.name))?;
         println!("{}: `{text}` after {} s", self.name, self.started.elapsed().as_secs());
         Ok(())
+    }
+
+    /// Waits until the machine is up (`true`), or has ended or restarted before.
+    pub fn comes_up(&mut self) -> anyhow::Result<bool> {
+        while self.machine.watch(|_| {})? {
+            if self.console().contains(IS_UP) {
+                return Ok(true);
+            }
+            let last = || self.machine.console().last_lines();
+            ensure!(self.started.elapsed() < DEADLINE, "machine `{}` hangs:\n{}", self.name, last());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(false)
     }
 
     /// Waits until systemd has reached its target.

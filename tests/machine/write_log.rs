@@ -157,6 +157,60 @@ impl WriteLog {
     }
 }
 
+/// A log that is being written, of a disk with sectors of 512 bytes.
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    file: File,
+    length: u64,
+    entries: u64,
+}
+
+impl LogFile {
+    const SECTOR: u64 = 512;
+
+    pub(crate) fn create(path: &Path) -> anyhow::Result<Self> {
+        let file = File::create(path).with_context(|| format!("making write log `{}`", path.display()))?;
+        Ok(Self { file, length: Self::SECTOR, entries: 0 })
+    }
+
+    /// Notes that `data` was written from sector `first` on.
+    pub(crate) fn write(&mut self, first: u64, data: &[u8]) -> std::io::Result<()> {
+        let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        self.entry([first, length / Self::SECTOR, 0, 0])?;
+        self.file.write_all_at(data, self.length)?;
+        self.length += length;
+        Ok(())
+    }
+
+    /// Notes a flush.
+    pub(crate) fn flush(&mut self) -> std::io::Result<()> {
+        self.entry([0, 0, FLUSH, 0])
+    }
+
+    /// How many requests were noted.
+    pub(crate) fn requests(&self) -> usize {
+        usize::try_from(self.entries).unwrap_or(usize::MAX)
+    }
+
+    /// Writes the header: only then it is a log.
+    pub(crate) fn close(&mut self) -> anyhow::Result<()> {
+        let header = [MAGIC, VERSION, self.entries, Self::SECTOR];
+        self.file.write_all_at(&bytes(header), 0).context("writing the write log's header")
+    }
+
+    fn entry(&mut self, words: [u64; 4]) -> std::io::Result<()> {
+        self.file.write_all_at(&bytes(words), self.length)?;
+        self.length += Self::SECTOR;
+        self.file.set_len(self.length)?;
+        self.entries += 1;
+        Ok(())
+    }
+}
+
+fn bytes(words: [u64; 4]) -> Vec<u8> {
+    words.into_iter().flat_map(u64::to_le_bytes).collect()
+}
+
 /// The four numbers of a header or an entry.
 fn words(bytes: &[u8; ENTRY]) -> [u64; 4] {
     let mut words = [0; 4];
@@ -226,6 +280,20 @@ mod tests {
         let log = WriteLog::load(log(&[Some((0, 1)), None, Some((2, 2))]).path()).unwrap();
         let ends = [(511, 0), (1024, 1), (2559, 1), (2560, 2), (3072, 3), (u64::MAX, 4)];
         assert_eq!(ends.map(|(length, _)| (length, log.requests_within(length))), ends);
+    }
+
+    #[test]
+    fn a_log_of_our_own_is_read_like_one_of_qemu() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut own = LogFile::create(file.path()).unwrap();
+        own.write(2, &[5; 1024]).unwrap();
+        own.flush().unwrap();
+        own.write(4, &[6; 1024]).unwrap();
+        assert_eq!(own.requests(), 3);
+        own.close().unwrap();
+        let log = WriteLog::load(file.path()).unwrap();
+        let (bytes, cut) = cut(&log, 2, 1);
+        assert_eq!((bytes, cut.flushed), ([0, 5, 0, 0], 1));
     }
 
     #[test]

@@ -125,8 +125,12 @@ fn forget_removed(debs: &mut [DebInfo], tree: &Tree) {
 /// Before setup, which enables units and needs them in the tree.
 fn place_programs(tree: &mut Tree, programs: &Programs) -> anyhow::Result<()> {
     tree.write("usr/bin/firstboot", Metadata::root(0o755), programs.firstboot.clone())?;
-    let unit = Bytes::from_static(firstboot::UNIT.as_bytes());
-    tree.write("usr/lib/systemd/system/firstboot.service", Metadata::FILE, unit)?;
+    for (name, text) in
+        [("firstboot.service", firstboot::UNIT), ("firstboot-commit.service", firstboot::COMMIT_UNIT)]
+    {
+        let path = format!("usr/lib/systemd/system/{name}");
+        tree.write(&path, Metadata::FILE, Bytes::from_static(text.as_bytes()))?;
+    }
     let emergency = Bytes::from_static(firstboot::EMERGENCY.as_bytes());
     for unit in ["emergency", "rescue"] {
         let path = format!("usr/lib/systemd/system/{unit}.service.d/firstboot.conf");

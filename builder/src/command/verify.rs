@@ -60,6 +60,16 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     if faults.is_empty() { Ok(()) } else { Err(failed(&folder, &verdict, &faults)) }
 }
 
+/// Fails where anything is wrong with a build that is about to be used; with `key`, that key must have signed it.
+pub(super) fn require(folder: &Folder, key: Option<&PublicKey>, context: &Context) -> anyhow::Result<()> {
+    let total = folder.manifest.files.values().map(|facts| facts.size.0).fold(0, u64::saturating_add);
+    let task = context.printer.task("verifying", Some(total));
+    let verdict = verify::verify(folder, key, |bytes| task.advance(bytes));
+    drop(task);
+    let faults: Vec<String> = verdict.faults.iter().map(|fault| chain(fault)).collect();
+    if faults.is_empty() { Ok(()) } else { Err(failed(folder, &verdict, &faults)) }
+}
+
 fn summary(folder: &Folder, verdict: &Verdict, is_trusted: bool) -> String {
     let manifest = &folder.manifest;
     let mut text = String::new();

@@ -23,7 +23,7 @@ mod sector;
 
 pub use core::{core, payload};
 pub use error::GrubError;
-pub use sector::{BlockList, SECTOR, boot_sector, disk_boot_sector};
+pub use sector::{BlockList, SECTOR, block_list, boot_sector, disk_boot_sector, replace_code};
 
 use std::collections::BTreeMap;
 

@@ -221,4 +221,4 @@ fn pad(image: &mut Vec<u8>, alignment: u32) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

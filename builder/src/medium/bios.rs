@@ -11,6 +11,7 @@
 //! ```
 
 mod arguments;
+mod installed;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,6 +23,7 @@ use firstboot::slot::{Generation, Slot};
 use thiserror::Error;
 
 pub use arguments::ArgumentError;
+pub use installed::InstalledBios;
 
 use crate::format::grub::{self, BlockList, Contents, GrubError, Platform, SECTOR};
 use crate::tree::{Kind, Tree};
@@ -121,6 +123,15 @@ impl BiosBoot {
         let contents = Contents { modules: &MODULES, config: Some(CORE_CONFIG), prefix: &prefix };
         let core = grub::core(&platform, &contents)?;
         Ok(Self { boot: boot.clone(), disk_boot: disk_boot.clone(), core })
+    }
+
+    /// Boot programs of a test, which no machine starts.
+    #[cfg(test)]
+    pub(crate) fn sample(version: u8, core: usize) -> Self {
+        let mut boot = vec![version; SECTOR];
+        // What makes a sector GRUB's.
+        boot[0x66..0x68].copy_from_slice(&[0xeb, 0x05]);
+        Self { boot: boot.into(), disk_boot: vec![version; SECTOR].into(), core: vec![version; core] }
     }
 
     /// Size of the core.

@@ -13,5 +13,7 @@ mod interrupt;
 #[cfg(test)]
 mod place;
 #[cfg(test)]
+mod slot;
+#[cfg(test)]
 #[path = "../stand_in/mod.rs"]
 mod stand_in;

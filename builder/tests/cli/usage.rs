@@ -20,6 +20,7 @@ fn shows_help() {
       boot      Boot a built image in QEMU
       identity  The cluster's secrets: one encrypted file beside the cluster file
       verify    Check a build against its manifest, root hash and signature
+      slot      The two slots of a disk: put an update on trial
       diff      Show how two builds differ
       size      Show what takes the room in a build
       clean     Remove builds, and the cache if asked to

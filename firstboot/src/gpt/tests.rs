@@ -6,7 +6,7 @@ use std::io;
 use super::*;
 
 /// A disk that remembers each write since the last flush, so that a test can cut its power.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct MemoryDisk {
     sector_size: SectorSize,
     sectors: u64,

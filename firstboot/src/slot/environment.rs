@@ -14,8 +14,6 @@
 //! All keys lie in the first 512 bytes, so that a power cut leaves the old sector or the new one. The rules by which
 //! GRUB uses the block are `builder/src/medium/bios/grub.cfg`; [`Environment::boot`] is the same in Rust.
 
-use std::collections::BTreeMap;
-
 use thiserror::Error;
 
 use super::{Generation, Slot, TRIES};
@@ -86,8 +84,7 @@ impl Environment {
     pub fn parse(block: &[u8]) -> Result<Self, EnvironmentError> {
         let text = str::from_utf8(block).ok().filter(|text| text.len() == LENGTH);
         let lines = text.and_then(|text| text.strip_prefix(HEADER)).ok_or(EnvironmentError::Signature)?;
-        let values: BTreeMap<&str, &str> = lines.lines().filter_map(|line| line.split_once('=')).collect();
-        let values = Values(values);
+        let values = Values(lines);
         let trial = match values.text("trial") {
             Ok("") => None,
             _ => Some(Trial {
@@ -145,11 +142,13 @@ impl Environment {
 }
 
 /// Keys and values as they stand.
-struct Values<'a>(BTreeMap<&'a str, &'a str>);
+struct Values<'a>(&'a str);
 
 impl<'a> Values<'a> {
     fn text(&self, key: &'static str) -> Result<&'a str, EnvironmentError> {
-        self.0.get(key).copied().ok_or(EnvironmentError::Missing { key })
+        // Of two, GRUB takes the last.
+        let value = self.0.lines().rev().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        value.ok_or(EnvironmentError::Missing { key })
     }
 
     fn read<T>(

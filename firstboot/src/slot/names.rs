@@ -99,8 +99,25 @@ impl Names {
         self.0.insert(UkiName { generation, tries: Some(Tries { left: TRIES, done: None }) });
     }
 
-    /// Takes the counter from `generation`.
+    /// Whether a UKI of `generation` is there, and each has no start left: systemd-boot takes it where nothing else is.
+    pub fn has_given_up(&self, generation: Generation) -> bool {
+        let mut own = self.0.iter().filter(|name| name.generation == generation).peekable();
+        own.peek().is_some() && own.all(|name| name.tries.is_some_and(|tries| tries.left == 0))
+    }
+
+    /// Gives `generation` up: it comes last from now on.
+    pub fn give_up(&mut self, generation: Generation) {
+        if self.0.iter().any(|name| name.generation == generation) {
+            self.0.retain(|name| name.generation != generation);
+            self.0.insert(UkiName { generation, tries: Some(Tries { left: 0, done: None }) });
+        }
+    }
+
+    /// Takes the counter from `generation`, if it is there.
     pub fn commit(&mut self, generation: Generation) {
+        if !self.0.iter().any(|name| name.generation == generation) {
+            return;
+        }
         self.0.retain(|name| name.generation != generation);
         self.0.insert(UkiName { generation, tries: None });
     }

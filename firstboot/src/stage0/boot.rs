@@ -1,5 +1,6 @@
 //! The boot, step by step.
 
+mod count;
 mod root;
 mod storage;
 
@@ -23,6 +24,7 @@ use super::{chroot, clock, machine_id, state};
 use crate::boot::{self, BootReport};
 use crate::gpt::Guid;
 use crate::random::random;
+use crate::slot::{Generation, Slot};
 
 /// What every boot needs beside the drivers that the devices ask for. The `crypto-` wishes bring what the CPU has
 /// instructions for; it must be there before dm-verity chooses.
@@ -130,6 +132,8 @@ struct Session {
     sysfs: Sysfs,
     /// For the failure screen.
     place: String,
+    /// What starts next, where it is something else.
+    next: Option<(Slot, Generation)>,
 }
 
 /// Boots; every failure ends in a screen and a restart. `arguments` are what the kernel left for init.
@@ -139,7 +143,7 @@ pub(super) fn run(arguments: impl Iterator<Item = OsString>) -> ! {
     let mut session = Session::open();
     let Err(failure) = mounted.and_then(|()| session.boot(arguments));
     session.allow(failure::LONGEST_DELAY.saturating_add(STEP_TIME));
-    failure::stop(&failure, &session.place, &mut session.journal)
+    failure::stop(&failure, &session.place, session.next, &mut session.journal)
 }
 
 impl Session {
@@ -155,6 +159,7 @@ impl Session {
             variables: Variables::at(Path::new(EFIVARS)),
             sysfs: Sysfs::at(Path::new("/sys/class/block")),
             place: "before the disk was found".to_owned(),
+            next: None,
         }
     }
 
@@ -164,7 +169,16 @@ impl Session {
         let settings = read_settings()?;
         let source = self.find_source(settings.esp)?;
         let disk = self.wait_for_disk(source)?;
-        let slot = self.open_root(&disk, &settings)?;
+        let is_on_trial = self.variables.is_on_trial() || settings.is_on_trial;
+        let slot = match self.open_root(&disk, &settings, is_on_trial) {
+            Ok(slot) => slot,
+            Err(failure) => {
+                if !is_on_trial {
+                    self.give_way(&disk, &settings);
+                }
+                return Err(failure);
+            }
+        };
         let esp = self.esp_path(&disk)?;
         let state = self.open_state(&disk, settings.state_minimum)?;
         self.install_machine_id()?;
@@ -173,11 +187,16 @@ impl Session {
             disk: format!("/dev/{}", disk.device.name),
             esp,
             slot,
+            is_on_trial,
             root_hash: settings.root_hash.to_string(),
             state: state.path,
             state_created: state.is_new,
             notes: self.journal.notes().to_vec(),
         })?;
+        // A machine without UEFI variables was started by GRUB, which counts itself.
+        if self.variables.is_there() && !is_on_trial {
+            self.count_start(&disk, &settings)?;
+        }
         self.hand_over(arguments)
     }
 

@@ -211,8 +211,12 @@ impl BlockDisk {
     pub fn open(device: &Device, is_writable: bool) -> io::Result<Self> {
         let path = Path::new("/dev").join(&device.name);
         let file = OpenOptions::new().read(true).write(is_writable).open(path)?;
-        let sectors = device.size / device.sector_size.bytes();
-        Ok(Self { file, sector_size: device.sector_size, sectors })
+        Ok(Self::over(file, device.size, device.sector_size))
+    }
+
+    /// A disk, a partition or a disk image of `size` bytes that is open.
+    pub fn over(file: File, size: u64, sector_size: SectorSize) -> Self {
+        Self { file, sector_size, sectors: size / sector_size.bytes() }
     }
 
     fn offset(&self, at: Lba) -> io::Result<u64> {

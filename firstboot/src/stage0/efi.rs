@@ -50,6 +50,11 @@ impl Variables {
         Self { folder: folder.to_owned() }
     }
 
+    /// Whether the machine has any, which one that was started by a BIOS has not.
+    pub fn is_there(&self) -> bool {
+        self.read("LoaderDevicePartUUID", LOADER).is_some()
+    }
+
     /// PARTUUID of the ESP that the boot loader came from; `None` where no loader says.
     pub fn loader_partition(&self) -> Result<Option<Guid>, Error> {
         let name = "LoaderDevicePartUUID";

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::efi::{EFIVARS, Variables};
 use super::journal::Journal;
 use crate::console;
+use crate::slot::{Generation, Slot};
 
 /// The first wait; long enough to read the first lines.
 const FIRST_DELAY: u64 = 10;
@@ -57,22 +58,27 @@ impl Failure {
     }
 }
 
-/// Seconds to wait before the restart after this many failures in a row.
-fn delay(failures: u8) -> u64 {
-    FIRST_DELAY << failures.saturating_sub(1).min(MOST_FAILURES - 1)
+/// How long to wait before the restart after this many failures in a row.
+pub(super) fn delay(failures: u8) -> Duration {
+    Duration::from_secs(FIRST_DELAY << failures.saturating_sub(1).min(MOST_FAILURES - 1))
 }
 
-/// Shows `failure` on every console and in the kernel's log, waits, and restarts the machine.
-pub fn stop(failure: &Failure, place: &str, journal: &mut Journal) -> ! {
+/// Shows `failure` on every console and in the kernel's log, waits, and restarts the machine; `next` is what will then
+/// start, where that is something else.
+pub fn stop(failure: &Failure, place: &str, next: Option<(Slot, Generation)>, journal: &mut Journal) -> ! {
     let variables = Variables::at(Path::new(EFIVARS));
     let failures = variables.failures().saturating_add(1).min(MOST_FAILURES);
     // The firmware may refuse; then each wait is the first.
     drop(variables.set_failures(failures));
-    let seconds = delay(failures);
+    let delay = delay(failures);
+    let seconds = delay.as_secs();
     let text = failure.to_text(place);
     let frame = "=".repeat(72);
+    let next = next.map_or_else(String::new, |(slot, generation)| {
+        format!(" This slot is given up: slot {slot}, generation {generation}, is next.")
+    });
     let screen = format!(
-        "\n{frame}\nTHIS MACHINE DID NOT START\n\n{text}\nIt restarts in {seconds} seconds.\n{frame}\n"
+        "\n{frame}\nTHIS MACHINE DID NOT START\n\n{text}\nIt restarts in {seconds} seconds.{next}\n{frame}\n"
     )
     .replace('\n', "\r\n");
     let show = |name: String| console::show(&Path::new("/dev").join(name), &screen, console::PATIENCE);
@@ -82,7 +88,7 @@ pub fn stop(failure: &Failure, place: &str, journal: &mut Journal) -> ! {
         // The kernel shows errors on each console, where they are already.
         if is_shown { journal.debug(line) } else { journal.error(line) }
     }
-    std::thread::sleep(Duration::from_secs(seconds));
+    std::thread::sleep(delay);
     restart()
 }
 
@@ -122,6 +128,7 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_and_then_stays() {
-        assert_eq!([0, 1, 2, 3, 5, 6, 7, 255].map(delay), [10, 10, 20, 40, 160, 320, 320, 320]);
+        let seconds = |failures| delay(failures).as_secs();
+        assert_eq!([0, 1, 2, 3, 5, 6, 7, 255].map(seconds), [10, 10, 20, 40, 160, 320, 320, 320]);
     }
 }

@@ -56,6 +56,22 @@ pub fn disk_boot_sector(disk_boot: &[u8], core: BlockList) -> Result<[u8; SECTOR
     Ok(sector)
 }
 
+/// Puts the code of another disk's first sector `from` into `mbr`, so that it loads the sector `next`.
+pub fn replace_code(from: &[u8; SECTOR], next: Lba, mbr: &[u8; SECTOR]) -> [u8; SECTOR] {
+    let mut sector = *mbr;
+    sector[..CODE_END].copy_from_slice(&from[..CODE_END]);
+    sector[KERNEL_SECTOR..KERNEL_SECTOR + 8].copy_from_slice(&next.0.to_le_bytes());
+    sector
+}
+
+/// Which core a partition's boot sector loads; its size is in whole sectors.
+pub fn block_list(disk_boot: &[u8; SECTOR]) -> BlockList {
+    let mut first = [0; 8];
+    first.copy_from_slice(&disk_boot[BLOCK_START..BLOCK_START + 8]);
+    let sectors = u16::from_le_bytes([disk_boot[BLOCK_LENGTH], disk_boot[BLOCK_LENGTH + 1]]);
+    BlockList { first: Lba(u64::from_le_bytes(first)), size: Bytes(u64::from(sectors) * 512) }
+}
+
 fn sector(file: &'static str, content: &[u8]) -> Result<[u8; SECTOR], GrubError> {
     content.try_into().map_err(|_| GrubError::Length { file, found: content.len(), expected: "512" })
 }

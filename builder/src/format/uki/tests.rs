@@ -5,7 +5,7 @@ const OPTIONAL: usize = SIGNATURE + 24;
 const TABLE: usize = OPTIONAL + 240;
 
 /// A PE32+ file with one section `.text` of 512 bytes and headers of 1024 bytes.
-fn pe() -> Vec<u8> {
+pub(crate) fn pe() -> Vec<u8> {
     let mut file = vec![0; 1024 + 512];
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"MZ");

@@ -8,9 +8,12 @@ use std::path::Path;
 use kernel_ioctl::dm::{DeviceMapper, DeviceNumber};
 use rustix::mount::MountFlags;
 
+use super::count::open_esp;
 use super::{Error, HINT_IMAGE, Session};
-use crate::gpt::{Entry, Guid};
-use crate::stage0::cmdline::Arguments;
+use crate::fat::FatError;
+use crate::gpt::{Entry, Guid, Table};
+use crate::slot::{Generation, Slot, node};
+use crate::stage0::cmdline::{Arguments, RootHash};
 use crate::stage0::disks::{BlockDisk, BootDisk, Partition};
 use crate::stage0::failure::{During, Failure};
 use crate::stage0::mounts::{self, SYSROOT};
@@ -24,12 +27,17 @@ const ETC_MEMORY: &str = "/run/imgbuild/etc";
 
 impl Session {
     /// Mounts the root read-only behind verity, with `/etc` in memory over it; returns the slot, `a` or `b`.
-    pub(super) fn open_root(&mut self, disk: &BootDisk, settings: &Arguments) -> Result<String, Failure> {
+    pub(super) fn open_root(
+        &mut self,
+        disk: &BootDisk,
+        settings: &Arguments,
+        is_on_trial: bool,
+    ) -> Result<String, Failure> {
         let root_hash = &settings.root_hash;
         let doing = "opening the verified root";
         let (root, label) = self.partition(disk, "root", root_hash.root_partition())?;
         let (tree, _) = self.partition(disk, "hash tree of the root", root_hash.verity_partition())?;
-        let device = self.open_verity(settings, &root, &tree)?;
+        let device = self.open_verity(settings, &root, &tree, is_on_trial)?;
         let sysroot = Path::new(SYSROOT);
         let source = format!("/dev/dm-{}", device.minor);
         mounts::mount(Path::new(&source), sysroot, "erofs", MountFlags::RDONLY, "")
@@ -40,6 +48,14 @@ impl Session {
         let slot = label.strip_prefix("root-").unwrap_or(&label).to_owned();
         self.journal.info(&format!("slot {slot}: root {root_hash} on {}", root.path().display()));
         Ok(slot)
+    }
+
+    /// The committed slot's root cannot be used: the other slot is committed in its place, if there is one.
+    pub(super) fn give_way(&mut self, disk: &BootDisk, settings: &Arguments) {
+        match give_up(disk, &settings.root_hash) {
+            Ok(next) => self.next = next,
+            Err(error) => self.journal.warn(&format!("this slot stays committed: {error}")),
+        }
     }
 
     /// Partition `id` of the boot disk as the kernel knows it, and its name in the table.
@@ -62,12 +78,12 @@ impl Session {
         settings: &Arguments,
         root: &Partition,
         tree: &Partition,
+        is_on_trial: bool,
     ) -> Result<DeviceNumber, Failure> {
         let doing = "opening the root with dm-verity";
         let mut bytes = [0; SUPERBLOCK_SIZE];
         File::open(tree.path()).and_then(|mut file| file.read_exact(&mut bytes)).during(doing, HINT_IMAGE)?;
         let superblock = Superblock::parse(&bytes).during(doing, HINT_IMAGE)?;
-        let is_on_trial = self.variables.is_on_trial() || settings.is_on_trial;
         if is_on_trial {
             self.journal.note("this slot is on trial");
         }
@@ -78,6 +94,17 @@ impl Session {
         let mapper = DeviceMapper::open(Path::new(CONTROL)).during(doing, HINT_IMAGE)?;
         mapper.activate(DEVICE_NAME, &superblock.device_uuid(), &target).during(doing, HINT_IMAGE)
     }
+}
+
+fn give_up(disk: &BootDisk, root: &RootHash) -> Result<Option<(Slot, Generation)>, FatError> {
+    let Some(mut esp) = open_esp(disk)? else { return Ok(None) };
+    node::give_up(&mut esp, root, |root| slot_of(&disk.copies.table, root))
+}
+
+/// The slot whose root partition has this root hash; both halves may be damaged, its place in the table is enough.
+fn slot_of(table: &Table, root: &RootHash) -> Option<Slot> {
+    let (_, entry) = table.entries().find(|(_, entry)| entry.id == root.root_partition())?;
+    entry.name.to_string().strip_prefix("root-")?.parse().ok()
 }
 
 /// The one partition `id` of the boot disk; where there are two, which of them is whole cannot be known.

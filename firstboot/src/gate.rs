@@ -1,0 +1,191 @@
+//! The commit gate: a slot is committed once the node is known to work, which is when no unit has failed.
+
+mod systemd;
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use self::systemd::State;
+use crate::boot::BootReport;
+use crate::converge::System;
+use crate::esp;
+use crate::slot::node::{self, Report, Running};
+use crate::source;
+use crate::stage0::cmdline::RootHash;
+use crate::status::{self, SlotStatus, Status};
+
+/// How long a machine may be on its way up; the slowest disks check their state for minutes.
+const DEADLINE: Duration = Duration::from_mins(15);
+/// How long it must stay as it is: units that are restarted fail and come back.
+const SETTLED: Duration = Duration::from_secs(10);
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// What became of the start.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Verdict {
+    /// Every unit has come up.
+    Works,
+    /// Some have failed, and stay so.
+    Failed,
+    /// It is still starting.
+    Hangs,
+    /// It goes down before anything is known.
+    Stopping,
+}
+
+/// Looks of the gate, each with the time since the first.
+#[derive(Debug, Default)]
+struct Watch {
+    /// The last state, and since when it is that.
+    last: Option<(State, Duration)>,
+}
+
+impl Watch {
+    fn look(&mut self, state: State, now: Duration) -> Option<Verdict> {
+        let since = match self.last {
+            Some((last, since)) if last == state => since,
+            _ => now,
+        };
+        self.last = Some((state, since));
+        let is_settled = now.saturating_sub(since) >= SETTLED;
+        match state {
+            State::Stopping => Some(Verdict::Stopping),
+            State::Running if is_settled => Some(Verdict::Works),
+            State::Degraded if is_settled => Some(Verdict::Failed),
+            _ if now >= DEADLINE => Some(Verdict::Hangs),
+            _ => None,
+        }
+    }
+}
+
+/// What `report` says is running.
+fn running(report: &BootReport) -> anyhow::Result<Running> {
+    let root_hash = RootHash::parse(&report.root_hash).context("the boot report has no root hash")?;
+    Ok(Running { slot: report.slot.parse()?, root_hash, is_on_trial: report.is_on_trial })
+}
+
+/// Early in a boot: mends boot entries, and says how the running slot stands.
+pub fn arrive(report: &BootReport, by_grub: bool) -> anyhow::Result<Report> {
+    let mut fat = esp::open(Path::new(&report.esp)).with_context(|| format!("opening `{}`", report.esp))?;
+    Ok(node::arrive(&mut fat, running(report)?, by_grub)?)
+}
+
+/// The slot's part of the status.
+pub fn slot_status(name: &str, report: &Report) -> SlotStatus {
+    SlotStatus {
+        name: name.to_owned(),
+        generation: report.generation.map(|generation| generation.0),
+        standing: report.standing,
+    }
+}
+
+/// Waits for the verdict and acts on it.
+pub fn commit(system: &System) -> anyhow::Result<ExitCode> {
+    let report = source::boot_report(system)?.context("stage0 has not started this system")?;
+    let running = running(&report)?;
+    let verdict = wait()?;
+    match verdict {
+        Verdict::Works => {
+            let mut fat =
+                esp::open(Path::new(&report.esp)).with_context(|| format!("opening `{}`", report.esp))?;
+            let done = node::commit(&mut fat, running)?;
+            for note in &done.notes {
+                say(note);
+            }
+            show(system, &report.slot, &done)?;
+        }
+        Verdict::Failed | Verdict::Hangs if running.is_on_trial => {
+            let why = match verdict {
+                Verdict::Failed => format!("failed: {}", systemd::failed_units()?.join(", ")),
+                _ => format!("has not come up in {} minutes", DEADLINE.as_secs() / 60),
+            };
+            say(&format!("slot {} is on trial and {why}: restarting", running.slot));
+            systemd::restart()?;
+        }
+        Verdict::Failed | Verdict::Hangs | Verdict::Stopping => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn wait() -> anyhow::Result<Verdict> {
+    let started = Instant::now();
+    let mut watch = Watch::default();
+    loop {
+        if let Some(verdict) = watch.look(systemd::state()?, started.elapsed()) {
+            return Ok(verdict);
+        }
+        thread::sleep(INTERVAL);
+    }
+}
+
+/// To the journal and the console.
+fn say(line: &str) {
+    // A console that takes nothing must not keep a slot from being committed.
+    let _ = writeln!(io::stdout(), "firstboot: {line}");
+}
+
+/// Brings the status up to date that this boot's run of firstboot has left.
+fn show(system: &System, slot: &str, done: &Report) -> anyhow::Result<()> {
+    let Some(text) = system.read(status::PATH)? else { return Ok(()) };
+    let mut status: Status = serde_json::from_slice(&text).context("reading the status of this boot")?;
+    status.slot = Some(slot_status(slot, done));
+    status.notes.extend(done.notes.iter().cloned());
+    let text = serde_json::to_vec_pretty(&status).context("rendering status")?;
+    system.ensure_file(status::PATH, &text, 0o644)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use State::{Degraded, Running, Starting, Stopping};
+
+    fn verdict(looks: &[(u64, State)]) -> Option<Verdict> {
+        let mut watch = Watch::default();
+        looks.iter().find_map(|(second, state)| watch.look(*state, Duration::from_secs(*second)))
+    }
+
+    #[test]
+    fn a_start_is_judged_once_it_has_settled() {
+        for (looks, expected) in [
+            (&[(0, Starting), (60, Running), (69, Running)][..], None),
+            (&[(0, Starting), (60, Running), (70, Running)], Some(Verdict::Works)),
+            (&[(60, Degraded), (70, Degraded)], Some(Verdict::Failed)),
+            // A unit that was restarted came back.
+            (&[(60, Degraded), (66, Running), (70, Running)], None),
+            (&[(60, Degraded), (66, Running), (76, Running)], Some(Verdict::Works)),
+            (&[(60, Running), (64, Degraded), (70, Degraded)], None),
+            (&[(0, Starting), (899, Starting)], None),
+            (&[(0, Starting), (900, Starting)], Some(Verdict::Hangs)),
+            (&[(60, Running), (62, Stopping)], Some(Verdict::Stopping)),
+        ] {
+            assert_eq!(verdict(looks), expected, "{looks:?}");
+        }
+    }
+
+    #[test]
+    fn the_status_follows_the_commit() {
+        use crate::converge::Mode;
+        use crate::slot::Generation;
+        use crate::slot::node::Standing;
+        let directory = tempfile::tempdir().unwrap();
+        let system = System::new(directory.path(), Mode::Apply);
+        let notes = vec!["slot b, generation 2, is committed".to_owned()];
+        let done = Report { generation: Some(Generation(2)), standing: Standing::Committed, notes };
+        show(&system, "b", &done).unwrap();
+        assert_eq!(system.read(status::PATH).unwrap(), None, "a status is firstboot's to begin");
+        let before = crate::run::run(&system, None).unwrap();
+        system.ensure_file(status::PATH, &serde_json::to_vec(&before).unwrap(), 0o644).unwrap();
+        show(&system, "b", &done).unwrap();
+        let shown: Status = serde_json::from_slice(&system.read(status::PATH).unwrap().unwrap()).unwrap();
+        assert_eq!(shown.notes, done.notes);
+        assert_eq!(shown.slot.as_ref().and_then(|slot| slot.generation), Some(2));
+        assert!(crate::screen::render(&shown, true).contains("\nslot        b, generation 2, committed\n"));
+    }
+}
