@@ -171,7 +171,7 @@ fn links_between_pages_lead_somewhere() {
         "docs/guide/secure-boot.md",
         "docs/guide/update-offline.md",
     ];
-    let concepts = ["artifacts", "debian-without-scripts", "disk-and-boot", "provenance"]
+    let concepts = ["artifacts", "debian-without-scripts", "disk-and-boot", "measurements", "provenance"]
         .map(|page| format!("docs/concepts/{page}.md"));
     let concepts = concepts.iter().map(String::as_str);
     for page in pages.into_iter().chain(concepts) {
