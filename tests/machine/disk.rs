@@ -128,7 +128,11 @@ impl Disk {
     pub fn put_on_esp(&self, from: &Path, to: &str) -> anyhow::Result<()> {
         let image = self.esp_device()?;
         let (folder, _) = to.rsplit_once('/').with_context(|| format!("`{to}` is in no folder"))?;
-        oracle::run("mmd", ["-i", &image, &format!("::{folder}")])?;
+        let folder = format!("::{folder}");
+        // A machine that was started has left some of them.
+        if oracle::run("mdir", ["-i", &image, &folder]).is_err() {
+            oracle::run("mmd", ["-i", &image, &folder])?;
+        }
         oracle::run("mcopy", ["-i", &image, &from.display().to_string(), &format!("::{to}")])?;
         Ok(())
     }
