@@ -74,6 +74,14 @@ pub enum IdentityError {
         /// What age says.
         source: Box<age::DecryptError>,
     },
+    /// It was opened, and its content is not what was encrypted.
+    #[error("identity `{}` is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What age says.
+        source: io::Error,
+    },
     /// A passphrase is wanted and nobody can be asked.
     #[error("identity `{}` is locked by a passphrase, and there is no terminal to ask for it", path.display())]
     NoPassphrase {

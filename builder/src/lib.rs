@@ -19,6 +19,7 @@ pub mod medium;
 pub mod printer;
 pub mod process;
 pub mod profile;
+pub mod regular_file;
 pub mod rootfs;
 pub mod secret;
 pub mod secure_boot;

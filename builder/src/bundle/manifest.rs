@@ -1,7 +1,6 @@
 //! `manifest.json`: what a build folder holds; a function of the inputs only.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,7 @@ use uuid::Uuid;
 
 use super::artifacts::Supplied;
 use super::programs::ProgramFacts;
+use crate::regular_file;
 use crate::secure_boot::SignedBy;
 use crate::units::{Arch, Bytes, Lba, RootHash, SectorSize, Sha256, Timestamp};
 
@@ -17,6 +17,8 @@ use crate::units::{Arch, Bytes, Lba, RootHash, SectorSize, Sha256, Timestamp};
 pub const FORMAT: u32 = 1;
 /// Its file name.
 pub const FILE: &str = "manifest.json";
+/// The longest that is read; a real one has some 40 KiB.
+const LONGEST: Bytes = Bytes(64 << 20);
 
 /// Why a manifest cannot be read.
 #[derive(Debug, Error)]
@@ -45,6 +47,14 @@ pub enum ManifestError {
         /// Its format.
         found: u32,
     },
+    /// It names a file that would lie elsewhere.
+    #[error("manifest `{}` names the file `{}`, which is no name in a folder", path.display(), name.escape_debug())]
+    Name {
+        /// The manifest.
+        path: PathBuf,
+        /// What it names.
+        name: String,
+    },
 }
 
 impl Manifest {
@@ -61,14 +71,24 @@ impl Manifest {
             format: u32,
         }
         let path = folder.join(FILE);
-        let text = fs::read(&path).map_err(|source| ManifestError::Read { path: path.clone(), source })?;
+        let text = regular_file::read(&path, LONGEST)
+            .map_err(|source| ManifestError::Read { path: path.clone(), source })?;
         let malformed = |source| ManifestError::Malformed { path: path.clone(), source };
         let Versioned { format } = serde_json::from_slice(&text).map_err(malformed)?;
         if format != FORMAT {
             return Err(ManifestError::Format { path, found: format });
         }
-        serde_json::from_slice(&text).map_err(malformed)
+        let manifest: Self = serde_json::from_slice(&text).map_err(malformed)?;
+        if let Some(name) = manifest.files.keys().find(|name| !is_file_name(name)) {
+            return Err(ManifestError::Name { path, name: name.clone() });
+        }
+        Ok(manifest)
     }
+}
+
+/// Whether a name stays in its folder, and shows as it is.
+fn is_file_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(|letter: char| letter == '/' || letter.is_control())
 }
 
 /// The manifest.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use clap::Args;
+use clap::{Args, value_parser};
 use firstboot::screen;
 
 use super::interrupt::{self, Interrupted};
@@ -47,10 +47,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     disk: Option<PathBuf>,
     /// Memory of the machine in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = value_parser!(u32).range(512..))]
     memory: u32,
     /// Port on 127.0.0.1 that reaches the machine's SSH port
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = value_parser!(u16).range(1..))]
     ssh_port: Option<u16>,
     /// Show only the boot's progress and firstboot's report, then switch off
     #[arg(long)]

@@ -231,11 +231,11 @@ pub(super) fn show(error: &anyhow::Error, printer: &Printer) -> ExitCode {
     ExitCode::from(if facts.is_input { INPUT } else { FAILED })
 }
 
-/// Errors of other people's may have said their cause already: it is not said again.
+/// Errors of other people's may have said their cause already, which is not said again, or end in an empty line.
 fn chain(error: &anyhow::Error) -> String {
     let mut lines = String::new();
     let mut last = String::new();
-    for cause in error.chain().map(ToString::to_string) {
+    for cause in error.chain().map(|cause| cause.to_string().trim_end().to_owned()) {
         if lines.is_empty() {
             lines = format!("error: {cause}\n");
         } else if !last.ends_with(&cause) {
@@ -291,6 +291,13 @@ mod tests {
         let error = anyhow!("no such host").context("dns error: no such host").context("connecting");
         let (text, _) = shown(&error);
         assert_eq!(text, "error: connecting\ncaused by: dns error: no such host\n");
+    }
+
+    #[test]
+    fn leaves_no_empty_line_behind_a_cause() {
+        let fault = toml::from_str::<toml::Table>("x = [").unwrap_err();
+        let (text, _) = shown(&anyhow::Error::new(fault).context("reading").hint("look"));
+        assert!(text.ends_with("unclosed array, expected `]`\n\nhint: look\n"), "{text}");
     }
 
     #[test]

@@ -33,7 +33,8 @@ fn temporary(path: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
         .permissions(Permissions::from_mode(MODE))
         .tempfile_in(folder)
         .map_err(|error| io::Error::from(error.kind()))?;
-    file.write_all(content)?;
+    // By the file itself, since the handle would add the temporary name to what went wrong.
+    file.as_file_mut().write_all(content)?;
     file.as_file().sync_all()?;
     Ok(file)
 }

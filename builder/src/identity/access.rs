@@ -8,7 +8,8 @@ use age::{Callbacks as _, Decryptor};
 use zeroize::Zeroizing;
 
 use super::IdentityError;
-use super::key_file::read;
+use super::key_file::{LONGEST, read};
+use crate::regular_file;
 use crate::terminal::Terminal;
 
 /// What may open an identity.
@@ -26,8 +27,9 @@ impl Access {
         &self,
         path: &Path,
     ) -> Result<(Zeroizing<Vec<u8>>, Option<SecretString>), IdentityError> {
-        let encrypted = match read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let encrypted = match regular_file::read(path, LONGEST) {
+            // A link that leads nowhere is there.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => {
                 return Err(IdentityError::Missing { path: path.to_owned() });
             }
             other => other.map_err(|source| IdentityError::Read { path: path.to_owned(), source })?,
@@ -54,7 +56,7 @@ impl Access {
         };
         let mut text = Zeroizing::new(Vec::with_capacity(encrypted.len()));
         let decrypted = reader.read_to_end(&mut text);
-        decrypted.map_err(|source| IdentityError::Read { path: path.to_owned(), source })?;
+        decrypted.map_err(|source| IdentityError::Damaged { path: path.to_owned(), source })?;
         Ok((text, used))
     }
 

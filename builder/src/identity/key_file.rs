@@ -9,9 +9,10 @@ use age::secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
 use super::{IdentityError, Recipient};
+use crate::units::Bytes;
 
 /// The longest identity or key file that is read; a real one has some 10 KiB.
-const LONGEST: u64 = 1 << 20;
+pub(super) const LONGEST: Bytes = Bytes(1 << 20);
 
 /// The public halves of an age key file, or of an SSH private key by its `.pub` file.
 pub fn recipients(path: &Path) -> Result<Vec<Recipient>, IdentityError> {
@@ -52,11 +53,12 @@ pub fn create(path: &Path) -> Result<Recipient, IdentityError> {
     Ok(Recipient::Age(key.to_public()))
 }
 
+/// Reads a key file, which may be a pipe (`<(…)`).
 pub(super) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut text = Zeroizing::new(Vec::new());
-    let length = fs::File::open(path)?.take(LONGEST).read_to_end(&mut text)?;
-    if u64::try_from(length).unwrap_or(u64::MAX) == LONGEST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than any identity or key"));
+    fs::File::open(path)?.take(LONGEST.0).read_to_end(&mut text)?;
+    if Bytes::of(&text) == LONGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than any key"));
     }
     Ok(text)
 }

@@ -112,6 +112,16 @@ fn is_opened_by_its_passphrase_and_asks_nobody_without_a_terminal() {
 }
 
 #[test]
+fn a_file_with_damage_behind_its_header_is_called_damaged() {
+    let place = Place::new();
+    let path = place.write(&identity(), &Lock::Passphrase(SecretString::from("correct horse".to_owned())));
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 100]).unwrap();
+    let fault = Identity::open(&path, &with_passphrase("correct horse")).unwrap_err();
+    assert_eq!(place.shown(&fault), "identity `PLACE/identity.age` is damaged: decryption error");
+}
+
+#[test]
 fn the_signing_key_is_one_that_openssh_reads() {
     let place = Place::new();
     let identity = Identity::generate().unwrap();

@@ -1,7 +1,7 @@
 //! A build folder that exists, and what lies in its disk.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use crate::bundle::manifest::{Manifest, ManifestError, Partition};
 use crate::bundle::seal;
 use crate::format::erofs;
 use crate::format::gpt::{self, Table};
+use crate::regular_file;
 use crate::tree::Tree;
 use crate::units::SectorSize;
 
@@ -64,13 +65,15 @@ impl Folder {
     /// One of its files.
     pub fn file(&self, name: &str) -> Result<File, FolderError> {
         let path = self.path.join(name);
-        File::open(&path).map_err(|source| FolderError::Read { path, source })
+        regular_file::open(&path).map_err(|source| FolderError::Read { path, source })
     }
 
     /// All of one of its files.
     pub fn content(&self, name: &str) -> Result<Vec<u8>, FolderError> {
-        let path = self.path.join(name);
-        fs::read(&path).map_err(|source| FolderError::Read { path, source })
+        let mut content = Vec::new();
+        let read = self.file(name)?.read_to_end(&mut content);
+        read.map_err(|source| FolderError::Read { path: self.path.join(name), source })?;
+        Ok(content)
     }
 
     /// The tree in its root file system.

@@ -15,13 +15,17 @@ use super::folder::{DISK, Folder, FolderError, start};
 use crate::bundle::manifest::{FileFacts, Partition};
 use crate::bundle::programs::{ProgramFacts, Programs};
 use crate::bundle::signature::{self, PublicKey, SignatureError};
-use crate::bundle::{seal, sparse};
+use crate::bundle::{provenance, sbom, seal, sparse};
 use crate::format::gpt::Entry;
 use crate::format::verity;
 use crate::units::{Bytes, RootHash, SectorSize, Sha256};
 
 /// The program in the root that the manifest knows, by its path and its name there.
 const PROGRAM: (&str, &str) = ("usr/bin/firstboot", "firstboot");
+
+/// What every build has; a manifest that leaves one out would vouch for less than it seems to.
+const FILES: [&str; 7] =
+    [DISK, seal::UKI, seal::ROOT, seal::VERITY, sbom::SPDX, sbom::CYCLONEDX, provenance::FILE];
 
 /// A way in which a folder is not what it should be.
 #[derive(Debug, Error)]
@@ -34,6 +38,12 @@ pub enum Fault {
     Missing {
         /// Its name.
         name: String,
+    },
+    /// The manifest says nothing of a file that every build has.
+    #[error("the manifest does not name `{name}`")]
+    Unnamed {
+        /// Its name.
+        name: &'static str,
     },
     /// A file cannot be read, or is not what its name says.
     #[error(transparent)]
@@ -175,7 +185,10 @@ pub fn verify(folder: &Folder, key: Option<&PublicKey>, advance: impl Fn(u64)) -
         faults.push(fault.into());
         None
     });
-    for (name, expected) in &folder.manifest.files {
+    let files = &folder.manifest.files;
+    let unnamed = FILES.into_iter().filter(|name| !files.contains_key(*name));
+    faults.extend(unnamed.map(|name| Fault::Unnamed { name }));
+    for (name, expected) in files {
         faults.extend(check_file(folder, name, *expected).err());
         advance(expected.size.0);
     }

@@ -142,6 +142,11 @@ fn wrong_artifacts_are_the_users_input() {
             2,
             "error: reading artifact `k3s` from `nowhere`\ncaused by: No such file or directory (os error 2)\n",
         ),
+        (
+            &["k3s=/dev/zero"],
+            2,
+            "error: reading artifact `k3s` from `/dev/zero`\ncaused by: it is no regular file\n",
+        ),
         (&["k3s=k3s-stand-in", "k3s=script"], 2, "error: `--artifact` gives `k3s` twice\n"),
         (
             &["k3s=script"],

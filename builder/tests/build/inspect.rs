@@ -155,6 +155,21 @@ fn verify_names_whatever_is_damaged() {
         list[1..],
         [format!("`usr/bin/firstboot` in the root has sha256 {program}, the manifest says {other}")]
     );
+    // A name in other words, so that the file is named by nobody and another one is missing.
+    place.write("out/manifest.json", &honest.replace("\"disk.raw\": {", "\"disk.img\": {"));
+    let (list, _) = faults(&place, &[]);
+    assert_eq!(list[1..], ["the manifest does not name `disk.raw`", "`disk.img` is missing"]);
+
+    for name in ["/dev/zero", "../disk.raw", "..", "\\u001b[31m"] {
+        let hostile = format!("\"{name}\": {{");
+        place.write("out/manifest.json", &honest.replace("\"disk.raw\": {", &hostile));
+        let (code, stdout, stderr) = place.ask(&["verify", "out"]);
+        let shown = name.replace("\\u001b", "\\u{1b}");
+        let said = format!(
+            "error: manifest `out/manifest.json` names the file `{shown}`, which is no name in a folder\n"
+        );
+        assert_eq!((code, stdout, stderr), (2, String::new(), said));
+    }
     place.write("out/manifest.json", &honest);
     assert_eq!(place.ask(&["verify", "out"]).0, 0);
 }

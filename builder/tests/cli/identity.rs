@@ -227,3 +227,21 @@ fn creates_an_identity_without_secure_boot_once_and_keeps_it_when_keys_are_added
     );
     assert!(more["secure_boot"].is_object(), "{more}");
 }
+
+#[test]
+fn what_lies_in_the_identitys_place_is_read_or_refused_and_never_waited_for() {
+    let place = Place::with(SMALL);
+    tool(&place, "mkfifo", &["identity.age"]);
+    let (code, _, stderr) = place.output(&["identity", "show"], &place.path());
+    let said = "error: reading `identity.age`\ncaused by: it is no regular file\n";
+    assert_eq!((code, stderr.as_str()), (2, said));
+
+    // What `create` calls there is not called missing by the others.
+    fs::remove_file(place.path().join("identity.age")).unwrap();
+    std::os::unix::fs::symlink("nowhere", place.path().join("identity.age")).unwrap();
+    for command in ["show", "secure-boot"] {
+        let (code, _, stderr) = place.output(&["identity", command], &place.path());
+        let said = "error: reading `identity.age`\ncaused by: No such file or directory (os error 2)\n";
+        assert_eq!((code, stderr.as_str()), (2, said), "{command}");
+    }
+}

@@ -17,7 +17,12 @@ use crate::cluster::Cluster;
 use crate::diagnostic::{did_you_mean, listed};
 use crate::printer::Printer;
 use crate::profile::{Placement, Profile};
-use crate::units::Sha256;
+use crate::regular_file;
+use crate::units::{self, Sha256};
+
+/// The longest file that is taken by hand: k3s' images, the largest artifact, are about 200 MiB, and a file is in memory
+/// as a whole.
+const LONGEST: units::Bytes = units::Bytes(2 << 30);
 
 /// One `--artifact NAME=FILE`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -68,7 +73,7 @@ impl Given {
             if !profile.artifacts.iter().any(|artifact| artifact.name == *name) {
                 return Err(unknown(name, profile));
             }
-            let content = fs::read(file)
+            let content = regular_file::read(file, LONGEST)
                 .with_context(|| format!("reading artifact `{name}` from `{}`", file.display()))
                 .map_err(anyhow::Error::input)?;
             let given = File { sha256: Sha256::of(&content), content: content.into() };

@@ -77,8 +77,9 @@ fn key_file_lock(cluster: &Cluster, context: &Context) -> anyhow::Result<Lock> {
             .hint("`--recipient KEY` or `--passphrase-file FILE` says what opens the identity"));
     }
     if path.exists() {
+        let recipients = key_file::recipients(&path).map_err(unlock::of_identity)?;
         context.printer.note(&format!("the identity is opened by {}, which was there", path.display()));
-        return Ok(Lock::Recipients(key_file::recipients(&path)?));
+        return Ok(Lock::Recipients(recipients));
     }
     let recipient = key_file::create(&path)?;
     context
