@@ -3,6 +3,8 @@
 //! The HTTP client knows the usual `http_proxy`, `https_proxy` and `no_proxy` beside these, and
 //! `SSL_CERT_FILE` where CA certificates lie elsewhere.
 
+use std::path::PathBuf;
+
 /// URL of a Debian mirror, ending in `/debian`; `--mirror` goes before it, the cluster file after it.
 pub const MIRROR: &str = "IMGBUILD_MIRROR";
 
@@ -36,3 +38,11 @@ pub const NO_COLOR: &str = "NO_COLOR";
 
 /// A terminal named `dumb` gets neither colour nor redrawn lines.
 pub const TERMINAL: &str = "TERM";
+
+/// The folder `imgbuild` in the one that `variable` names, or else in `below` the user's home; relative paths count for
+/// nothing (XDG Base Directory Specification). `None` where there is neither.
+pub fn own_folder(variable: &str, below: &str) -> Option<PathBuf> {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = folder(variable).or_else(|| Some(folder(HOME)?.join(below)))?;
+    Some(base.join("imgbuild"))
+}

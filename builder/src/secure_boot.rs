@@ -108,9 +108,17 @@ impl Enrolment {
 impl Keys {
     /// Makes three keys; `cluster` names them for people who look into a firmware's setup.
     pub fn generate(cluster: &str, owner: Uuid, since: Timestamp) -> Result<Self, SignerError> {
-        let signer = |variable: Variable| {
+        Self::with_signers(owner, since, |variable| {
             Signer::generate(&format!("{cluster} Secure Boot {}", variable.name()), since)
-        };
+        })
+    }
+
+    /// Takes a key for each variable from `signer`.
+    pub fn with_signers<E>(
+        owner: Uuid,
+        since: Timestamp,
+        signer: impl Fn(Variable) -> Result<Signer, E>,
+    ) -> Result<Self, E> {
         Ok(Self {
             owner,
             since,

@@ -83,11 +83,7 @@ impl Cache {
 
     /// Uses the user's own cache folder.
     pub fn open_default() -> Result<Self, CacheError> {
-        let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let caches = folder(environment::CACHE_HOME)
-            .or_else(|| folder(environment::HOME).map(|home| home.join(".cache")))
-            .ok_or(CacheError::NoFolder)?;
-        Self::open(&caches.join("imgbuild"))
+        Self::open(&environment::own_folder(environment::CACHE_HOME, ".cache").ok_or(CacheError::NoFolder)?)
     }
 
     /// Where the file with this digest lies, or would lie.

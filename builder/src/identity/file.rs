@@ -57,13 +57,7 @@ pub(super) fn parse(text: &[u8], path: &Path) -> Result<(Identity, Vec<Recipient
         return Err(IdentityError::Version { path: path.to_owned(), found });
     }
     let file: File = serde_json::from_slice(text).map_err(malformed)?;
-    let fault = |purpose: &'static str| {
-        move |source: KeyError| IdentityError::Key {
-            path: path.to_owned(),
-            purpose,
-            source: Box::new(source),
-        }
-    };
+    let fault = |purpose| key_fault(path, purpose);
     let signing_key = SigningKey::from_openssh(file.manifest_signing.expose());
     let signing_key = signing_key.map_err(KeyError::from).map_err(fault("manifest signing"))?;
     let signer = |pair: &Pair, purpose| {
@@ -84,18 +78,16 @@ pub(super) fn parse(text: &[u8], path: &Path) -> Result<(Identity, Vec<Recipient
     Ok((Identity { signing_key, secure_boot }, recipients))
 }
 
+fn key_fault(path: &Path, purpose: &'static str) -> impl FnOnce(KeyError) -> IdentityError {
+    move |source| IdentityError::Key { path: path.to_owned(), purpose, source: Box::new(source) }
+}
+
 pub(super) fn render(
     identity: &Identity,
     lock: &Lock,
     path: &Path,
 ) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
-    let fault = |purpose: &'static str| {
-        move |source: KeyError| IdentityError::Key {
-            path: path.to_owned(),
-            purpose,
-            source: Box::new(source),
-        }
-    };
+    let fault = |purpose| key_fault(path, purpose);
     let signing_key = identity.signing_key.to_openssh();
     let pair = |signer: &Signer, purpose| {
         let pair = || Ok(Pair { key: signer.key_pem()?.into(), certificate: signer.certificate_pem()? });

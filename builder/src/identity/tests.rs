@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use age::secrecy::SecretString;
 
 use super::*;
+use crate::diagnostic::chain;
 use crate::format::efi_variable::Variable;
 use crate::format::oracle;
 use crate::secure_boot::tests::keys;
@@ -36,13 +37,7 @@ impl Place {
 
     /// The causes of an error, without the place.
     fn shown(&self, error: &dyn std::error::Error) -> String {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        text.replace(self.0.path().to_str().unwrap(), "PLACE")
+        chain(error).replace(self.0.path().to_str().unwrap(), "PLACE")
     }
 }
 

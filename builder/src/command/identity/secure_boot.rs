@@ -11,7 +11,6 @@ use zeroize::Zeroizing;
 use super::super::{Context, Note as _, file};
 use super::opening::Opening;
 use crate::cluster::Cluster;
-use crate::format::efi_variable::Variable;
 use crate::format::signer::Signer;
 use crate::identity::{Identity, Lock};
 use crate::secure_boot::Keys;
@@ -88,7 +87,7 @@ fn keys(arguments: &Arguments, replaced: Option<&Keys>, cluster: &Cluster) -> an
 }
 
 fn import(folder: &Path, owner: Uuid, since: Timestamp) -> anyhow::Result<Keys> {
-    let signer = |variable: Variable| -> anyhow::Result<Signer> {
+    Keys::with_signers(owner, since, |variable| {
         let path = |kind: &str| folder.join(format!("{}.{kind}", variable.name()));
         let read = |path: &Path| {
             let text = std::fs::read_to_string(path).map(Zeroizing::new);
@@ -98,12 +97,5 @@ fn import(folder: &Path, owner: Uuid, since: Timestamp) -> anyhow::Result<Keys> 
         let taking = || format!("taking `{}` with `{}`", key.display(), certificate.display());
         let signer = Signer::from_pem(&read(&key)?, &read(&certificate)?);
         signer.with_context(taking).map_err(anyhow::Error::input)
-    };
-    Ok(Keys {
-        owner,
-        since,
-        platform_key: signer(Variable::PlatformKey)?,
-        key_exchange_key: signer(Variable::KeyExchangeKeys)?,
-        database: signer(Variable::Database)?,
     })
 }

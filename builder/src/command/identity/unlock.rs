@@ -59,10 +59,8 @@ impl Unlock {
 
 /// Where `identity` puts the key file that it makes; outside of any folder of a cluster.
 pub(super) fn default_key_file(cluster: &Cluster) -> Option<PathBuf> {
-    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let settings =
-        folder(environment::CONFIG_HOME).or_else(|| Some(folder(environment::HOME)?.join(".config")))?;
-    Some(settings.join("imgbuild").join(format!("{}.key", cluster.name)))
+    let folder = environment::own_folder(environment::CONFIG_HOME, ".config")?;
+    Some(folder.join(format!("{}.key", cluster.name)))
 }
 
 /// What opens an identity is the user's input.
