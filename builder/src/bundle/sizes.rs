@@ -235,7 +235,8 @@ fn boot(manifest: &Manifest) -> Vec<Part> {
     completed(parts.collect(), used("esp"), rest)
 }
 
-fn sum(sizes: impl Iterator<Item = Bytes>) -> Bytes {
+/// All of them, without an end at 2^64.
+pub fn sum(sizes: impl Iterator<Item = Bytes>) -> Bytes {
     Bytes(sizes.fold(0, |sum, size| sum.saturating_add(size.0)))
 }
 

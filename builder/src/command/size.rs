@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::{Context, failure, file};
 use crate::bundle::manifest::Partition;
-use crate::bundle::sizes::Sizes;
+use crate::bundle::sizes::{Sizes, sum};
 use crate::medium::folder::Folder;
 use crate::units::Bytes;
 
@@ -73,9 +73,9 @@ fn table(sizes: &Sizes, shown: usize) -> String {
     let artifacts: Vec<Line> =
         sizes.artifacts.iter().map(|artifact| line(&artifact.name, artifact.installed)).collect();
     let (packages, rest) = packages.split_at(shown.min(packages.len()));
-    let others = line(OTHERS, total(sizes.others.iter().map(|part| part.size)));
+    let others = line(OTHERS, sum(sizes.others.iter().map(|part| part.size)));
     let rest = (!rest.is_empty())
-        .then(|| line(&format!("{} others", rest.len()), total(rest.iter().map(|line| line.size))));
+        .then(|| line(&format!("{} others", rest.len()), sum(rest.iter().map(|line| line.size))));
     let last: Vec<Line> = rest.into_iter().chain([others, line("in all", sizes.files)]).collect();
 
     let all = packages.iter().chain(&artifacts).chain(&last);
@@ -99,10 +99,6 @@ fn table(sizes: &Sizes, shown: usize) -> String {
 struct Line {
     name: String,
     size: Bytes,
-}
-
-fn total(sizes: impl Iterator<Item = Bytes>) -> Bytes {
-    Bytes(sizes.fold(0, |sum, size| sum.saturating_add(size.0)))
 }
 
 /// A bar of `#`, filled in proportion, of constant width.

@@ -37,11 +37,7 @@ struct Shown<'a> {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let key = arguments.key.as_deref().map(PublicKey::load).transpose().map_err(failure::of_signature)?;
     let folder = Folder::open(&arguments.folder).map_err(failure::of_manifest)?;
-    let total = folder.manifest.files.values().map(|facts| facts.size.0).fold(0, u64::saturating_add);
-    let task = context.printer.task("verifying", Some(total));
-    let verdict = verify::verify(&folder, key.as_ref(), |bytes| task.advance(bytes));
-    drop(task);
-    let faults: Vec<String> = verdict.faults.iter().map(|fault| chain(fault)).collect();
+    let (verdict, faults) = judge(&folder, key.as_ref(), context);
     let signer = verdict.signer.as_ref().map(ToString::to_string);
     let is_trusted = key.is_some() && signer.is_some();
     if context.printer.is_json() {
@@ -62,12 +58,18 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
 
 /// Fails where anything is wrong with a build that is about to be used; with `key`, that key must have signed it.
 pub(super) fn require(folder: &Folder, key: Option<&PublicKey>, context: &Context) -> anyhow::Result<()> {
+    let (verdict, faults) = judge(folder, key, context);
+    if faults.is_empty() { Ok(()) } else { Err(failed(folder, &verdict, &faults)) }
+}
+
+/// The verdict, which takes a while, and its faults in words.
+fn judge(folder: &Folder, key: Option<&PublicKey>, context: &Context) -> (Verdict, Vec<String>) {
     let total = folder.manifest.files.values().map(|facts| facts.size.0).fold(0, u64::saturating_add);
     let task = context.printer.task("verifying", Some(total));
     let verdict = verify::verify(folder, key, |bytes| task.advance(bytes));
     drop(task);
-    let faults: Vec<String> = verdict.faults.iter().map(|fault| chain(fault)).collect();
-    if faults.is_empty() { Ok(()) } else { Err(failed(folder, &verdict, &faults)) }
+    let faults = verdict.faults.iter().map(|fault| chain(fault)).collect();
+    (verdict, faults)
 }
 
 fn summary(folder: &Folder, verdict: &Verdict, is_trusted: bool) -> String {

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::OTHERS;
 use super::treemap::{Area, squarify};
 use crate::bundle::manifest::Manifest;
-use crate::bundle::sizes::{ArtifactSize, PackageSize, Part, Sizes};
+use crate::bundle::sizes::{ArtifactSize, PackageSize, Part, Sizes, sum};
 use crate::units::Bytes;
 
 const WIDTH: f64 = 1600.0;
@@ -104,7 +104,7 @@ fn root(sizes: &Sizes) -> Vec<Node> {
     let artifact = |artifact: &ArtifactSize| node(&artifact.name, artifact.installed, &artifact.folders, 95);
     let mut nodes: Vec<Node> =
         sizes.packages.iter().map(package).chain(sizes.artifacts.iter().map(artifact)).collect();
-    let size = Bytes(sizes.others.iter().map(|part| part.size.0).sum());
+    let size = sum(sizes.others.iter().map(|part| part.size));
     nodes.push(node(OTHERS, size, &sizes.others, 150));
     nodes.retain(|node| node.size.0 > 0);
     nodes.sort_by(|one, other| other.size.cmp(&one.size).then_with(|| one.name.cmp(&other.name)));

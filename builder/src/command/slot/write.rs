@@ -33,7 +33,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let folder = Folder::open(&arguments.folder).map_err(failure::of_manifest)?;
     verify::require(&folder, key.as_ref(), context).map_err(failure::Note::input)?;
     let (mut disk, copies) = disk::open(&arguments.into).map_err(of_disk)?;
-    let source = Source::open(&folder).with_context(|| reading(&arguments.folder))?;
+    let reading = || format!("reading `{}`", arguments.folder.display());
+    let source = Source::open(&folder).with_context(reading)?;
     let length = Source::length(&source.root)?.0.saturating_add(Source::length(&source.tree)?.0);
     let task = context.printer.task("staging", Some(length));
     let staged = staging::stage(&source, &mut disk, &copies, |bytes| task.advance(bytes));
@@ -45,10 +46,6 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         context.printer.data(&summary(&staged))?;
     }
     Ok(())
-}
-
-fn reading(folder: &Path) -> String {
-    format!("reading `{}`", folder.display())
 }
 
 fn summary(staged: &Staged) -> String {
