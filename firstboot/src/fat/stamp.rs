@@ -30,9 +30,9 @@ impl Stamp {
     }
 }
 
-/// Year, month and day of a day after 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"); years
-/// begin in March, so that the leap day comes last.
-fn civil(days: u64) -> (u64, u64, u64) {
+/// Year, month and day of a day after 1970-01-01, within FAT's years at least (Howard Hinnant, "chrono-Compatible
+/// Low-Level Date Algorithms"); years begin in March, so that the leap day comes last.
+pub fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -1,10 +1,13 @@
 //! The lock's date as FAT writes it.
 
 use fatfs::{Date, DateTime, Time, TimeProvider};
+use firstboot::fat::civil;
 
 use crate::units::Timestamp;
 
 const DAY: u64 = 86_400;
+/// From 1980 to the last second of 2107.
+const TOLD: std::ops::RangeInclusive<u64> = 315_532_800..=4_354_819_199;
 
 /// A clock that stands still.
 #[derive(Debug)]
@@ -27,11 +30,11 @@ pub(super) fn frozen(time: DateTime) -> &'static dyn TimeProvider {
 
 /// The UTC calendar time of `time`, if FAT can tell it (1980 to 2107).
 pub(super) fn date_time(time: Timestamp) -> Option<DateTime> {
+    TOLD.contains(&time.0).then_some(())?;
     let (days, seconds) = (time.0 / DAY, time.0 % DAY);
-    let (year, month, day) = civil(days)?;
+    let (year, month, day) = civil(days);
     let part = |value: u64| u16::try_from(value).ok();
     let (year, month, day) = (part(year)?, part(month)?, part(day)?);
-    (1980..=2107).contains(&year).then_some(())?;
     let (hour, min, sec) = (part(seconds / 3600)?, part(seconds / 60 % 60)?, part(seconds % 60)?);
     Some(DateTime { date: Date { year, month, day }, time: Time { hour, min, sec, millis: 0 } })
 }
@@ -41,20 +44,6 @@ pub(super) fn encode(time: DateTime) -> (u16, u16) {
     let DateTime { date, time } = time;
     let date = (date.year.saturating_sub(1980) << 9) | (date.month << 5) | date.day;
     (date, (time.hour << 11) | (time.min << 5) | (time.sec / 2))
-}
-
-/// Year, month and day of a day after 1970-01-01, with years that begin in March so that the leap day
-/// comes last (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn civil(days: u64) -> Option<(u64, u64, u64)> {
-    let days = days.checked_add(719_468)?;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era.checked_add(era.checked_mul(400)?)?;
-    Some((if month <= 2 { year.checked_add(1)? } else { year }, month, day))
 }
 
 #[cfg(test)]
