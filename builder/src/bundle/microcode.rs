@@ -1,7 +1,8 @@
 //! Processor microcode: taken out of the root, for the kernel loads it before there is one.
 //!
 //! It travels uncompressed in the UKI's section `.ucode`, which systemd's stub puts before the initrd, and for GRUB as
-//! a file of its own. Not in front of the initrd itself: all of Intel's updates are six times its size, and a change of either leaves the other as it is.
+//! a file of its own. Not in front of the initrd itself: all of Intel's updates are six times its size, and a change
+//! of either leaves the other as it is.
 
 use std::path::Path;
 
