@@ -180,7 +180,7 @@ fn grubs_own_tools_read_our_scripts_and_our_environment_block() {
         kernel: "".into(),
         microcode: Some("".into()),
         initrd: "".into(),
-        command_line: "quiet dyndbg=\"file a.c +p\"",
+        command_line: "quiet dyndbg=\"file a.c +p\"".to_owned(),
     };
     let files = bios::shared_files().into_iter().chain(slot.files(Slot::B, Generation(7)).unwrap());
     let files: BTreeMap<String, PathBuf> = files

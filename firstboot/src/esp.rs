@@ -2,7 +2,6 @@
 //! orders nothing, for changes that must survive power cuts.
 
 use std::fs::OpenOptions;
-use std::io::{Seek as _, SeekFrom};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -65,13 +64,12 @@ pub fn open(device: &Path) -> Result<Fat<BlockDisk>, FatError> {
     let failed = |source| FatError::Disk { action: "opening", sector: 0, source };
     let exclusive = OFlags::EXCL.bits().cast_signed();
     let file = OpenOptions::new().read(true).write(true).custom_flags(exclusive).open(device);
-    let mut file = file.map_err(failed)?;
-    let size = file.seek(SeekFrom::End(0)).map_err(failed)?;
+    let file = file.map_err(failed)?;
     // The volume has sectors of the disk's size, and says so.
     let mut field = [0; 2];
     file.read_exact_at(&mut field, 11).map_err(failed)?;
     let sector_size = SectorSize::new(u64::from(u16::from_le_bytes(field)));
     let sector_size = sector_size.ok_or(FatError::Corrupt { what: "no boot sector", at: 0 })?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Fat::open(BlockDisk::over(file, size, sector_size), Stamp::from_unix(now))
+    Fat::open(BlockDisk::over(file, sector_size).map_err(failed)?, Stamp::from_unix(now))
 }

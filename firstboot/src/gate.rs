@@ -14,9 +14,11 @@ use self::systemd::State;
 use crate::boot::BootReport;
 use crate::converge::System;
 use crate::esp;
+use crate::fat::Fat;
 use crate::slot::node::{self, Report, Running};
 use crate::source;
 use crate::stage0::cmdline::RootHash;
+use crate::stage0::disks::BlockDisk;
 use crate::status::{self, SlotStatus, Status};
 
 /// How long a machine may be on its way up; the slowest disks check their state for minutes.
@@ -70,19 +72,18 @@ fn running(report: &BootReport) -> anyhow::Result<Running> {
     Ok(Running { slot: report.slot.parse()?, root_hash, is_on_trial: report.is_on_trial })
 }
 
+fn open_esp(report: &BootReport) -> anyhow::Result<Fat<BlockDisk>> {
+    esp::open(Path::new(&report.esp)).with_context(|| format!("opening `{}`", report.esp))
+}
+
 /// Early in a boot: mends boot entries, and says how the running slot stands.
 pub fn arrive(report: &BootReport, by_grub: bool) -> anyhow::Result<Report> {
-    let mut fat = esp::open(Path::new(&report.esp)).with_context(|| format!("opening `{}`", report.esp))?;
-    Ok(node::arrive(&mut fat, running(report)?, by_grub)?)
+    Ok(node::arrive(&mut open_esp(report)?, running(report)?, by_grub)?)
 }
 
 /// The slot's part of the status.
 pub fn slot_status(name: &str, report: &Report) -> SlotStatus {
-    SlotStatus {
-        name: name.to_owned(),
-        generation: report.generation.map(|generation| generation.0),
-        standing: report.standing,
-    }
+    SlotStatus { name: name.to_owned(), generation: report.generation, standing: report.standing }
 }
 
 /// Waits for the verdict and acts on it.
@@ -92,9 +93,7 @@ pub fn commit(system: &System) -> anyhow::Result<ExitCode> {
     let verdict = wait()?;
     match verdict {
         Verdict::Works => {
-            let mut fat =
-                esp::open(Path::new(&report.esp)).with_context(|| format!("opening `{}`", report.esp))?;
-            let done = node::commit(&mut fat, running)?;
+            let done = node::commit(&mut open_esp(&report)?, running)?;
             for note in &done.notes {
                 say(note);
             }
@@ -185,7 +184,7 @@ mod tests {
         show(&system, "b", &done).unwrap();
         let shown: Status = serde_json::from_slice(&system.read(status::PATH).unwrap().unwrap()).unwrap();
         assert_eq!(shown.notes, done.notes);
-        assert_eq!(shown.slot.as_ref().and_then(|slot| slot.generation), Some(2));
+        assert_eq!(shown.slot.as_ref().and_then(|slot| slot.generation), Some(Generation(2)));
         assert!(crate::screen::render(&shown, true).contains("\nslot        b, generation 2, committed\n"));
     }
 }

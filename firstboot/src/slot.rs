@@ -17,13 +17,15 @@ mod uki;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// How often a slot on trial is started.
 pub const TRIES: u8 = 3;
 
 /// One of the two places an OS can lie in.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Slot {
     /// Partitions `root-a` and `root-a-verity`.
     A,
@@ -74,7 +76,8 @@ impl FromStr for Slot {
 }
 
 /// Counts stagings on a disk; what was staged last has the highest. The first image is 1.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Generation(pub u32);
 
 impl Generation {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::apply::StepState;
 use crate::record::Role;
+use crate::slot::Generation;
 use crate::slot::node::Standing;
 
 /// Where the status lies; on a tmpfs, so it speaks of this boot only.
@@ -58,7 +59,7 @@ pub struct SlotStatus {
     pub name: String,
     /// What lies in it, where a boot file says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generation: Option<u32>,
+    pub generation: Option<Generation>,
     /// How it stands.
     pub standing: Standing,
 }

@@ -3,7 +3,6 @@
 //! Its first build, which no clock counts, downloads packages and makes the tools tree; both are kept in
 //! the bench's folder. Packages, compression and partitions are the configuration's affair.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +30,8 @@ pub(crate) struct Mkosi {
 impl Mkosi {
     /// Copies the configuration into `folder` and builds once.
     pub(crate) fn prepare(configuration: &Path, folder: PathBuf) -> anyhow::Result<Self> {
-        copy(configuration, &folder)?;
+        fs::create_dir_all(&folder).with_context(|| format!("making folder `{}`", folder.display()))?;
+        Program::new("cp").argument("-R").argument(configuration.join(".")).argument(&folder).run()?;
         let mkosi = Self { folder };
         mkosi.write(EXTRA, "before\n")?;
         mkosi.build(&[])?;
@@ -82,19 +82,6 @@ impl Mkosi {
         }
         write(&path, text)
     }
-}
-
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("making folder `{}`", to.display()))?;
-    for path in files(from)? {
-        let target = to.join(path.file_name().unwrap_or_else(|| OsStr::new("")));
-        if path.is_dir() {
-            copy(&path, &target)?;
-        } else {
-            fs::copy(&path, &target).with_context(|| format!("copying `{}`", path.display()))?;
-        }
-    }
-    Ok(())
 }
 
 fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {

@@ -1,13 +1,14 @@
 //! imgbuild itself, run as its users run it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use anyhow::Context as _;
 use imgbuild::archive::cache::Cache;
 use imgbuild::archive::lock::{Lock, Selection};
 use imgbuild::bundle::manifest::{self, Manifest};
 use imgbuild::units::{Arch, Bytes};
+use machine::remove_folder;
 use serde::Deserialize;
 
 use super::boot::{self, Bootable};
@@ -69,14 +70,14 @@ impl Ours {
     /// Builds into a folder that is not there, from packages alone.
     pub(crate) fn build_cold(&self) -> anyhow::Result<Build> {
         let extents = Cache::open(&self.cache)?.extents();
-        remove(&extents)?;
+        remove_folder(&extents)?;
         self.build_warm()
     }
 
     /// Builds into a folder that is not there, from packages and the extents of a build before.
     pub(crate) fn build_warm(&self) -> anyhow::Result<Build> {
         let output = self.output(PROFILE);
-        remove(&output)?;
+        remove_folder(&output)?;
         let cost = self.build_profile(PROFILE)?;
         let facts: BuildFacts = read(&output.join("build.json"))?;
         let manifest: Manifest = read(&output.join(manifest::FILE))?;
@@ -151,15 +152,6 @@ impl Ours {
 
     fn output(&self, profile: &str) -> PathBuf {
         self.cluster.join("out").join(profile)
-    }
-}
-
-fn remove(folder: &Path) -> anyhow::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("removing `{}`", folder.display()))
-        }
-        _ => Ok(()),
     }
 }
 

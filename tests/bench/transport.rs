@@ -8,7 +8,9 @@ use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use imgbuild::bundle::manifest::Manifest;
+use imgbuild::bundle::manifest::{Manifest, Partition};
+use imgbuild::bundle::seal;
+use imgbuild::medium::folder;
 use imgbuild::units::Bytes;
 use rustix::fs::SeekFrom as Place;
 use zstd::Encoder;
@@ -39,8 +41,8 @@ struct Section {
 }
 
 /// Compresses the disk of a build.
-pub(crate) fn measure(folder: &Path, manifest: &Manifest) -> anyhow::Result<Transport> {
-    let path = folder.join("disk.raw");
+pub(crate) fn measure(built: &Path, manifest: &Manifest) -> anyhow::Result<Transport> {
+    let path = built.join(folder::DISK);
     let opening = || format!("reading `{}`", path.display());
     let mut disk = File::open(&path).with_context(opening)?;
     let size = disk.metadata().with_context(opening)?.len();
@@ -48,7 +50,7 @@ pub(crate) fn measure(folder: &Path, manifest: &Manifest) -> anyhow::Result<Tran
     let costs =
         compress(&mut disk, size, &sections).with_context(|| format!("compressing `{}`", path.display()))?;
 
-    let path = folder.join("os.efi");
+    let path = built.join(seal::UKI);
     let mut uki = File::open(&path).with_context(|| format!("reading `{}`", path.display()))?;
     let length = uki.metadata().with_context(|| format!("reading `{}`", path.display()))?.len();
     let whole = [Section { label: "uki".to_owned(), length }];
@@ -80,9 +82,8 @@ pub(crate) fn measure(folder: &Path, manifest: &Manifest) -> anyhow::Result<Tran
 
 /// Labels and ranges, in disk order.
 fn partitions(manifest: &Manifest) -> anyhow::Result<Vec<(String, u64, u64)>> {
-    let sector = u64::from(manifest.sector_size.bytes());
-    let range = |partition: &imgbuild::bundle::manifest::Partition| {
-        let start = partition.first.0.checked_mul(sector)?;
+    let range = |partition: &Partition| {
+        let start = folder::start(partition, manifest.sector_size);
         Some((partition.label.clone(), start, start.checked_add(partition.size.0)?))
     };
     let ranges = manifest.partitions.iter().map(range);

@@ -1,8 +1,8 @@
 //! A disk whose machine has another firmware at each start.
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use imgbuild::machine::{Bus, FirmwareKind};
-use machine::{Disk, Power, Scene, Vm};
+use machine::{Disk, Power, Scene, Vm, report};
 
 const MACHINE_ID: &str = "lib/imgbuild/machine-id";
 
@@ -35,11 +35,7 @@ fn start(name: &str, firmware: FirmwareKind, disk: &Disk, scene: &Scene) -> anyh
     let mut vm = Vm::start(name, disk, power, scene)?;
     vm.wait_until_up()?;
     let console = vm.shut_down()?;
-    let report = console
-        .split_once(firstboot::screen::BEGIN)
-        .and_then(|(_, rest)| rest.split_once(firstboot::screen::END));
-    let (report, _) =
-        report.with_context(|| format!("firstboot's report is not on the console:\n{console}"))?;
+    let report = report(&console)?;
     ensure!(report.contains("node cp1, ") && report.contains("phase       configured"), "{report}");
     ensure!(!report.contains("GRUB"), "firstboot has a note on GRUB:\n{report}");
     Ok(console)

@@ -5,7 +5,7 @@ use firstboot::apply::StepState;
 use firstboot::boot::BootReport;
 use firstboot::status::{Phase, Status};
 use imgbuild::units::Bytes;
-use machine::{Disk, Power, Scene, Vm};
+use machine::{Disk, Power, Scene, Vm, report};
 
 /// A claim, the command that shows it, and lines or parts of lines that the command prints.
 type Fact = (&'static str, &'static str, &'static [&'static str]);
@@ -161,11 +161,7 @@ fn second_boot(disk: &Disk, machine_id: &str, scene: &Scene) -> anyhow::Result<(
 }
 
 fn check_console(console: &str, node: &str) -> anyhow::Result<()> {
-    let frame = console
-        .split_once(firstboot::screen::BEGIN)
-        .and_then(|(_, rest)| rest.split_once(firstboot::screen::END));
-    let (report, _) =
-        frame.with_context(|| format!("firstboot's report is not on the console:\n{console}"))?;
+    let report = report(console)?;
     for part in [&format!("node {node}, "), "fingerprint ", "phase       configured", "plan"] {
         ensure!(report.contains(part), "`{part}` is not in firstboot's report:\n{report}");
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 use imgbuild::units::{Arch, Bytes, SectorSize};
-use machine::{Disk, Power, Scene, Vm, oracle};
+use machine::{Disk, Power, Scene, Vm, oracle, report};
 
 const MACHINE_ID: &str = "lib/imgbuild/machine-id";
 /// How much the disk grows between two boots.
@@ -47,11 +47,7 @@ fn start(name: &str, disk: &Disk, scene: &Scene) -> anyhow::Result<String> {
     vm.wait_until_up()?;
     let failed = vm.console().contains("FAILED");
     let console = vm.shut_down()?;
-    let report = console
-        .split_once(firstboot::screen::BEGIN)
-        .and_then(|(_, rest)| rest.split_once(firstboot::screen::END));
-    let (report, _) =
-        report.with_context(|| format!("firstboot's report is not on the console:\n{console}"))?;
+    let report = report(&console)?;
     ensure!(report.contains("node cp1, ") && report.contains("phase       configured"), "{report}");
     ensure!(!failed, "a unit failed:\n{console}");
     disk.check_table()?;

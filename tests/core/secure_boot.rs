@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use imgbuild::process::Program;
-use machine::{Bundle, Disk, Power, Scene, Vm, oracle};
+use machine::{Bundle, Disk, Power, Scene, Vm, oracle, remove_folder};
 
 /// The medium's own arguments. With Secure Boot systemd's stub takes none from the hypervisor, so the one that
 /// emulated timers need comes from here too.
@@ -77,10 +77,7 @@ impl Place {
         // So that the lock is there, and need not be made again.
         scene.build("cloud-debug")?;
         let folder = scene.folder().join("secure-boot");
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        remove_folder(&folder)?;
         let keys = folder.join("keys");
         fs::create_dir_all(folder.join("images"))?;
         fs::create_dir_all(&keys)?;

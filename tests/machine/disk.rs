@@ -179,9 +179,7 @@ impl Disk {
     /// Commits a slot that is on trial, as the node does that it makes.
     pub fn commit(&self, bundle: &Bundle, slot: Slot) -> anyhow::Result<()> {
         let esp = self.partition("esp")?;
-        let file = self.open()?;
-        let size = file.metadata().context("looking at the disk")?.len();
-        let disk = BlockDisk::over(file, size, self.sector_size.into());
+        let disk = BlockDisk::over(self.open()?, self.sector_size.into()).context("looking at the disk")?;
         let mut fat =
             Fat::open(Window::new(disk, Lba(esp.first), esp.sectors), Stamp::from_unix(1_800_000_000))?;
         let root_hash =

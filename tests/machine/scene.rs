@@ -46,7 +46,7 @@ impl Scene {
         let lock = File::create(folder.join("lock")).context("opening the scene's lock")?;
         lock.lock().context("waiting for the scene's lock")?;
         if IS_FRESH.set(()).is_ok() {
-            remove(&folder.join("cluster"))?;
+            remove_folder(&folder.join("cluster"))?;
         }
         let scene = Self { programs: programs.to_owned(), folder, _lock: lock };
         scene.make_key()?;
@@ -174,7 +174,8 @@ impl Scene {
     }
 }
 
-fn remove(folder: &Path) -> anyhow::Result<()> {
+/// Removes a folder with all that is in it, if it is there.
+pub fn remove_folder(folder: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("removing `{}`", folder.display()))

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
 use firstboot::fat::{Fat, Stamp};
-use firstboot::gpt::{self, Guid, Lba, SectorSize, Window};
+use firstboot::gpt::{self, Disk as _, Guid, Lba, SectorSize, Window};
 use firstboot::slot::entries::Entries;
+use firstboot::stage0::disks::BlockDisk;
 use imgbuild::medium::folder::Folder;
 use imgbuild::medium::staging::{self, Source, disk};
 
@@ -52,8 +52,9 @@ fn record(path: &Path, log: &Path, bundle: &Bundle) -> anyhow::Result<Vec<usize>
     let source = Source::open(&folder)?;
     let (inner, copies) = disk::open(path)?;
     let file = File::open(path).context("opening the disk again")?;
+    let view = BlockDisk::over(file, inner.sector_size()).context("opening the disk again")?;
     let mut logged =
-        Logged { inner, file, log: LogFile::create(log)?, seen: BTreeSet::new(), states: Vec::new() };
+        Logged { inner, view, log: LogFile::create(log)?, seen: BTreeSet::new(), states: Vec::new() };
     staging::stage(&source, &mut logged, &copies, |_| {})?;
     logged.log.close()?;
     Ok(logged.states)
@@ -63,7 +64,7 @@ fn record(path: &Path, log: &Path, bundle: &Bundle) -> anyhow::Result<Vec<usize>
 struct Logged<D> {
     inner: D,
     /// The same disk, for looking at it.
-    file: File,
+    view: BlockDisk,
     log: LogFile,
     seen: BTreeSet<String>,
     states: Vec<usize>,
@@ -79,15 +80,13 @@ impl<D: gpt::Disk> Logged<D> {
     }
 
     /// Everything that decides what is started.
-    fn state(&self) -> anyhow::Result<String> {
-        let size = self.inner.sectors().saturating_mul(self.inner.sector_size().bytes());
-        let mut disk = View { file: &self.file, sectors: size / 512 };
-        let table = gpt::read(&disk)?.table;
+    fn state(&mut self) -> anyhow::Result<String> {
+        let table = gpt::read(&self.view)?.table;
         let slots: Vec<String> =
             table.entries().map(|(_, entry)| format!("{} {}", entry.name, entry.id)).collect();
         let esp =
             table.entries().find(|(_, entry)| entry.kind == Guid::ESP).context("there is no ESP")?.1.extent;
-        let fat = Fat::open(Window::new(&mut disk, esp.first, esp.sectors()), Stamp::from_unix(0))?;
+        let fat = Fat::open(Window::new(&mut self.view, esp.first, esp.sectors()), Stamp::from_unix(0))?;
         Ok(format!("{slots:?} {:?}", Entries::read(&fat)?))
     }
 }
@@ -115,34 +114,6 @@ impl<D: gpt::Disk> gpt::Disk for Logged<D> {
     fn flush(&mut self) -> io::Result<()> {
         self.log.flush()?;
         self.look();
-        Ok(())
-    }
-}
-
-/// The disk for reading.
-struct View<'a> {
-    file: &'a File,
-    sectors: u64,
-}
-
-impl gpt::Disk for View<'_> {
-    fn sector_size(&self) -> SectorSize {
-        SectorSize::S512
-    }
-
-    fn sectors(&self) -> u64 {
-        self.sectors
-    }
-
-    fn read(&self, at: Lba, buffer: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(buffer, at.0.saturating_mul(512))
-    }
-
-    fn write(&mut self, _: Lba, _: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use firstboot::screen;
 use imgbuild::machine::{Bus, FirmwareKind, Machine, Settings};
 use imgbuild::units::Bytes;
 
@@ -182,6 +183,14 @@ impl Vm {
             Err(error) => bail!("waiting for the SSH port's greeting: {error}"),
         }
     }
+}
+
+/// firstboot's report on a console.
+pub fn report(console: &str) -> anyhow::Result<&str> {
+    let framed = console.split_once(screen::BEGIN).and_then(|(_, rest)| rest.split_once(screen::END));
+    let (report, _) =
+        framed.with_context(|| format!("firstboot's report is not on the console:\n{console}"))?;
+    Ok(report)
 }
 
 /// A port that nobody uses at this moment.

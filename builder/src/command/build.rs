@@ -155,12 +155,11 @@ fn lay(
     let task = context.printer.task("laying the disk", None);
     let bios = bios_boot(plan, boot)?;
     let uki = std::fs::read(staging.path().join(seal::UKI)).context("reading the UKI back")?;
-    let command_line = format!("{} {}", bundle.command_line, plan.image.full_command_line());
     let slot = BiosSlot {
         kernel: root.kernel.image.clone(),
         microcode: root.microcode.clone(),
         initrd: bundle.initrd.clone(),
-        command_line: &command_line,
+        command_line: format!("{} {}", bundle.command_line, plan.image.full_command_line()),
     };
     let boot_files = BootFiles {
         arch: plan.arch,

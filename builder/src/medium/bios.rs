@@ -18,6 +18,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 
 use bytes::Bytes as Content;
+use firstboot::slot::entries::config_path;
 use firstboot::slot::environment::{self, Environment};
 use firstboot::slot::{Generation, Slot};
 use thiserror::Error;
@@ -54,7 +55,6 @@ const CONFIG: &str = include_str!("bios/grub.cfg");
 const KERNEL: &str = "linux";
 const MICROCODE: &str = "microcode";
 const INITRD: &str = "initrd";
-const CONFIG_NAME: &str = "slot.cfg";
 /// Bytes of a sector, as files know them.
 const SECTOR_SIZE: u64 = 512;
 
@@ -162,7 +162,7 @@ impl BiosBoot {
 
 /// What a slot holds for GRUB.
 #[derive(Clone, Debug)]
-pub struct BiosSlot<'a> {
+pub struct BiosSlot {
     /// The kernel.
     pub kernel: Content,
     /// What the kernel wants before the initrd, uncompressed: microcode, where the bundle has any.
@@ -170,17 +170,35 @@ pub struct BiosSlot<'a> {
     /// Its initrd.
     pub initrd: Content,
     /// The arguments of its UKI, and those of the medium.
-    pub command_line: &'a str,
+    pub command_line: String,
 }
 
-impl BiosSlot<'_> {
+impl BiosSlot {
+    /// Reads back what [`BiosSlot::files`] wrote for `slot`; `None` where kernel or initrd is missing. Arguments are not
+    /// taken from GRUB's quoted form of them, but given.
+    pub fn read<E>(
+        slot: Slot,
+        command_line: String,
+        read: impl Fn(&str) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<Option<Self>, E> {
+        let file = |name| Ok(read(&path(slot, name))?.map(Content::from));
+        let (kernel, initrd, microcode) = (file(KERNEL)?, file(INITRD)?, file(MICROCODE)?);
+        let both = kernel.zip(initrd);
+        Ok(both.map(|(kernel, initrd)| Self { kernel, microcode, initrd, command_line }))
+    }
+
+    /// What GRUB loads.
+    pub fn contents(&self) -> impl Iterator<Item = &Content> {
+        std::iter::once(&self.kernel).chain(self.initrds().map(|(_, content)| content))
+    }
+
     /// The slot's files, by their paths on the ESP.
     pub fn files(&self, slot: Slot, generation: Generation) -> Result<Vec<(String, Content)>, ArgumentError> {
         let config = self.config(slot, generation)?;
         let initrds = self.initrds().map(|(name, content)| (name, content.clone()));
         let files = [(KERNEL, self.kernel.clone())].into_iter().chain(initrds);
-        let files = files.chain([(CONFIG_NAME, config.into())]);
-        Ok(files.map(|(name, content)| (format!("grub/{slot}/{name}"), content)).collect())
+        let files = files.map(|(name, content)| (path(slot, name), content));
+        Ok(files.chain([(config_path(slot), config.into())]).collect())
     }
 
     /// What the kernel is given as its initrd, in this order: it looks for microcode at the very beginning.
@@ -191,7 +209,7 @@ impl BiosSlot<'_> {
 
     /// Defines `load`, which `grub.cfg` calls with `$esp` and `$mode` set.
     fn config(&self, slot: Slot, generation: Generation) -> Result<String, ArgumentError> {
-        let arguments = arguments::quoted(self.command_line)?;
+        let arguments = arguments::quoted(&self.command_line)?;
         // GRUB puts files after one another, each from a multiple of four bytes on.
         let initrds = self.initrds().map(|(name, _)| format!("$prefix/{slot}/{name}"));
         let initrds = initrds.collect::<Vec<_>>().join(" ");
@@ -201,6 +219,11 @@ impl BiosSlot<'_> {
              initrd {initrds}\n}}\n"
         ))
     }
+}
+
+/// A file of a slot, by its path on the ESP.
+fn path(slot: Slot, name: &str) -> String {
+    format!("grub/{slot}/{name}")
 }
 
 /// The files on the ESP of a new disk that are no slot's.

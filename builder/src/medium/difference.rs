@@ -245,7 +245,7 @@ fn changes(a: &[(String, String)], b: &[(String, String)]) -> Vec<Change> {
 
 fn partitions(a: &Folder, b: &Folder) -> Result<Vec<PartitionChange>, FolderError> {
     let (one, other) = (&a.manifest.partitions, &b.manifest.partitions);
-    let sectors = (a.sector_size()?, b.sector_size()?);
+    let sectors = (a.table()?.sector_size, b.table()?.sector_size);
     let disks = (a.file(DISK)?, b.file(DISK)?);
     let mut all = Vec::new();
     for index in 0..one.len().max(other.len()) {

@@ -12,7 +12,9 @@ use crate::units::Arch;
 /// systemd-boot's settings: no menu, no changed arguments. Nothing is the default, so that the newest is.
 const LOADER: &str = "timeout 0\neditor no\n";
 /// Where systemd's stub looks for add-ons to any UKI (systemd-stub(7)).
-const ADDON: &str = "loader/addons/image.addon.efi";
+pub const ADDONS: &str = "loader/addons";
+/// The name of the medium's own.
+const ADDON: &str = "image.addon.efi";
 
 /// What boots a new disk.
 #[derive(Clone, Debug)]
@@ -28,7 +30,7 @@ pub struct BootFiles<'a> {
     /// Keys for firmware, and when it is given them, where the cluster has any.
     pub secure_boot: Option<(&'a Keys, SecureBoot)>,
     /// The same for GRUB, where BIOS machines can boot the disk.
-    pub bios: Option<BiosSlot<'a>>,
+    pub bios: Option<BiosSlot>,
 }
 
 /// Why there is nothing to boot from.
@@ -49,7 +51,7 @@ impl BootFiles<'_> {
         let mut files = vec![
             (format!("EFI/BOOT/BOOT{efi}.EFI"), self.boot_loader.clone()),
             (format!("{}/{}", names::FOLDER, UkiName::NEW), self.uki.clone()),
-            (ADDON.to_owned(), self.addon.clone()),
+            (format!("{ADDONS}/{ADDON}"), self.addon.clone()),
         ];
         let mut settings = LOADER.to_owned();
         if let Some((keys, secure_boot)) = self.secure_boot {

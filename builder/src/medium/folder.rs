@@ -88,11 +88,6 @@ impl Folder {
         let mut disk = self.file(DISK)?;
         gpt::read(&mut disk).map_err(|source| FolderError::Table { path: self.path.join(DISK), source })
     }
-
-    /// Sector size of its disk.
-    pub fn sector_size(&self) -> Result<SectorSize, FolderError> {
-        Ok(self.table()?.sector_size)
-    }
 }
 
 /// Where a partition begins on a disk, in bytes.

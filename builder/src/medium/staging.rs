@@ -4,7 +4,7 @@
 //!  1  what leads to the free slot goes: UKIs, GRUB's block, slot.cfg     nothing starts it any more
 //!  2  root, hash tree, flush
 //!  3  partition table: labels and PARTUUIDs of the slot, backup first
-//!  4  GRUB's kernel, initrd, then slot.cfg
+//!  4  GRUB's kernel, microcode, initrd, then slot.cfg
 //!  5  UKI under a name that is none, then `imgbuild_GENERATION+3.efi`    UEFI machines start the new one
 //!  6  GRUB's environment block                                           BIOS machines do
 //!  7  boot programs whose bytes differ: each is the old or the new one
@@ -32,13 +32,12 @@ use serde::Serialize;
 
 pub use self::error::StagingError;
 pub use self::layout::{Layout, Place};
-pub use self::source::{BiosFiles, Source};
+pub use self::source::Source;
 
-use crate::medium::bios::InstalledBios;
+use crate::medium::bios::{BiosSlot, InstalledBios};
+use crate::medium::esp::ADDONS;
 use crate::units::{Bytes, RootHash};
 
-/// Where systemd's stub looks for add-ons.
-const ADDONS: &str = "loader/addons";
 /// Bytes copied at once.
 const CHUNK: u64 = 1 << 20;
 
@@ -46,34 +45,19 @@ const CHUNK: u64 = 1 << 20;
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Staged {
     /// Slot that is on trial now.
-    #[serde(serialize_with = "text")]
     pub slot: Slot,
     /// Its generation.
-    #[serde(serialize_with = "number")]
     pub generation: Generation,
     /// Root hash of what lies in it.
     pub root_hash: RootHash,
     /// Starts it is given.
     pub tries: u8,
     /// Slot that is committed, and stays so until a start of the other one works.
-    #[serde(serialize_with = "text")]
     pub committed_slot: Slot,
     /// Its generation.
-    #[serde(serialize_with = "number")]
     pub committed_generation: Generation,
     /// Boot programs that were replaced: paths on the ESP, or `GRUB's core`.
     pub programs: Vec<String>,
-}
-
-/// serde's `serialize_with` hands out references.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn text<S: serde::Serializer>(slot: &Slot, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(slot)
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn number<S: serde::Serializer>(generation: &Generation, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u32(generation.0)
 }
 
 /// Everything that is decided before the first write.
@@ -151,10 +135,10 @@ impl<'a> Plan<'a> {
     fn check_room<D: Disk>(&self, fat: &Fat<D>) -> Result<(), StagingError> {
         let mut free = fat.free();
         for path in self.outdated(fat)? {
-            let size = fat.read(&path)?.map_or(0, |content| Bytes::of(&content).0);
-            free = free.saturating_add(fat.room_for(size));
+            let size = fat.size(&path)?.unwrap_or_default();
+            free = free.saturating_add(fat.room_for(size.into()));
         }
-        let bios = self.source.bios.iter().flat_map(BiosFiles::contents);
+        let bios = self.source.bios.iter().flat_map(BiosSlot::contents);
         let files = bios.chain([&self.source.uki]).map(|content| Bytes::of(content).0);
         let programs = self.source.programs.iter().map(|(_, content)| Bytes::of(content).0);
         let needed = files.chain(programs).map(|size| fat.room_for(size)).fold(0, u64::saturating_add);
@@ -186,7 +170,7 @@ impl<'a> Plan<'a> {
         let mut fat = open_esp(&self.layout, self.source, disk)?;
         self.entries.change(&self.withdrawn, &mut fat)?;
         for path in self.outdated(&fat)? {
-            if fat.read_range(&path, 0, 0)?.is_some() {
+            if fat.size(&path)?.is_some() {
                 fat.remove(&path)?;
             }
         }
@@ -224,8 +208,7 @@ impl<'a> Plan<'a> {
     /// GRUB's files, the UKI, and last the environment block.
     fn write_entries<D: Disk>(&self, disk: &mut D) -> Result<(), StagingError> {
         let slot = self.slot();
-        let command_line = self.source.command_line();
-        let bios = self.source.bios_slot(&command_line).filter(|_| self.layout.bios_boot.is_some());
+        let bios = self.source.bios.as_ref().filter(|_| self.layout.bios_boot.is_some());
         let bios = bios.map(|bios| bios.files(slot, self.generation)).transpose()?;
         let mut fat = open_esp(&self.layout, self.source, disk)?;
         if let Some(files) = &bios {

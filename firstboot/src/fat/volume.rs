@@ -58,28 +58,21 @@ impl<D: Disk> Fat<D> {
 
     /// A file's content; `None` where there is no such file.
     pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, FatError> {
-        let Some(entry) = self.find(path)? else { return Ok(None) };
-        let size = usize::try_from(entry.size()).unwrap_or(usize::MAX);
-        self.read_part(path, &entry, 0, size).map(Some)
+        self.read_range(path, 0, usize::MAX)
+    }
+
+    /// Bytes of a file; `None` where there is no such file.
+    pub fn size(&self, path: &str) -> Result<Option<u32>, FatError> {
+        Ok(self.find(path)?.map(|entry| entry.size()))
     }
 
     /// At most `length` bytes of a file from `offset` on; `None` where there is no such file.
     pub fn read_range(&self, path: &str, offset: usize, length: usize) -> Result<Option<Vec<u8>>, FatError> {
         let Some(entry) = self.find(path)? else { return Ok(None) };
-        self.read_part(path, &entry, offset, length).map(Some)
-    }
-
-    fn read_part(
-        &self,
-        path: &str,
-        entry: &Entry,
-        offset: usize,
-        length: usize,
-    ) -> Result<Vec<u8>, FatError> {
         if entry.is_folder() {
             return Err(FatError::Kind { path: path.to_owned(), expected: "file" });
         }
-        let size = usize::try_from(entry.size()).unwrap_or(usize::MAX);
+        let size = bytes_of(&entry);
         let (start, end) = (offset.min(size), offset.saturating_add(length).min(size));
         let cluster = self.geometry.cluster_bytes();
         let chain = self.table.chain(entry.first_cluster(), &self.geometry)?;
@@ -95,7 +88,7 @@ impl<D: Disk> Fat<D> {
         }
         content.drain(..start % cluster);
         content.truncate(end - start);
-        Ok(content)
+        Ok(Some(content))
     }
 
     /// Makes a file that is not there, in a folder that is; it has its name once its content is safe.

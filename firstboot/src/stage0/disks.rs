@@ -1,7 +1,7 @@
 //! Block devices as sysfs shows them, and the one disk that the machine was booted from.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -211,12 +211,14 @@ impl BlockDisk {
     pub fn open(device: &Device, is_writable: bool) -> io::Result<Self> {
         let path = Path::new("/dev").join(&device.name);
         let file = OpenOptions::new().read(true).write(is_writable).open(path)?;
-        Ok(Self::over(file, device.size, device.sector_size))
+        Self::over(file, device.sector_size)
     }
 
-    /// A disk, a partition or a disk image of `size` bytes that is open.
-    pub fn over(file: File, size: u64, sector_size: SectorSize) -> Self {
-        Self { file, sector_size, sectors: size / sector_size.bytes() }
+    /// A disk, a partition or a disk image that is open.
+    pub fn over(mut file: File, sector_size: SectorSize) -> io::Result<Self> {
+        // Devices tell their size by it too.
+        let size = file.seek(SeekFrom::End(0))?;
+        Ok(Self { file, sector_size, sectors: size / sector_size.bytes() })
     }
 
     fn offset(&self, at: Lba) -> io::Result<u64> {

@@ -4,6 +4,7 @@ use std::io;
 
 use firstboot::gpt::{self, Disk, Extent};
 
+use super::SECTOR_SIZE;
 use crate::format::grub::{self, BlockList, SECTOR};
 use crate::units::{Bytes, Lba};
 
@@ -27,7 +28,7 @@ impl InstalledBios {
         disk.read(gpt::Lba(0), &mut boot)?;
         disk.read(partition.first, &mut disk_boot)?;
         let place = grub::block_list(&disk_boot);
-        let end = place.first.0.saturating_add(place.size.0 / 512);
+        let end = place.first.0.saturating_add(place.size.0 / SECTOR_SIZE);
         if place.size.0 == 0 || place.first.0 <= partition.first.0 || end > partition.last.0.saturating_add(1)
         {
             return Ok(None);
@@ -47,7 +48,7 @@ impl InstalledBios {
         let is_same = found.is_some_and(|found| found.core == self.core && self.is_same_loader(found));
         let mut is_changed = false;
         if !is_same {
-            let sectors = self.place.size.0 / 512;
+            let sectors = self.place.size.0 / SECTOR_SIZE;
             if sectors >= half {
                 return Err(io::Error::new(
                     io::ErrorKind::StorageFull,

@@ -1,16 +1,16 @@
 use super::*;
 
-fn slot(command_line: &str) -> BiosSlot<'_> {
+fn slot(command_line: &str) -> BiosSlot {
     BiosSlot {
         kernel: Content::from_static(b"kernel"),
         microcode: None,
         initrd: Content::from_static(b"initrd"),
-        command_line,
+        command_line: command_line.to_owned(),
     }
 }
 
 /// Paths and contents.
-fn files(slot: &BiosSlot<'_>, letter: Slot, generation: Generation) -> Vec<(String, String)> {
+fn files(slot: &BiosSlot, letter: Slot, generation: Generation) -> Vec<(String, String)> {
     let files = slot.files(letter, generation).unwrap().into_iter();
     files.map(|(path, content)| (path, String::from_utf8(content.into()).unwrap())).collect()
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 /// Sectors of disks.
-const SECTORS: [u64; 2] = [512, 4096];
+const SECTORS: [SectorSize; 2] = [SectorSize::S512, SectorSize::S4096];
 /// What the kernel shows of block devices.
 const DEVICES: &str = "/sys/block";
 
@@ -62,12 +62,11 @@ pub fn open(path: &Path) -> Result<(BlockDisk, Copies), DiskError> {
     } else {
         return Err(DiskError::Kind { path: path.to_owned() });
     };
-    let size = size(&file).map_err(refused)?;
     let mut first_fault = None;
-    for sector_size in SECTORS.into_iter().filter_map(SectorSize::new) {
-        let disk = BlockDisk::over(file.try_clone().map_err(refused)?, size, sector_size);
+    for sector_size in SECTORS {
+        let disk = file.try_clone().and_then(|file| BlockDisk::over(file, sector_size)).map_err(refused)?;
         match gpt::read(&disk) {
-            Ok(copies) => return Ok((BlockDisk::over(file, size, sector_size), copies)),
+            Ok(copies) => return Ok((disk, copies)),
             Err(fault) => first_fault = first_fault.or(Some(fault)),
         }
     }
@@ -79,7 +78,7 @@ pub fn open(path: &Path) -> Result<(BlockDisk, Copies), DiskError> {
 
 /// Refused by the kernel where the disk or one of its partitions is mounted.
 fn open_device(path: &Path) -> Result<File, DiskError> {
-    let exclusive = i32::try_from(OFlags::EXCL.bits()).unwrap_or_default();
+    let exclusive = OFlags::EXCL.bits().cast_signed();
     let file = OpenOptions::new().read(true).write(true).custom_flags(exclusive).open(path);
     file.map_err(|source| match source.kind() {
         io::ErrorKind::ResourceBusy => DiskError::InUse {
@@ -114,12 +113,6 @@ fn loop_device(devices: &Path, file: &Path) -> Option<String> {
         let backing = fs::read_to_string(device.path().join("loop/backing_file")).ok()?;
         (Path::new(backing.trim_end()) == file).then(|| device.file_name().to_string_lossy().into_owned())
     })
-}
-
-/// Of a block device too, whose metadata have none.
-fn size(file: &File) -> io::Result<u64> {
-    let mut file = file;
-    io::Seek::seek(&mut file, io::SeekFrom::End(0))
 }
 
 #[cfg(test)]

@@ -52,9 +52,8 @@ impl Layout {
             return Err(StagingError::Partitions { found: list(&found), expected: list(&expected) });
         }
         let place = |label: &str| {
-            let position = names.iter().position(|name| name == label);
-            let entry = position.and_then(|position| table.entries().nth(position));
-            entry.ok_or_else(|| StagingError::Partitions {
+            let found = names.iter().zip(table.entries()).find(|(name, _)| *name == label);
+            found.map(|(_, entry)| entry).ok_or_else(|| StagingError::Partitions {
                 found: format!("without `{label}`"),
                 expected: format!("with `{label}`"),
             })

@@ -5,41 +5,21 @@ use std::fs::File;
 use bytes::Bytes as Content;
 use firstboot::fat::{Fat, Stamp};
 use firstboot::gpt::{self, Window};
+use firstboot::slot::Slot;
 use firstboot::stage0::disks::BlockDisk;
 
+use super::StagingError;
 use super::layout::Layout;
-use super::{ADDONS, StagingError};
 use crate::bundle::manifest::Manifest;
 use crate::bundle::seal;
 use crate::medium::bios::{BiosSlot, InstalledBios};
+use crate::medium::esp::ADDONS;
 use crate::medium::folder::{DISK, Folder};
 use crate::units::Bytes;
 
 /// Boot programs and their settings, of which a disk has one each for both slots.
 const PROGRAM_FOLDERS: [&str; 2] = ["EFI/BOOT", ADDONS];
 const PROGRAM_FILES: [&str; 2] = ["loader/loader.conf", "grub/grub.cfg"];
-/// GRUB's files of the first slot of a new disk.
-const KERNEL: &str = "grub/a/linux";
-const INITRD: &str = "grub/a/initrd";
-const MICROCODE: &str = "grub/a/microcode";
-
-/// What GRUB loads.
-#[derive(Clone, Debug)]
-pub struct BiosFiles {
-    /// The kernel.
-    pub kernel: Content,
-    /// Its initrd.
-    pub initrd: Content,
-    /// Processor microcode, if the profile has any.
-    pub microcode: Option<Content>,
-}
-
-impl BiosFiles {
-    /// All of them.
-    pub fn contents(&self) -> impl Iterator<Item = &Content> {
-        [&self.kernel, &self.initrd].into_iter().chain(&self.microcode)
-    }
-}
 
 /// A bundle to be staged.
 #[derive(Debug)]
@@ -53,7 +33,7 @@ pub struct Source {
     /// The UKI.
     pub uki: Content,
     /// What GRUB loads, where the bundle's disk has it.
-    pub bios: Option<BiosFiles>,
+    pub bios: Option<BiosSlot>,
     /// Files on the ESP that are no slot's, by their paths.
     pub programs: Vec<(String, Content)>,
     /// GRUB in the disk's boot sectors.
@@ -64,8 +44,8 @@ impl Source {
     /// Opens a build folder that was verified.
     pub fn open(folder: &Folder) -> Result<Self, StagingError> {
         let file = folder.file(DISK)?;
-        let size = file.metadata().map_err(StagingError::Bundle)?.len();
-        let mut disk = BlockDisk::over(file, size, folder.sector_size()?.into());
+        let mut disk =
+            BlockDisk::over(file, folder.manifest.sector_size.into()).map_err(StagingError::Bundle)?;
         let copies = gpt::read(&disk).map_err(StagingError::BundleTable)?;
         let layout = Layout::of(&copies.table, &folder.manifest)?;
         let installed = match layout.bios_boot {
@@ -85,32 +65,19 @@ impl Source {
         for path in paths {
             programs.extend(read(&path)?.map(|content| (path, content.into())));
         }
-        let bios = read(KERNEL)?.zip(read(INITRD)?);
-        let microcode = read(MICROCODE)?.map(Content::from);
+        let manifest = folder.manifest.clone();
+        let command_line = format!("{} {}", manifest.command_line, manifest.image_command_line);
+        // A new disk has its bundle in the first slot.
+        let bios = BiosSlot::read(Slot::A, command_line, read)?;
         Ok(Self {
             root: folder.file(seal::ROOT)?,
             tree: folder.file(seal::VERITY)?,
             uki: folder.content(seal::UKI)?.into(),
-            bios: bios.map(|(kernel, initrd)| BiosFiles {
-                kernel: kernel.into(),
-                initrd: initrd.into(),
-                microcode,
-            }),
+            bios,
             programs,
             installed,
-            manifest: folder.manifest.clone(),
+            manifest,
         })
-    }
-
-    /// Arguments of the UKI and of the medium, as GRUB passes them.
-    pub fn command_line(&self) -> String {
-        format!("{} {}", self.manifest.command_line, self.manifest.image_command_line)
-    }
-
-    /// GRUB's files of a slot.
-    pub fn bios_slot<'a>(&self, command_line: &'a str) -> Option<BiosSlot<'a>> {
-        let BiosFiles { kernel, initrd, microcode } = self.bios.clone()?;
-        Some(BiosSlot { kernel, microcode, initrd, command_line })
     }
 
     /// Length of a file of the bundle.

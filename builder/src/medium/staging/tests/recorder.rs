@@ -30,15 +30,14 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn load(path: &Path, sector: u64) -> Self {
+    pub(super) fn load(path: &Path, sector_size: SectorSize) -> Self {
         let bytes = std::fs::read(path).unwrap();
-        let sector_size = SectorSize::new(sector).unwrap();
         let size = sector_size.in_memory();
         let base: Sectors = (0..)
             .zip(bytes.chunks(size).map(<[u8]>::to_vec))
             .filter(|(_, sector)| sector.iter().any(|byte| *byte != 0))
             .collect();
-        let sectors = u64::try_from(bytes.len()).unwrap() / sector;
+        let sectors = u64::try_from(bytes.len()).unwrap() / sector_size.bytes();
         Self { sector_size, sectors, current: base.clone(), base, log: Vec::new() }
     }
 

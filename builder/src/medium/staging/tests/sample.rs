@@ -7,14 +7,14 @@ use firstboot::slot::{Generation, Slot};
 
 use super::recorder::Recorder;
 use crate::bundle::manifest::{Manifest, Partition};
-use crate::bundle::seal;
+use crate::bundle::{sbom, seal};
 use crate::format::uki::{self, Uki};
 use crate::image::{self, Image, Role};
 use crate::medium::bios::{self, BiosBoot, BiosSlot};
 use crate::medium::disk::{self, DiskContents};
 use crate::medium::folder::{DISK, Folder};
 use crate::medium::staging::Source;
-use crate::secure_boot::{SecureBoot, SignedBy};
+use crate::secure_boot::SecureBoot;
 use crate::units::{Arch, Bytes, RootHash, SectorSize, Sha256, Timestamp};
 
 /// Bytes of a root: no whole number of sectors' writes.
@@ -74,12 +74,11 @@ impl Sample {
             programs.insert(1, ("grub/grub.cfg".to_owned(), text("grub/grub.cfg")));
             esp.extend(bios::shared_files().into_iter().filter(|(path, _)| path != "grub/grub.cfg"));
             esp.push(("grub/grub.cfg".to_owned(), text("grub/grub.cfg")));
-            let command_line = format!("{command_line} {image_command_line}");
             let slot = BiosSlot {
                 kernel: kernel.clone(),
                 initrd: initrd.clone(),
                 microcode: microcode.clone(),
-                command_line: &command_line,
+                command_line: format!("{command_line} {image_command_line}"),
             };
             esp.extend(slot.files(Slot::A, Generation::FIRST).unwrap());
         }
@@ -109,8 +108,14 @@ impl Sample {
             used: Bytes(0),
         });
         let partitions = partitions.collect();
-        let manifest =
-            Manifest { sector_size, ..manifest(root_hash, command_line, image_command_line, partitions) };
+        let manifest = Manifest {
+            root_hash,
+            command_line,
+            image_command_line,
+            sector_size,
+            partitions,
+            ..sbom::tests::manifest()
+        };
         Self {
             number,
             manifest,
@@ -134,11 +139,7 @@ impl Sample {
 
     /// Its disk.
     pub(super) fn disk(&self) -> Recorder {
-        let size = match self.manifest.partitions.first() {
-            Some(partition) if partition.label == "bios-boot" => 512,
-            _ => 4096,
-        };
-        Recorder::load(&self.folder.path().join(DISK), size)
+        Recorder::load(&self.folder.path().join(DISK), self.manifest.sector_size.into())
     }
 }
 
@@ -165,37 +166,5 @@ fn image(sector_size: SectorSize) -> Image {
         command_line: Vec::new(),
         state_minimum: Bytes(1),
         secure_boot: SecureBoot::default(),
-    }
-}
-
-fn manifest(
-    root_hash: RootHash,
-    command_line: String,
-    image_command_line: String,
-    partitions: Vec<Partition>,
-) -> Manifest {
-    Manifest {
-        format: 1,
-        profile: "test".into(),
-        image: "test".into(),
-        arch: Arch::Amd64,
-        debug: false,
-        date: Timestamp(1_787_977_142),
-        root_hash,
-        kernel: String::new(),
-        command_line,
-        image_command_line,
-        secure_boot: SignedBy::Nobody,
-        initrd_size: Bytes(0),
-        microcode_size: Bytes(0),
-        sector_size: SectorSize::default(),
-        files: std::collections::BTreeMap::new(),
-        partitions,
-        packages: Vec::new(),
-        boot_packages: Vec::new(),
-        artifacts: Vec::new(),
-        unpinned: Vec::new(),
-        absent: Vec::new(),
-        programs: std::collections::BTreeMap::new(),
     }
 }
