@@ -33,8 +33,8 @@ fn items(source: &str) -> Vec<Item> {
 pub(crate) fn environment(source: &str) -> String {
     let mut text =
         "# Environment variables\n\nMade from `builder/src/environment.rs`.\n\n| | |\n|---|---|\n".to_owned();
-    for item in items(source) {
-        let name = item.line.split('"').nth(1).unwrap_or_else(|| panic!("no constant: {}", item.line));
+    for item in items(source).iter().filter(|item| item.line.starts_with("pub const")) {
+        let name = item.line.split('"').nth(1).unwrap_or_else(|| panic!("no string: {}", item.line));
         let _ = writeln!(text, "| `{name}` | {} |", item.doc);
     }
     let module: Vec<&str> = source.lines().map_while(|line| line.strip_prefix("//!")).collect();
