@@ -6,14 +6,12 @@
 //! - [`kernel`]: kernel image, module indexes, the modules of the initrd
 //! - [`firmware`], [`microcode`]: what devices and processors are given, out of large packages
 //! - [`initrd`], [`seal`]: the tree becomes files
-//! - [`extents`]: what was compressed for an earlier bundle
 //! - [`manifest`]: what is in them
 //! - [`sbom`], [`provenance`]: the same for programs of other people
 //! - [`signature`]: who says so
 //! - [`sizes`], [`owners`], [`sparse`]: looking into a build that exists
 
 pub mod artifacts;
-pub mod extents;
 pub mod firmware;
 pub mod initrd;
 pub mod kernel;

@@ -22,14 +22,17 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use crate::archive::cache::{Cache, CacheError};
 use crate::cluster::Cluster;
+use crate::derived;
 use crate::environment;
-pub use failure::Note;
-
 use crate::printer::{Color, Printer, Verbosity};
+use crate::units::Sha256;
+
+pub use failure::Note;
 
 /// Builds immutable node images that become a Kubernetes edge-cloud cluster by being booted
 #[derive(Debug, Parser)]
@@ -144,6 +147,11 @@ impl Context {
         }
     }
 
+    /// What the cache keeps that `program` derived before.
+    fn derived(&self, program: Sha256) -> Result<derived::Folder, CacheError> {
+        Ok(derived::Folder::new(self.cache()?.derived(), program))
+    }
+
     fn cluster_file(&self) -> anyhow::Result<PathBuf> {
         match &self.global.file {
             Some(file) => Ok(file.clone()),
@@ -170,6 +178,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::show(&error, &context.printer),
     }
+}
+
+/// Digest of the running program, which decides what is made like any other input.
+fn this_program() -> anyhow::Result<Sha256> {
+    // Not by its path, where an upgrade may have put another program meanwhile.
+    let program = std::fs::read("/proc/self/exe").context("reading the running program")?;
+    Ok(Sha256::of(&program))
 }
 
 fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {

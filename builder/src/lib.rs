@@ -1,7 +1,8 @@
 //! Builds immutable node images that become a Kubernetes edge-cloud cluster by being booted.
 //!
 //! Arrows point one way: [`command`] → ([`medium`] | [`machine`]) → [`bundle`] →
-//! ([`rootfs`], [`archive`], [`format`]). [`tree`] and [`units`] are what they exchange;
+//! ([`rootfs`], [`archive`], [`format`]). [`tree`] and [`units`] are what they exchange,
+//! [`derived`] is what they need not do twice;
 //! [`identity`] keeps the cluster's secrets, [`secure_boot`] is what some of them are for;
 //! [`cluster`], [`profile`] and [`image`] are the [`settings`] that people write.
 
@@ -9,6 +10,7 @@ pub mod archive;
 pub mod bundle;
 pub mod cluster;
 pub mod command;
+pub mod derived;
 pub mod diagnostic;
 pub mod environment;
 pub mod format;

@@ -8,7 +8,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use imgbuild::format::erofs::{Algorithm, Compression, NoCache, Options, write};
+use imgbuild::derived::NoCache;
+use imgbuild::format::erofs::{Algorithm, Compression, Options, write};
 use imgbuild::tree::{Metadata, Tree};
 use imgbuild::units::{Bytes, Timestamp};
 

@@ -7,13 +7,14 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use imgbuild::derived::{self, NoCache};
 use imgbuild::printer::Printer;
 use imgbuild::rootfs::compose::{PackageFile, Unpacked, unpack_all};
 use imgbuild::rootfs::deb::Deb;
 use imgbuild::rootfs::exclusion::Exclusions;
 use imgbuild::rootfs::{elf, ldcache};
 use imgbuild::tree::{Entry, Kind, Metadata};
-use imgbuild::units::Arch;
+use imgbuild::units::{Arch, Sha256};
 use tempfile::TempDir;
 
 /// Merged directories, set-user-ID files, hard links, many links, libraries, owners other than root; 9 MB together.
@@ -103,23 +104,31 @@ fn oracle(file: &Path, folder: &Path) -> BTreeMap<String, Entry> {
     entries
 }
 
+fn digest(path: &Path) -> Sha256 {
+    Sha256::of(&std::fs::read(path).unwrap())
+}
+
 fn unpack(files: &[PathBuf]) -> Unpacked {
     let package = |path: &PathBuf| {
-        let deb = Deb::read(path, &|_| false).unwrap();
+        let sha256 = digest(path);
+        let deb = Deb::read(path, sha256, &|_| false, &NoCache).unwrap();
         let (name, version, arch) = (deb.control.package, deb.control.version, deb.control.architecture);
-        PackageFile { name, version, arch, path: path.clone() }
+        PackageFile { name, version, arch, sha256, path: path.clone() }
     };
     let packages: Vec<_> = files.iter().map(package).collect();
     let task = Printer::default().task("unpacking", None);
-    unpack_all(&packages, &Exclusions::default(), &task).unwrap()
+    unpack_all(&packages, &Exclusions::default(), &NoCache, &task).unwrap()
 }
 
 #[test]
 fn packages_read_as_dpkg_reads_them() {
     let (folder, files) = (tempfile::tempdir().unwrap(), packages());
+    let copies = derived::Folder::new(folder.path().join("copies"), Sha256::of(b""));
     let (mut set_user_id, mut scripts) = (0, 0);
     for file in files {
-        let deb = Deb::read(file, &|_| true).unwrap();
+        let read = || Deb::read(file, digest(file), &|_| true, &copies).unwrap();
+        let deb = read();
+        assert!(read().entries == deb.entries, "the copy of {}", file.display());
         let expected = oracle(file, folder.path());
         let found: BTreeMap<String, Entry> = deb.entries.into_iter().collect();
         // Not `assert_eq`: contents would be printed.

@@ -26,7 +26,7 @@ pub(crate) struct Measured {
 pub(crate) fn ours(ours: &Ours, runs: u32, report: &mut Report) -> anyhow::Result<Measured> {
     say("building from packages")?;
     let cold = repeat(runs, |_| ours.build_cold())?;
-    say("building with extents of the build before")?;
+    say("building with what was kept of the build before")?;
     let warm = repeat(runs, |_| ours.build_warm())?;
     say("building again without changes")?;
     let again = repeat(runs, |_| ours.build_again())?;
@@ -37,7 +37,7 @@ pub(crate) fn ours(ours: &Ours, runs: u32, report: &mut Report) -> anyhow::Resul
 
     let of = |name: &str, builds: &[Build]| Samples::costs(name, builds.iter().map(|build| build.cost));
     let [cold_time, cold_cpu] = of("build from packages", &cold);
-    let [warm_time, warm_cpu] = of("build with extents", &warm);
+    let [warm_time, warm_cpu] = of("warm build", &warm);
     let [again, _] = Samples::costs("build again, nothing changed", again);
     let [changed, _] = Samples::costs("build, one file of the profile changed", changed);
     let [record, _] = Samples::costs("one value of a node changed: its record", record);
@@ -87,7 +87,7 @@ pub(crate) fn mkosi(mkosi: &Mkosi, runs: u32, ours: &Measured, report: &mut Repo
     report.bounds.extend([
         Bound::ratio("build : mkosi", ours.cold / full.median, 1.0 / 20.0),
         Bound::ratio("build : mkosi, CPU time", ours.cold_cpu / cpu.median, 1.0 / 10.0),
-        Bound::ratio("build with extents : mkosi", ours.warm / full.median, 1.0 / 40.0),
+        Bound::ratio("warm build : mkosi", ours.warm / full.median, 1.0 / 40.0),
         Bound::seconds("one file changed", ours.changed, f64::max(1.5, incremental.median / 25.0)),
     ]);
     report.samples.extend([full, cpu, unminimized, unminimized_cpu, incremental]);

@@ -69,12 +69,12 @@ impl Ours {
 
     /// Builds into a folder that is not there, from packages alone.
     pub(crate) fn build_cold(&self) -> anyhow::Result<Build> {
-        let extents = Cache::open(&self.cache)?.extents();
-        remove_folder(&extents)?;
+        let derived = Cache::open(&self.cache)?.derived();
+        remove_folder(&derived)?;
         self.build_warm()
     }
 
-    /// Builds into a folder that is not there, from packages and the extents of a build before.
+    /// Builds into a folder that is not there, from what the cache keeps of a build before.
     pub(crate) fn build_warm(&self) -> anyhow::Result<Build> {
         let output = self.output(PROFILE);
         remove_folder(&output)?;

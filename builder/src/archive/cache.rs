@@ -16,8 +16,8 @@ use crate::units::{Bytes, Sha256};
 
 mod partial;
 
-/// Name of the folder of compressed extents.
-const EXTENTS: &str = "extents";
+/// Name of the folder of [derived](crate::derived) data.
+const DERIVED: &str = "derived";
 
 /// The folder that keeps downloads.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -64,12 +64,12 @@ impl CacheError {
 impl Cache {
     /// The folders it keeps its files in; whatever else lies beside them is not the cache's.
     pub fn folders(&self) -> [PathBuf; 4] {
-        ["done", EXTENTS, "indices", "sha256"].map(|name| self.root.join(name))
+        ["done", DERIVED, "indices", "sha256"].map(|name| self.root.join(name))
     }
 
-    /// Where compressed extents lie, or would lie.
-    pub fn extents(&self) -> PathBuf {
-        self.root.join(EXTENTS)
+    /// Where derived data lies, or would lie.
+    pub fn derived(&self) -> PathBuf {
+        self.root.join(DERIVED)
     }
 
     /// Uses the folder `root`, which is made if it is missing.

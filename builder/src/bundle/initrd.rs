@@ -2,9 +2,11 @@
 
 use std::io::Write as _;
 
+use bytes::Bytes;
 use thiserror::Error;
 
 use super::kernel::{Kernel, KernelError};
+use crate::derived::{self, DerivedCache};
 use crate::format::cpio::{self, CpioError};
 use crate::tree::{Metadata, Tree, TreeError};
 use crate::units::Timestamp;
@@ -31,12 +33,12 @@ pub enum InitrdError {
     Compress(#[from] std::io::Error),
 }
 
-/// Makes the initrd of the machines that boot from a disk.
-pub fn disk_initrd(
+/// The archive for the machines that boot from a disk, not compressed.
+pub fn disk_archive(
     kernel: &Kernel,
     root: &Tree,
     modules: &[String],
-    stage0: &bytes::Bytes,
+    stage0: &Bytes,
     timestamp: Timestamp,
 ) -> Result<Vec<u8>, InitrdError> {
     let mut tree = kernel.initrd_modules(root, modules)?;
@@ -47,7 +49,19 @@ pub fn disk_initrd(
     let mut archive = Vec::new();
     // Debian's kernels have dev/console in the initramfs that is built into them.
     cpio::write(&tree, &cpio::Options { timestamp, console: false }, &mut archive)?;
+    Ok(archive)
+}
+
+/// Compresses an archive, if `cache` does not have it compressed.
+pub fn compress(archive: &[u8], cache: &dyn DerivedCache) -> Result<Bytes, InitrdError> {
+    let version = zstd::zstd_safe::version_number();
+    let key = derived::key(&[b"initrd 1", &LEVEL.to_le_bytes(), &version.to_le_bytes(), archive]);
+    if let Some(found) = cache.find(key) {
+        return Ok(found);
+    }
     let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL)?;
-    encoder.write_all(&archive)?;
-    Ok(encoder.finish()?)
+    encoder.write_all(archive)?;
+    let compressed = encoder.finish()?;
+    cache.keep(key, &compressed);
+    Ok(compressed.into())
 }

@@ -12,6 +12,7 @@ use super::kernel::Kernel;
 use super::programs::Programs;
 use super::{firmware, microcode};
 use crate::archive::lock::Lock;
+use crate::derived::DerivedCache;
 use crate::format::kmod::Unloadable;
 use crate::printer::Printer;
 use crate::profile::Profile;
@@ -38,7 +39,7 @@ pub struct Root {
 }
 
 /// What a root is made of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Ingredients<'a> {
     /// What to choose and leave out.
     pub profile: &'a Profile,
@@ -54,14 +55,16 @@ pub struct Ingredients<'a> {
     pub reviews: &'a ReviewTable,
     /// Our own programs.
     pub programs: &'a Programs,
+    /// What need not be unpacked again.
+    pub cache: &'a dyn DerivedCache,
 }
 
 /// Composes a root.
 pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Result<Root> {
-    let Ingredients { profile, lock, date, packages, artifacts, reviews, programs } = *ingredients;
+    let Ingredients { profile, lock, date, packages, artifacts, reviews, programs, cache } = *ingredients;
     let exclusions = Exclusions::new(&profile.exclude)?;
     let task = printer.task("unpacking packages", None);
-    let unpacked = rootfs::unpack_all(packages, &exclusions, &task)?;
+    let unpacked = rootfs::unpack_all(packages, &exclusions, cache, &task)?;
     task.finish(&format!("{} packages", unpacked.debs.len()));
     for pattern in exclusions.unused() {
         printer.detail(&format!("profile `{}` excludes `{pattern}`, which no package has", profile.name));

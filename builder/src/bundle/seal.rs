@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::initrd;
 use super::manifest::FileFacts;
 use super::root::Root;
+use crate::derived::DerivedCache;
 use crate::format::signer::Signer;
 use crate::format::uki::{self, Uki};
 use crate::format::{authenticode, erofs, verity};
@@ -65,16 +66,25 @@ pub struct Parts<'a> {
     /// Who signs the boot programs, if anybody does.
     pub signer: Option<&'a Signer>,
     /// What need not be compressed again.
-    pub extents: &'a dyn erofs::ExtentCache,
+    pub cache: &'a dyn DerivedCache,
 }
 
 /// Seals a root into files in `folder`.
 pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Result<Bundle> {
-    let Parts { root, boot, profile, image, stage0, signer, extents } = *parts;
+    let Parts { root, boot, profile, image, stage0, signer, cache } = *parts;
     let task = printer.task("sealing the root", None);
     let (initrd, sealed) = rayon::join(
-        || initrd::disk_initrd(&root.kernel, &root.tree, &profile.kernel.initrd_modules, stage0, root.date),
-        || write_root(root, profile, extents, folder),
+        || {
+            let archive = initrd::disk_archive(
+                &root.kernel,
+                &root.tree,
+                &profile.kernel.initrd_modules,
+                stage0,
+                root.date,
+            )?;
+            initrd::compress(&archive, cache)
+        },
+        || write_root(root, profile, cache, folder),
     );
     let (initrd, (tree, root_facts)) = (initrd?, sealed?);
     let verity = write(folder, VERITY, &tree.bytes)?;
@@ -99,7 +109,7 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
     Ok(Bundle {
         root_hash: tree.root_hash,
         command_line,
-        initrd: initrd.into(),
+        initrd,
         boot_loader: sign("systemd-boot", boot_loader.clone(), signer)?,
         addon: addon(boot, profile, image, signer)?,
         files: vec![(ROOT, root_facts), (VERITY, verity), (UKI, uki)],
@@ -144,7 +154,7 @@ fn boot_file<'tree>(boot: &'tree Tree, name: &str) -> anyhow::Result<&'tree byte
 fn write_root(
     root: &Root,
     profile: &Profile,
-    extents: &dyn erofs::ExtentCache,
+    cache: &dyn DerivedCache,
     folder: &Path,
 ) -> anyhow::Result<(verity::HashTree, FileFacts)> {
     let path = folder.join(ROOT);
@@ -159,7 +169,7 @@ fn write_root(
         volume_name: "root".to_owned(),
         compression: profile.root.compression,
     };
-    erofs::write(&root.tree, &options, extents, &mut file).with_context(at)?;
+    erofs::write(&root.tree, &options, cache, &mut file).with_context(at)?;
     let (file, hashes) = file.finish().with_context(at)?;
     Ok((hashes, file.facts()))
 }

@@ -24,11 +24,11 @@ use super::interrupt::{self, Cleanup};
 use super::locking::Locking;
 use crate::archive::lock::Selection;
 use crate::bundle::artifacts::Artifacts;
-use crate::bundle::extents::{self, Extents};
 use crate::bundle::manifest::{self, FileFacts, Manifest, Package, Partition};
 use crate::bundle::programs::ProgramFacts;
 use crate::bundle::root::{self, Ingredients, Root};
 use crate::bundle::seal::{self, Bundle};
+use crate::derived::{self, DerivedCache};
 use crate::image::Role;
 use crate::medium::bios::{BiosBoot, BiosSlot};
 use crate::medium::disk::{self, DiskContents, DiskLayout};
@@ -91,6 +91,7 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
         timings.measure("artifacts", || plan.given.supply(&plan.profile, &selection, &locking))?;
     artifacts::note(&artifacts, printer);
     let staging = Staging::begin(&plan.output, &plan.staging, cleanup)?;
+    let cache = context.derived(plan.imgbuild)?;
     let ingredients = Ingredients {
         profile: &plan.profile,
         lock: locking.lock(),
@@ -99,12 +100,12 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
         artifacts: &artifacts,
         reviews: &plan.reviews,
         programs: &plan.programs,
+        cache: &cache,
     };
     let root = timings.measure("compose", || root::compose(&ingredients, printer))?;
     locking.add_numbers(&root.added)?;
     let lock = locking.lock();
-    let extents = Extents::new(context.cache()?.extents(), plan.imgbuild);
-    let boot = timings.measure("compose", || unpack_boot(&boot, context))?;
+    let boot = timings.measure("compose", || unpack_boot(&boot, &cache, context))?;
     let bundle = timings.measure("seal", || {
         let parts = seal::Parts {
             root: &root,
@@ -113,10 +114,10 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
             image: &plan.image,
             stage0: &plan.programs.stage0,
             signer: plan.secure_boot.as_ref().map(|keys| &keys.database),
-            extents: &extents,
+            cache: &cache,
         };
         let bundle = seal::seal(&parts, staging.path(), printer);
-        extents.trim(extents::LIMIT);
+        cache.trim(derived::LIMIT);
         bundle
     })?;
     let laid = timings.measure("lay", || lay(plan, &bundle, &root, &boot.tree, &staging, context))?;
@@ -128,9 +129,13 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
 }
 
 /// The unpacked boot packages: systemd-boot and its stub, GRUB's files.
-fn unpack_boot(packages: &[PackageFile], context: &Context) -> anyhow::Result<Unpacked> {
+fn unpack_boot(
+    packages: &[PackageFile],
+    cache: &dyn DerivedCache,
+    context: &Context,
+) -> anyhow::Result<Unpacked> {
     let task = context.printer.task("unpacking boot files", None);
-    let unpacked = unpack_all(packages, &Exclusions::new(&[])?, &task);
+    let unpacked = unpack_all(packages, &Exclusions::new(&[])?, cache, &task);
     unpacked.context("unpacking boot packages")
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::locking::{FILE, Keep, Locking};
-use super::{Context, Note as _, failure};
+use super::{Context, Note as _, failure, this_program};
 use crate::archive::lock::{Lock, LockedArtifact, LockedPackage, Selection};
 use crate::bundle::artifacts::Artifacts;
 use crate::bundle::programs::{ProgramFacts, Programs};
@@ -127,6 +127,7 @@ fn number(
         artifacts: &Artifacts::default(),
         reviews,
         programs: &programs,
+        cache: &context.derived(this_program()?)?,
     };
     let added = root::compose(&ingredients, &context.printer)?.added;
     locking.add_numbers(&added)?;
@@ -142,11 +143,9 @@ fn numbered(
     selection: &Selection,
     programs: &Programs,
 ) -> anyhow::Result<Sha256> {
-    // Not by its path, where an upgrade may have put another program meanwhile.
-    let imgbuild = std::fs::read("/proc/self/exe").context("reading the running program")?;
     let inputs = json!({
         "what": "numbers of users and groups",
-        "imgbuild": Sha256::of(&imgbuild),
+        "imgbuild": this_program()?,
         "profile": profile,
         "selection": selection,
         "users": lock.users,

@@ -196,6 +196,7 @@ impl<'a> Locking<'a> {
             name: package.name,
             version: package.version,
             arch: package.arch,
+            sha256: package.sha256,
             path,
         });
         let root = files.by_ref().take(selection.packages.len()).collect();

@@ -26,7 +26,6 @@ mod reader;
 mod slots;
 mod writer;
 
-pub use compress::{ExtentCache, NoCache};
 pub use compression::{Algorithm, Compression, CompressionError};
 pub use error::ErofsError;
 pub use reader::{Corruption, ReadError, read};

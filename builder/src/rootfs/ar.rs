@@ -1,4 +1,4 @@
-//! The `ar` container that a .deb is, read only.
+//! The `ar` container that a .deb is.
 //!
 //! ```text
 //! "!<arch>\n" | header (60 bytes of text) | content | padding to an even offset | header | …
@@ -58,6 +58,21 @@ pub enum ArError {
         /// The system's reason.
         source: io::Error,
     },
+}
+
+/// Appends a member to the archive in `archive`, beginning it where there is none.
+pub fn append(archive: &mut Vec<u8>, name: &str, content: &[u8]) {
+    if archive.is_empty() {
+        archive.extend_from_slice(MAGIC);
+    }
+    let (time, owner, group, mode, size) = (0, 0, 0, 100_644, content.len());
+    let fields = format!("{name:<16}{time:<12}{owner:<6}{group:<6}{mode:<8}{size:<10}");
+    archive.extend_from_slice(fields.as_bytes());
+    archive.extend_from_slice(HEADER_END);
+    archive.extend_from_slice(content);
+    if archive.len() % 2 == 1 {
+        archive.push(b'\n');
+    }
 }
 
 /// One member's name and place.

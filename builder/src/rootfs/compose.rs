@@ -11,8 +11,10 @@ use thiserror::Error;
 use super::deb::{Control, Deb, DebError, Fault};
 use super::exclusion::Exclusions;
 use super::unpack::{UnpackError, unpack};
+use crate::derived::DerivedCache;
 use crate::printer::Task;
 use crate::tree::Tree;
+use crate::units::Sha256;
 
 /// A .deb in the cache and what it must hold.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +25,8 @@ pub struct PackageFile {
     pub version: String,
     /// `all` or the architecture.
     pub arch: String,
+    /// Digest of the file.
+    pub sha256: Sha256,
     /// Where the file lies.
     pub path: PathBuf,
 }
@@ -68,15 +72,16 @@ pub enum ComposeError {
     Unpack(#[from] UnpackError),
 }
 
-/// Reads all packages in parallel and merges them. `task` counts the bytes of the package files.
+/// Reads all packages in parallel, from copies in `cache` where there are any, and merges them. `task` counts the bytes of the package files.
 ///
 /// The result, and which of several errors is reported, do not depend on the number of threads.
 pub fn unpack_all(
     packages: &[PackageFile],
     exclusions: &Exclusions,
+    cache: &dyn DerivedCache,
     task: &Task,
 ) -> Result<Unpacked, ComposeError> {
-    let mut debs = read_all(packages, exclusions, task)?;
+    let mut debs = read_all(packages, exclusions, cache, task)?;
     let (tree, files) = unpack(&mut debs, exclusions)?;
     let debs = debs.into_iter().zip(files).map(|(deb, files)| DebInfo {
         name: deb.control.package,
@@ -95,7 +100,12 @@ pub fn unpack_all(
     Ok(Unpacked { tree, debs: debs.collect() })
 }
 
-fn read_all(packages: &[PackageFile], exclusions: &Exclusions, task: &Task) -> Result<Vec<Deb>, DebError> {
+fn read_all(
+    packages: &[PackageFile],
+    exclusions: &Exclusions,
+    cache: &dyn DerivedCache,
+    task: &Task,
+) -> Result<Vec<Deb>, DebError> {
     let size = |package: &PackageFile| package.path.metadata().map_or(0, |metadata| metadata.len());
     let mut by_size: Vec<(u64, &PackageFile)> =
         packages.iter().map(|package| (size(package), package)).collect();
@@ -106,7 +116,7 @@ fn read_all(packages: &[PackageFile], exclusions: &Exclusions, task: &Task) -> R
         .into_iter()
         .par_bridge()
         .map(|(size, package)| {
-            let deb = read_one(package, exclusions);
+            let deb = read_one(package, exclusions, cache);
             task.advance(size);
             (package, deb)
         })
@@ -115,8 +125,12 @@ fn read_all(packages: &[PackageFile], exclusions: &Exclusions, task: &Task) -> R
     results.into_iter().map(|(_, deb)| deb).collect()
 }
 
-fn read_one(package: &PackageFile, exclusions: &Exclusions) -> Result<Deb, DebError> {
-    let deb = Deb::read(&package.path, &|path| !exclusions.excludes(path))?;
+fn read_one(
+    package: &PackageFile,
+    exclusions: &Exclusions,
+    cache: &dyn DerivedCache,
+) -> Result<Deb, DebError> {
+    let deb = Deb::read(&package.path, package.sha256, &|path| !exclusions.excludes(path), cache)?;
     let Control { package: name, version, architecture, .. } = &deb.control;
     if (name, version, architecture) == (&package.name, &package.version, &package.arch) {
         return Ok(deb);
@@ -134,19 +148,22 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::derived::NoCache;
     use crate::printer::Printer;
     use crate::rootfs::sample::{Item, deb_with};
 
     fn package(folder: &Path, name: &str, files: &[Item]) -> PackageFile {
         let path = folder.join(name);
-        fs::write(&path, deb_with(name, &[("triggers", "interest x\n")], files)).unwrap();
-        PackageFile { name: name.to_owned(), version: "1.0".to_owned(), arch: "all".to_owned(), path }
+        let deb = deb_with(name, &[("triggers", "interest x\n")], files);
+        fs::write(&path, &deb).unwrap();
+        let sha256 = Sha256::of(&deb);
+        PackageFile { name: name.to_owned(), version: "1.0".to_owned(), arch: "all".to_owned(), sha256, path }
     }
 
     fn unpack_with(packages: &[PackageFile], threads: usize) -> Result<Unpacked, ComposeError> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let task = Printer::default().task("unpacking", None);
-        pool.install(|| unpack_all(packages, &Exclusions::default(), &task))
+        pool.install(|| unpack_all(packages, &Exclusions::default(), &NoCache, &task))
     }
 
     #[test]

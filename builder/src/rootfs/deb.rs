@@ -2,8 +2,10 @@
 //!
 //! Nothing is run and nothing touches the host's disk. Only the contents of files that the filter
 //! keeps stay in memory. Format: deb(5), version 2.0; members compressed by xz, zstd, gzip or not at all.
+//! Decompressing xz is most of the work, so copies of packages in another compression can be kept for the next time.
 
 mod control;
+mod copy;
 mod fault;
 #[cfg(test)]
 mod tests;
@@ -18,11 +20,13 @@ use bytes::Bytes;
 pub use self::control::{Control, ControlFault, ScriptKind};
 pub use self::fault::{DebError, Fault};
 
+use self::copy::Copy;
+use crate::derived::DerivedCache;
 use crate::rootfs::ar;
 use crate::rootfs::stream::{self, Compression};
 use crate::rootfs::tarball::{self, Selection};
 use crate::tree::{Entry, Kind};
-use crate::units;
+use crate::units::{self, Sha256};
 
 /// Most that `data.tar` may unpack to. The largest packages of an image (generic kernels) have 170 MiB;
 /// more than this is taken for a decompression bomb.
@@ -48,25 +52,46 @@ pub struct Deb {
 
 impl Deb {
     /// Reads the .deb at `path`, keeping the files and links whose path below the root `keep` says yes to.
-    pub fn read(path: &Path, keep: &dyn Fn(&str) -> bool) -> Result<Self, DebError> {
-        let read = || {
-            let file = File::open(path).map_err(|source| Fault::Open { source })?;
-            Self::parse(file, keep)
-        };
-        read().map_err(|fault| DebError { path: path.to_owned(), fault })
+    ///
+    /// `sha256` is the file's digest, by which `cache` may have a copy that is read faster.
+    pub fn read(
+        path: &Path,
+        sha256: Sha256,
+        keep: &dyn Fn(&str) -> bool,
+        cache: &dyn DerivedCache,
+    ) -> Result<Self, DebError> {
+        let open = || File::open(path).map_err(|source| Fault::Open { source });
+        let read = copy::read_through(cache, sha256, keep, open);
+        read.map_err(|fault| DebError { path: path.to_owned(), fault })
     }
 
     /// Reads a .deb from an open file or a buffer.
     pub fn parse(reader: impl Read + Seek, keep: &dyn Fn(&str) -> bool) -> Result<Self, Fault> {
+        Self::parse_and_copy(reader, keep, None)
+    }
+
+    /// Begins a `copy` on the way, if one is wanted and is read any faster.
+    fn parse_and_copy(
+        reader: impl Read + Seek,
+        keep: &dyn Fn(&str) -> bool,
+        copy: Option<&mut Option<Copy>>,
+    ) -> Result<Self, Fault> {
         let mut archive = ar::Archive::open(reader)?;
         check_version(&mut archive)?;
         let control_member = expect_tar(&mut archive, "control.tar")?;
         let mut files = read_control(&mut archive, &control_member)?;
-        let control = files.remove("control").ok_or(Fault::NoControl { member: control_member.name })?;
+        let no_control = || Fault::NoControl { member: control_member.name.clone() };
+        let control = files.remove("control").ok_or_else(no_control)?;
         let control = Control::parse(&control::text("control", &control)?)?;
 
         let data_member = expect_tar(&mut archive, "data.tar")?;
-        let entries = read_data(&mut archive, &data_member, keep)?;
+        let copy = match copy {
+            Some(copy) if data_member.name == "data.tar.xz" => {
+                begin_copy(&mut archive, &control_member).map(|begun| copy.insert(begun))
+            }
+            _ => None,
+        };
+        let entries = read_data(&mut archive, &data_member, keep, copy)?;
         refuse_second(&mut archive)?;
 
         let text_of = |name| files.get(name).map(|content| control::text(name, content)).transpose();
@@ -129,7 +154,7 @@ fn read_control<R: Read + Seek>(
     member: &ar::Member,
 ) -> Result<BTreeMap<String, Bytes>, Fault> {
     let mut selection = Selection::new(&|_| true);
-    let entries = read_tar(archive, member, "control.tar", CONTROL_LIMIT, &mut selection)?;
+    let entries = read_tar(archive, member, "control.tar", CONTROL_LIMIT, &mut selection, None)?;
     let files = entries.into_iter().filter_map(|(path, entry)| match entry.kind {
         Kind::File(content) => Some((path, content)),
         Kind::Directory | Kind::Symlink(_) => None,
@@ -137,20 +162,28 @@ fn read_control<R: Read + Seek>(
     Ok(files.collect())
 }
 
+/// `None` if it can't be made, which is no reason to fail.
+fn begin_copy<R: Read + Seek>(archive: &mut ar::Archive<R>, control: &ar::Member) -> Option<Copy> {
+    let mut content = Vec::new();
+    archive.content(control).ok()?.read_to_end(&mut content).ok()?;
+    Copy::begin(&[("debian-binary", b"2.0\n"), (&control.name, &content)]).ok()
+}
+
 /// Reads the package's files; a second time where a kept hard link leads to a file that was not kept.
 fn read_data<R: Read + Seek>(
     archive: &mut ar::Archive<R>,
     member: &ar::Member,
     keep: &dyn Fn(&str) -> bool,
+    copy: Option<&mut Copy>,
 ) -> Result<Vec<(String, Entry)>, Fault> {
     let mut selection = Selection::new(keep);
-    let entries = read_tar(archive, member, "data.tar", DATA_LIMIT, &mut selection)?;
+    let entries = read_tar(archive, member, "data.tar", DATA_LIMIT, &mut selection, copy)?;
     let wanted = std::mem::take(&mut selection.wanted);
     if wanted.is_empty() {
         return Ok(entries);
     }
     selection.retained = wanted;
-    read_tar(archive, member, "data.tar", DATA_LIMIT, &mut selection)
+    read_tar(archive, member, "data.tar", DATA_LIMIT, &mut selection, None)
 }
 
 fn read_tar<R: Read + Seek>(
@@ -159,6 +192,7 @@ fn read_tar<R: Read + Seek>(
     stem: &str,
     limit: units::Bytes,
     selection: &mut Selection<'_>,
+    copy: Option<&mut Copy>,
 ) -> Result<Vec<(String, Entry)>, Fault> {
     let compression = Compression::of_suffix(member.name.strip_prefix(stem).unwrap_or_default())
         .ok_or_else(|| Fault::Compression { member: member.name.clone() })?;
@@ -166,6 +200,10 @@ fn read_tar<R: Read + Seek>(
     let name = || member.name.clone();
     let stream = stream::Stream::new(content, compression, limit)
         .map_err(|fault| Fault::Stream { member: name(), fault })?;
+    let stream = match copy {
+        Some(copy) => stream.copying_to(copy),
+        None => stream,
+    };
     tarball::read(stream, selection).map_err(|fault| match fault {
         tarball::ReadFault::Stream(fault) => Fault::Stream { member: name(), fault },
         tarball::ReadFault::Tar(fault) => Fault::Tar { member: name(), fault },

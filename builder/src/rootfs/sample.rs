@@ -4,6 +4,8 @@ use std::io::Write as _;
 
 use tar::{EntryType, Header};
 
+use super::ar::append;
+
 /// One entry of a tar archive, its path written as it is given.
 pub(crate) struct Item {
     path: Vec<u8>,
@@ -126,14 +128,9 @@ pub(crate) fn compress(suffix: &str, content: &[u8]) -> Vec<u8> {
 
 /// An ar archive of these members.
 pub(crate) fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut archive = b"!<arch>\n".to_vec();
+    let mut archive = Vec::new();
     for (name, content) in members {
-        let header = format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 1, 0, 0, "100644", content.len());
-        archive.extend_from_slice(header.as_bytes());
-        archive.extend_from_slice(content);
-        if content.len() % 2 == 1 {
-            archive.push(b'\n');
-        }
+        append(&mut archive, name, content);
     }
     archive
 }

@@ -1,6 +1,6 @@
 //! A decompressed member of a package, or a decompressed artifact, as a bounded, counted stream.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 
 use liblzma::stream::{CONCATENATED, Stream as XzStream};
 use thiserror::Error;
@@ -59,6 +59,8 @@ pub enum StreamFault {
 /// because the tar reader between here and there wraps errors in its own.
 pub(super) struct Stream<'a> {
     decoder: Box<dyn Read + 'a>,
+    /// Gets all that comes out.
+    copy: Option<&'a mut dyn Write>,
     limit: Bytes,
     /// Bytes that came out so far.
     pub(super) position: u64,
@@ -88,7 +90,12 @@ impl<'a> Stream<'a> {
                 Box::new(decoder)
             }
         };
-        Ok(Self { decoder, limit, position: 0, fault: None })
+        Ok(Self { decoder, copy: None, limit, position: 0, fault: None })
+    }
+
+    /// Writes what is read to `copy` too.
+    pub(super) fn copying_to(self, copy: &'a mut dyn Write) -> Self {
+        Self { copy: Some(copy), ..self }
     }
 
     /// Bytes that may still come out.
@@ -116,6 +123,9 @@ impl Read for Stream<'_> {
         if self.position > self.limit.0 {
             self.fault = Some(StreamFault::Limit { limit: self.limit });
             return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        if let Some(copy) = &mut self.copy {
+            copy.write_all(&buffer[..count])?;
         }
         Ok(count)
     }

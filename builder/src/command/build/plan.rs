@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-
-use super::super::{Context, Note as _, failure, identity};
+use super::super::{Context, Note as _, failure, identity, this_program};
 use super::Arguments;
 use super::artifacts::Given;
 use crate::bundle::programs::Programs;
@@ -72,9 +70,6 @@ impl Plan {
         let keys = keys(arguments, &cluster)?;
         let reviews = ReviewTable::load(&directory).map_err(failure::of_reviews)?;
         let programs = Programs::find(arch).map_err(failure::of_programs)?;
-        // Not by its path, where an upgrade may have put another program meanwhile.
-        let imgbuild = std::fs::read("/proc/self/exe").context("reading the running program")?;
-        let imgbuild = Sha256::of(&imgbuild);
         let output = arguments
             .output
             .clone()
@@ -97,7 +92,7 @@ impl Plan {
             given,
             secure_boot: keys.secure_boot,
             signing_key: keys.manifest,
-            imgbuild,
+            imgbuild: this_program()?,
             output,
             staging,
         })

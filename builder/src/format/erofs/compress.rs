@@ -2,7 +2,7 @@
 //!
 //! Contents are cut into segments, which are compressed on all processors, each on its own; so the
 //! result depends on neither their number nor on what else is in the tree. Equal files are compressed
-//! once. A segment's extents can be had from a [cache](ExtentCache) instead.
+//! once. A segment's extents can be had from a [cache](DerivedCache) instead.
 
 mod cache;
 mod lz4;
@@ -15,12 +15,11 @@ use std::ops::Range;
 use bytes::Bytes;
 use rayon::prelude::*;
 
-pub use cache::{ExtentCache, NoCache};
-
 use self::segment::{Compressor, Ending};
 use super::clusters::{Cluster, MAP_HEADER, index_length};
 use super::compression::Compression;
 use super::layout::{BLOCK, INODE_COMPACT, INODE_EXTENDED, SLOT};
+use crate::derived::DerivedCache;
 use crate::tree::{Kind, Tree};
 
 /// Bytes of a file that are compressed on their own: enough for every processor to get work, and so
@@ -149,7 +148,7 @@ pub(super) struct Packing<'tree> {
 
 impl<'tree> Packing<'tree> {
     /// Compresses the files of `tree` that become smaller by it.
-    pub(super) fn new(tree: &'tree Tree, compression: Compression, cache: &dyn ExtentCache) -> Self {
+    pub(super) fn new(tree: &'tree Tree, compression: Compression, cache: &dyn DerivedCache) -> Self {
         let mut contents: Vec<&'tree [u8]> = Vec::new();
         let mut known: BTreeSet<(usize, &'tree [u8])> = BTreeSet::new();
         for (_, entry) in tree.iter() {

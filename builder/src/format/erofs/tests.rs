@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::dump::dump;
 use super::layout::{BLOCK, SUPER_OFFSET};
 use super::*;
+use crate::derived::NoCache;
 use crate::format::oracle;
 use crate::tree::{Entry, Kind, Metadata, Tree};
 use crate::units::{self, Timestamp};

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use uuid::Uuid;
 
 use super::clusters::{self, ADVISE_BIG_PCLUSTER, ADVISE_COMPACTED_2B, ADVISE_INLINE_PCLUSTER, MapHeader};
-use super::compress::{Extent, ExtentCache, Packed, Packing, Stored};
+use super::compress::{Extent, Packed, Packing, Stored};
 use super::compression::Compression;
 use super::error::ErofsError;
 use super::layout::{
@@ -14,6 +14,7 @@ use super::layout::{
     checksum, compression_record,
 };
 use super::plan::{Content, Data, Node, Plan, to_u64};
+use crate::derived::DerivedCache;
 use crate::tree::Tree;
 use crate::units::{Bytes, Timestamp};
 
@@ -53,7 +54,7 @@ pub struct Summary {
 pub fn write(
     tree: &Tree,
     options: &Options,
-    cache: &dyn ExtentCache,
+    cache: &dyn DerivedCache,
     out: &mut impl Write,
 ) -> Result<Summary, ErofsError> {
     let volume_name = volume_name(&options.volume_name)?;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use tar::EntryType;
 
 use super::*;
+use crate::derived::{Memory, NoCache};
 use crate::diagnostic::chain;
 use crate::rootfs::sample::{Item, ar, compress, deb, deb_with, open_tar, stanza, tar};
 use crate::rootfs::stream::StreamFault;
@@ -297,9 +298,57 @@ fn refuses_senseless_control_information() {
 }
 
 #[test]
+fn reads_a_copy_as_it_reads_the_package() {
+    let data = [
+        Item::directory("./"),
+        Item::file("./usr/bin/sample", b"run"),
+        Item::hard_link("./usr/bin/other", "./usr/bin/sample"),
+        Item::file("./usr/share/doc/sample", b"read"),
+    ];
+    let package = deb_with("sample", &[("postinst", "#!/bin/sh\n"), ("conffiles", "/etc/sample\n")], &data);
+    let cache = Memory::default();
+    let read = |keep: &dyn Fn(&str) -> bool, open: Option<&[u8]>| {
+        let open = || Ok(Cursor::new(open.expect("a copy was kept")));
+        copy::read_through(&cache, Sha256::of(&package), keep, open)
+    };
+    // Read a second time for the hard link: the copy is whole nevertheless.
+    let other = |path: &str| path != "usr/bin/sample";
+    let first = read(&other, Some(&package)).unwrap();
+    assert_eq!(cache.0.lock().unwrap().len(), 1);
+    let keeps: [&dyn Fn(&str) -> bool; 2] = [&other, &|_| true];
+    for keep in keeps {
+        let (copy, deb) = (read(keep, None).unwrap(), Deb::parse(Cursor::new(&package), keep).unwrap());
+        assert_eq!(copy.entries, deb.entries);
+        assert_eq!((copy.control, copy.scripts), (deb.control, deb.scripts));
+        assert_eq!((copy.conffiles, copy.md5sums), (deb.conffiles, deb.md5sums));
+    }
+    assert_eq!(content(&first, "usr/bin/other"), &b"run"[..]);
+    cache.0.lock().unwrap().values_mut().for_each(|kept| kept.truncate(100));
+    assert_eq!(read(&other, Some(&package)).unwrap().entries, first.entries);
+}
+
+#[test]
+fn keeps_no_copy_of_what_can_not_be_read_or_is_read_as_fast() {
+    let cache = Memory::default();
+    let read = |package: &[u8]| {
+        copy::read_through(&cache, Sha256::of(package), &|_| true, || Ok(Cursor::new(package)))
+    };
+    let package = deb("sample", &[Item::file("./sample", b"run")]);
+    read(&package[..package.len() - 8]).unwrap_err();
+    let control = tar(&[Item::file("./control", stanza("sample").as_bytes())]);
+    read(&ar(&[
+        ("debian-binary", b"2.0\n"),
+        ("control.tar.xz", &compress(".xz", &control)),
+        ("data.tar.zst", &compress(".zst", &tar(&[]))),
+    ]))
+    .unwrap();
+    assert!(cache.0.lock().unwrap().is_empty());
+}
+
+#[test]
 fn names_the_file_that_cannot_be_read() {
     let path = Path::new("/nonexistent/x.deb");
-    let fault = Deb::read(path, &|_| true).unwrap_err();
+    let fault = Deb::read(path, Sha256::of(b""), &|_| true, &NoCache).unwrap_err();
     assert_eq!(
         chain(&fault),
         "reading package `/nonexistent/x.deb`: the file cannot be opened: No such file or directory (os error 2)"

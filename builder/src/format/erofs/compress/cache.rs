@@ -1,43 +1,23 @@
 //! Extents kept from earlier images.
 
 use bytes::Bytes;
-use sha2::Digest as _;
 
 use super::segment::Ending;
 use super::{Extent, Packed, Stored};
+use crate::derived::{self, DerivedCache};
 use crate::format::erofs::Compression;
-use crate::units::{self, Sha256};
+use crate::units::Sha256;
 
 /// Shorter segments are compressed faster than a file is found.
 const LENGTH_MIN: usize = 32 << 10;
 /// Part of every key, changed with anything that changes what is kept for one.
-const FORM: &[u8] = b"imgbuild extents 1";
+const FORM: &[u8] = b"extents 2";
 /// Length of a compressed form that says that there is none.
 const PLAIN: u32 = u32::MAX;
 
-/// Where compressed extents are kept. A key stands for algorithm, parameters and contents.
-pub trait ExtentCache: Sync {
-    /// What was kept under `key`; anything else does no harm, for it is checked.
-    fn get(&self, key: Sha256) -> Option<Bytes>;
-    /// Keeps `value`, if that can be done.
-    fn put(&self, key: Sha256, value: &[u8]);
-}
-
-/// Keeps nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoCache;
-
-impl ExtentCache for NoCache {
-    fn get(&self, _: Sha256) -> Option<Bytes> {
-        None
-    }
-
-    fn put(&self, _: Sha256, _: &[u8]) {}
-}
-
 /// The extents of `segment` from the cache, else from `pack`.
 pub(super) fn through(
-    cache: &dyn ExtentCache,
+    cache: &dyn DerivedCache,
     compression: Compression,
     segment: &[u8],
     ending: Option<Ending>,
@@ -47,26 +27,21 @@ pub(super) fn through(
         return pack();
     }
     let key = key(compression, segment, ending);
-    if let Some(packed) = cache.get(key).and_then(|entry| decode(&entry, segment.len())) {
+    if let Some(packed) = cache.find(key).and_then(|entry| decode(&entry, segment.len())) {
         return packed;
     }
     let packed = pack();
-    cache.put(key, &encode(&packed));
+    cache.keep(key, &encode(&packed));
     packed
 }
 
 fn key(compression: Compression, segment: &[u8], ending: Option<Ending>) -> Sha256 {
     let parameters = format!("{compression:?} {ending:?}");
     let libraries = [lzzzz::version_number(), zstd::zstd_safe::version_number()];
-    let mut hasher = sha2::Sha256::new_with_prefix(FORM);
-    for part in [parameters.as_bytes(), format!("{libraries:?}").as_bytes(), segment] {
-        hasher.update(units::Bytes::of(part).0.to_le_bytes());
-        hasher.update(part);
-    }
-    Sha256(hasher.finalize().into())
+    derived::key(&[FORM, parameters.as_bytes(), format!("{libraries:?}").as_bytes(), segment])
 }
 
-/// An entry: its digest, whether the last extent is inline, then for each extent its length and that of
+/// An entry: whether the last extent is inline, then for each extent its length and that of
 /// its compressed form, and that form.
 fn encode(packed: &Packed) -> Vec<u8> {
     let mut entry = vec![u8::from(packed.is_inline)];
@@ -81,18 +56,13 @@ fn encode(packed: &Packed) -> Vec<u8> {
             }
         }
     }
-    [&Sha256::of(&entry).0[..], &entry].concat()
+    entry
 }
 
-/// `None` for what is not an entry for a segment of `length` bytes, as it was kept.
+/// `None` for what is not an entry for a segment of `length` bytes.
 fn decode(entry: &Bytes, length: usize) -> Option<Packed> {
-    let digest = Sha256(*entry.first_chunk()?);
-    let mut rest = entry.slice(digest.0.len()..);
-    if Sha256::of(&rest) != digest {
-        return None;
-    }
-    let mut packed = Packed { extents: Vec::new(), is_inline: *rest.first()? == 1 };
-    rest = rest.slice(1..);
+    let mut packed = Packed { extents: Vec::new(), is_inline: *entry.first()? == 1 };
+    let mut rest = entry.slice(1..);
     while !rest.is_empty() {
         let number = |rest: &mut Bytes| {
             let number = u32::from_le_bytes(*rest.first_chunk()?);
@@ -114,24 +84,9 @@ fn decode(entry: &Bytes, length: usize) -> Option<Packed> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::sync::Mutex;
-
     use super::*;
+    use crate::derived::Memory;
     use crate::format::erofs::Algorithm;
-
-    #[derive(Default)]
-    struct Memory(Mutex<BTreeMap<Sha256, Vec<u8>>>);
-
-    impl ExtentCache for Memory {
-        fn get(&self, key: Sha256) -> Option<Bytes> {
-            self.0.lock().unwrap().get(&key).cloned().map(Bytes::from)
-        }
-
-        fn put(&self, key: Sha256, value: &[u8]) {
-            self.0.lock().unwrap().insert(key, value.to_vec());
-        }
-    }
 
     fn packed() -> Packed {
         let packed = |length, bytes: &'static [u8]| Extent {
@@ -167,20 +122,11 @@ mod tests {
     }
 
     #[test]
-    fn compresses_again_what_was_damaged_or_cut_short() {
-        let cache = Memory::default();
-        answer(&cache, 9, None);
-        let good = cache.0.lock().unwrap().values().next().unwrap().clone();
-        let damaged = (0..good.len()).map(|index| {
-            let mut entry = good.clone();
-            entry[index] ^= 1;
-            entry
-        });
-        let cut = (0..good.len()).map(|length| good[..length].to_vec());
-        for (index, entry) in damaged.chain(cut).enumerate() {
-            cache.0.lock().unwrap().values_mut().for_each(|kept| kept.clone_from(&entry));
-            assert_eq!(answer(&cache, 9, None), None, "{index}");
-            assert_eq!(answer(&cache, 9, None), Some(packed()), "{index}");
+    fn compresses_again_what_is_no_entry_for_the_segment() {
+        let good = encode(&packed());
+        for length in 0..good.len() {
+            assert_eq!(decode(&good[..length].to_vec().into(), SEGMENT.len()), None, "{length}");
         }
+        assert_eq!(decode(&good.into(), SEGMENT.len() - 1), None);
     }
 }

@@ -1,7 +1,7 @@
-//! Compressed extents of earlier images, in the cache: `extents/ab/abcdef…` by key.
+//! Derived data as files: `derived/ab/abcdef…` by key.
 //!
-//! One changed file then costs its own compression and no other. An entry says itself whether it is whole
-//! and is made again if not, so nothing here is synced, and what can't be kept is not.
+//! An entry says itself whether it is whole and is made again if not, so nothing here is synced, and what
+//! can't be kept is not.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::archive::cache;
-use crate::format::erofs::ExtentCache;
+use crate::derived::DerivedCache;
 use crate::units::{Bytes, Sha256};
 
-/// Entries kept: a few roots of each profile.
-pub const LIMIT: Bytes = Bytes(1 << 30);
+/// Most that is kept: packages and roots of a few profiles.
+pub const LIMIT: Bytes = Bytes(2 << 30);
 /// An entry's time of last use is right within this, so that a build writes few of them.
 const PRECISION: Duration = Duration::from_hours(1);
 
-/// A folder of extents that one version of imgbuild made.
+/// A folder of what one version of imgbuild derived.
 #[derive(Clone, Debug)]
-pub struct Extents {
+pub struct Folder {
     folder: PathBuf,
     program: Sha256,
 }
@@ -32,8 +32,8 @@ struct Kept {
     size: u64,
 }
 
-impl Extents {
-    /// Uses `folder` for what the program with this digest makes: another version may compress in
+impl Folder {
+    /// Uses `folder` for what the program with this digest derives: another version may do it in
     /// another way, and an image must not tell what was built before it.
     pub fn new(folder: PathBuf, program: Sha256) -> Self {
         Self { folder, program }
@@ -71,7 +71,7 @@ impl Extents {
     }
 }
 
-impl ExtentCache for Extents {
+impl DerivedCache for Folder {
     fn get(&self, key: Sha256) -> Option<bytes::Bytes> {
         let path = self.path(key);
         let content = fs::read(&path).ok()?;
@@ -108,35 +108,35 @@ mod tests {
     #[test]
     fn keeps_nothing_for_another_program() {
         let folder = tempfile::tempdir().unwrap();
-        let [one, other] = [1, 2].map(|program| Extents::new(folder.path().join("extents"), key(program)));
-        one.put(key(3), b"extents");
-        assert_eq!(one.get(key(3)).as_deref(), Some(&b"extents"[..]));
+        let [one, other] = [1, 2].map(|program| Folder::new(folder.path().join("derived"), key(program)));
+        one.put(key(3), b"value");
+        assert_eq!(one.get(key(3)).as_deref(), Some(&b"value"[..]));
         assert_eq!(other.get(key(3)), None);
     }
 
     #[test]
     fn forgets_what_was_used_longest_ago() {
         let folder = tempfile::tempdir().unwrap();
-        let extents = Extents::new(folder.path().to_owned(), key(0));
+        let derived = Folder::new(folder.path().to_owned(), key(0));
         for number in 1..=4 {
-            extents.put(key(number), &[number; 100]);
+            derived.put(key(number), &[number; 100]);
             let old = SystemTime::now() - Duration::from_secs(86_400 * (10 - u64::from(number)));
-            File::open(extents.path(key(number))).unwrap().set_modified(old).unwrap();
+            File::open(derived.path(key(number))).unwrap().set_modified(old).unwrap();
         }
-        extents.get(key(1));
-        extents.trim(Bytes(250));
-        let left: Vec<u8> = (1..=4).filter(|number| extents.get(key(*number)).is_some()).collect();
+        derived.get(key(1));
+        derived.trim(Bytes(250));
+        let left: Vec<u8> = (1..=4).filter(|number| derived.get(key(*number)).is_some()).collect();
         assert_eq!(left, [1, 4]);
-        extents.trim(Bytes(250));
-        assert!(extents.get(key(4)).is_some(), "there is room for it");
+        derived.trim(Bytes(250));
+        assert!(derived.get(key(4)).is_some(), "there is room for it");
     }
 
     #[test]
     fn does_without_a_folder_that_can_not_be_made() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let extents = Extents::new(file.path().join("extents"), key(0));
-        extents.put(key(1), b"extents");
-        assert_eq!(extents.get(key(1)), None);
-        extents.trim(Bytes(0));
+        let derived = Folder::new(file.path().join("derived"), key(0));
+        derived.put(key(1), b"value");
+        assert_eq!(derived.get(key(1)), None);
+        derived.trim(Bytes(0));
     }
 }
