@@ -12,8 +12,7 @@ use thiserror::Error;
 
 use crate::converge::System;
 use crate::fat::{Fat, FatError, Stamp};
-use crate::gpt::SectorSize;
-use crate::stage0::disks::BlockDisk;
+use crate::gpt::{BlockDisk, SectorSize};
 
 /// Where it is mounted.
 pub const MOUNT_POINT: &str = "/run/imgbuild/esp";

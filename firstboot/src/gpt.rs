@@ -10,12 +10,14 @@
 //! [`read`] takes the primary copy, or the backup where the primary is damaged; [`write()`] replaces the backup first,
 //! so that at every instant one copy is whole.
 
+mod block_disk;
 mod copies;
 mod disk;
 mod guid;
 mod header;
 mod table;
 
+pub use block_disk::BlockDisk;
 pub use copies::{Copies, CopyState, Error, read, repair, write};
 pub use disk::{Disk, Lba, SectorSize, Window};
 pub use guid::{Guid, ParseGuidError};

@@ -7,6 +7,7 @@
 //! - [`plan`]: from record to steps, pure
 //! - [`converge`], [`apply`]: carrying the steps out, idempotent and safe against power loss
 //! - [`durable`]: files that survive power cuts
+//! - [`process`]: waiting for other programs
 //! - [`random`]: random bytes
 //! - [`key`]: the node key
 //! - [`status`], [`screen`], [`run`], [`cli`]: reporting and the program
@@ -15,6 +16,7 @@
 //! - [`gpt`]: partition tables that survive power cuts
 //! - [`fat`]: files on the EFI system partition that survive power cuts
 //! - [`esp`]: the EFI system partition
+//! - [`root_hash`]: what vouches for a root, and names it
 //! - [`slot`]: which of the two slots is booted
 //! - [`gate`]: committing a slot once the node is known to work
 
@@ -31,8 +33,10 @@ pub mod gate;
 pub mod gpt;
 pub mod key;
 pub mod plan;
+pub mod process;
 pub mod random;
 pub mod record;
+pub mod root_hash;
 pub mod run;
 pub mod screen;
 pub mod slot;

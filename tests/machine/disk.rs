@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use firstboot::fat::{Fat, Stamp};
-use firstboot::gpt::{Lba, Window};
+use firstboot::gpt::{BlockDisk, Lba, Window};
+use firstboot::root_hash::RootHash;
 use firstboot::slot::Slot;
 use firstboot::slot::environment::{self, Environment};
 use firstboot::slot::node::{self, Running, Standing};
-use firstboot::stage0::cmdline::RootHash;
-use firstboot::stage0::disks::BlockDisk;
 use imgbuild::machine::{disk, late_timers};
 use imgbuild::units::{Arch, Bytes, SectorSize};
 use serde_json::Value;

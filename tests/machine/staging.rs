@@ -7,9 +7,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use firstboot::fat::{Fat, Stamp};
-use firstboot::gpt::{self, Disk as _, Guid, Lba, SectorSize, Window};
+use firstboot::gpt::{self, BlockDisk, Disk as _, Guid, Lba, SectorSize, Window};
 use firstboot::slot::entries::Entries;
-use firstboot::stage0::disks::BlockDisk;
 use imgbuild::medium::folder::Folder;
 use imgbuild::medium::staging::{self, Source, disk};
 

@@ -23,11 +23,11 @@ use std::os::unix::fs::FileExt as _;
 
 use firstboot::fat::{Fat, FatError, Stamp};
 use firstboot::gpt::{self, Copies, Disk, Guid, Lba, Name, Window};
+use firstboot::root_hash::RootHash as Root;
 use firstboot::slot::entries::{self, Choice, Entries, UNFINISHED, config_path};
 use firstboot::slot::environment::Environment;
 use firstboot::slot::names::{self, Names, Tries, UkiName};
 use firstboot::slot::{Generation, Slot, TRIES};
-use firstboot::stage0::cmdline::RootHash as Root;
 use serde::Serialize;
 
 pub use self::error::StagingError;

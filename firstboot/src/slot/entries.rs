@@ -6,7 +6,7 @@ use super::names::{self, Names, UkiName};
 use super::{Generation, Repair, Slot, repair, uki};
 use crate::fat::{Fat, FatError};
 use crate::gpt::Disk;
-use crate::stage0::cmdline::RootHash;
+use crate::root_hash::RootHash;
 
 /// How a UKI's name ends before it is one: no boot loader lists it.
 pub const UNFINISHED: &str = ".new";

@@ -9,7 +9,7 @@ use super::names::{self, UkiName};
 use super::{Generation, Slot, starts};
 use crate::fat::{Fat, FatError};
 use crate::gpt::Disk;
-use crate::stage0::cmdline::RootHash;
+use crate::root_hash::RootHash;
 
 /// What runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

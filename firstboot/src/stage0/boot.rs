@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::cmdline::Arguments;
-use super::disks::{self, BlockDisk, BootDisk, Device, Sysfs};
+use super::disks::{self, BootDisk, Device, Sysfs};
 use super::efi::{EFIVARS, Variables};
 use super::failure::{self, During, Failure};
 use super::journal::Journal;
@@ -262,7 +262,7 @@ impl Session {
         loop {
             let loaded = self.coldplug();
             let stable = quiet.observe(self.sysfs.disks(), Instant::now());
-            let found = self.sysfs.find(source.esp(), |device| BlockDisk::open(device, false));
+            let found = self.sysfs.find(source.esp(), |device| device.open(false));
             let found = found.during(doing, HINT_SEVERAL)?;
             match found {
                 Some(disk) if loaded == 0 && (!is_first_boot(&disk) || stable >= QUIET) => {
@@ -292,7 +292,7 @@ impl Session {
         let doing = "looking for the EFI system partition on the boot disk";
         let missing = || disks::Error::Unknown { disk: disk.device.name.clone(), number: disk.esp };
         let entry = disk.copies.table.entry(disk.esp).ok_or_else(missing).during(doing, HINT_DISK)?;
-        let file = BlockDisk::open(&disk.device, false).during(doing, HINT_DISK)?;
+        let file = disk.device.open(false).during(doing, HINT_DISK)?;
         let partition =
             self.sysfs.announce(&disk.device, &file, disk.esp, entry.extent).during(doing, HINT_DISK)?;
         Ok(partition.path().display().to_string())

@@ -1,14 +1,13 @@
 //! Block devices as sysfs shows them, and the one disk that the machine was booted from.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek as _, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use kernel_ioctl::blkpg;
 use kernel_ioctl::dm::DeviceNumber;
 
-use crate::gpt::{self, Copies, Extent, Guid, Lba, SectorSize};
+use crate::gpt::{self, BlockDisk, Copies, Extent, Guid, SectorSize};
 
 /// Unit of sizes in sysfs, whatever the disk's sectors are.
 const SYSFS_SECTOR: u64 = 512;
@@ -24,6 +23,15 @@ pub struct Device {
     pub size: u64,
     /// Size of a logical sector.
     pub sector_size: SectorSize,
+}
+
+impl Device {
+    /// Opens `/dev/<name>` for reading, and for writing where `is_writable`.
+    pub fn open(&self, is_writable: bool) -> io::Result<BlockDisk> {
+        let path = Path::new("/dev").join(&self.name);
+        let file = OpenOptions::new().read(true).write(is_writable).open(path)?;
+        BlockDisk::over(file, self.sector_size)
+    }
 }
 
 /// A partition that the kernel knows.
@@ -179,11 +187,11 @@ impl Sysfs {
         let (start, size) = (extent.first.0.saturating_mul(unit), extent.sectors().saturating_mul(unit));
         let outcome = match self.partition(device, number) {
             Some(known) if (known.start, known.size) == (start, size) => Ok(()),
-            Some(known) if known.start == start => blkpg::resize(&disk.file, number, start, size),
+            Some(known) if known.start == start => blkpg::resize(disk.file(), number, start, size),
             Some(_) => {
-                blkpg::delete(&disk.file, number).and_then(|()| blkpg::add(&disk.file, number, start, size))
+                blkpg::delete(disk.file(), number).and_then(|()| blkpg::add(disk.file(), number, start, size))
             }
-            None => blkpg::add(&disk.file, number, start, size),
+            None => blkpg::add(disk.file(), number, start, size),
         };
         outcome.map_err(|errno| Error::Announce {
             disk: device.name.clone(),
@@ -196,56 +204,6 @@ impl Sysfs {
 
 fn number(path: &Path) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim_end().parse().ok()
-}
-
-/// A disk's device file.
-#[derive(Debug)]
-pub struct BlockDisk {
-    file: File,
-    sector_size: SectorSize,
-    sectors: u64,
-}
-
-impl BlockDisk {
-    /// Opens `/dev/<name>` for reading, and for writing where `is_writable`.
-    pub fn open(device: &Device, is_writable: bool) -> io::Result<Self> {
-        let path = Path::new("/dev").join(&device.name);
-        let file = OpenOptions::new().read(true).write(is_writable).open(path)?;
-        Self::over(file, device.sector_size)
-    }
-
-    /// A disk, a partition or a disk image that is open.
-    pub fn over(mut file: File, sector_size: SectorSize) -> io::Result<Self> {
-        // Devices tell their size by it too.
-        let size = file.seek(SeekFrom::End(0))?;
-        Ok(Self { file, sector_size, sectors: size / sector_size.bytes() })
-    }
-
-    fn offset(&self, at: Lba) -> io::Result<u64> {
-        at.0.checked_mul(self.sector_size.bytes()).ok_or_else(|| io::ErrorKind::InvalidInput.into())
-    }
-}
-
-impl gpt::Disk for BlockDisk {
-    fn sector_size(&self) -> SectorSize {
-        self.sector_size
-    }
-
-    fn sectors(&self) -> u64 {
-        self.sectors
-    }
-
-    fn read(&self, at: Lba, buffer: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(buffer, self.offset(at)?)
-    }
-
-    fn write(&mut self, at: Lba, data: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(data, self.offset(at)?)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.sync_all()
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 
 use kernel_ioctl::dm::{DeviceNumber, Target};
 
-use super::cmdline::RootHash;
 use crate::gpt::Guid;
+use crate::root_hash::RootHash;
 
 /// Bytes of the superblock; the tree begins at the next hash block.
 pub const SUPERBLOCK_SIZE: usize = 512;

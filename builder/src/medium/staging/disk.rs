@@ -5,8 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use firstboot::gpt::{self, Copies, SectorSize};
-use firstboot::stage0::disks::BlockDisk;
+use firstboot::gpt::{self, BlockDisk, Copies, SectorSize};
 use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
 use rustix::io::Errno;
 use thiserror::Error;

@@ -1,8 +1,8 @@
 //! The partitions of a disk that is staged to: is it one of ours, and does the bundle fit?
 
 use firstboot::gpt::{Entry, Extent, Guid, Table};
+use firstboot::root_hash::RootHash;
 use firstboot::slot::Slot;
-use firstboot::stage0::cmdline::RootHash;
 
 use super::StagingError;
 use crate::bundle::manifest::{Manifest, Partition};

@@ -4,9 +4,8 @@ use std::fs::File;
 
 use bytes::Bytes as Content;
 use firstboot::fat::{Fat, Stamp};
-use firstboot::gpt::{self, Window};
+use firstboot::gpt::{self, BlockDisk, Window};
 use firstboot::slot::Slot;
-use firstboot::stage0::disks::BlockDisk;
 
 use super::StagingError;
 use super::layout::Layout;

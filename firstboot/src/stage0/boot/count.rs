@@ -2,10 +2,10 @@
 
 use super::{HINT_IMAGE, Session};
 use crate::fat::{Fat, FatError, Stamp};
-use crate::gpt::Window;
+use crate::gpt::{BlockDisk, Window};
 use crate::slot::starts;
 use crate::stage0::cmdline::Arguments;
-use crate::stage0::disks::{BlockDisk, BootDisk};
+use crate::stage0::disks::BootDisk;
 use crate::stage0::failure::{self, During, Failure};
 
 /// Starts in a row that came to nothing.
@@ -17,7 +17,7 @@ struct TooMany(u8);
 pub(super) fn open_esp(disk: &BootDisk) -> Result<Option<Fat<Window<BlockDisk>>>, FatError> {
     let failed = |source| FatError::Disk { action: "opening", sector: 0, source };
     let Some(esp) = disk.copies.table.entry(disk.esp) else { return Ok(None) };
-    let file = BlockDisk::open(&disk.device, true).map_err(failed)?;
+    let file = disk.device.open(true).map_err(failed)?;
     let esp = Window::new(file, esp.extent.first, esp.extent.sectors());
     // What is renamed keeps its date, and what is made here has none that matters.
     Fat::open(esp, Stamp::from_unix(0)).map(Some)

@@ -12,9 +12,10 @@ use super::count::open_esp;
 use super::{Error, HINT_IMAGE, Session};
 use crate::fat::FatError;
 use crate::gpt::{Entry, Guid, Table};
+use crate::root_hash::RootHash;
 use crate::slot::{Generation, Slot, node};
-use crate::stage0::cmdline::{Arguments, RootHash};
-use crate::stage0::disks::{BlockDisk, BootDisk, Partition};
+use crate::stage0::cmdline::Arguments;
+use crate::stage0::disks::{BootDisk, Partition};
 use crate::stage0::failure::{During, Failure};
 use crate::stage0::mounts::{self, SYSROOT};
 use crate::stage0::verity::{OnCorruption, SUPERBLOCK_SIZE, Superblock};
@@ -67,7 +68,7 @@ impl Session {
     ) -> Result<(Partition, String), Failure> {
         let doing = "looking for the root on the boot disk";
         let (number, entry) = only_partition(disk, role, id).during(doing, HINT_IMAGE)?;
-        let file = BlockDisk::open(&disk.device, false).during(doing, HINT_IMAGE)?;
+        let file = disk.device.open(false).during(doing, HINT_IMAGE)?;
         let partition =
             self.sysfs.announce(&disk.device, &file, number, entry.extent).during(doing, HINT_IMAGE)?;
         Ok((partition, entry.name.to_string()))

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{HINT_DISK, HINT_STATE, STEP_TIME, Session};
-use crate::gpt::{self, CopyState, Disk, Guid, Table};
+use crate::gpt::{self, BlockDisk, CopyState, Disk, Guid, Table};
 use crate::random::random;
-use crate::stage0::disks::{self, BlockDisk, BootDisk, Partition};
+use crate::stage0::disks::{self, BootDisk, Partition};
 use crate::stage0::failure::{During, Failure};
 use crate::stage0::mounts::{Bound, SYSROOT};
 use crate::stage0::state::{self, Found, FreshIds, Wish, filesystem};
@@ -45,7 +45,7 @@ impl Session {
     /// What lies there is known to be ours before the table or the file system is changed for it.
     pub(super) fn open_state(&mut self, disk: &BootDisk, minimum: u64) -> Result<State, Failure> {
         let doing = "preparing the state partition";
-        let mut file = BlockDisk::open(&disk.device, true).during(doing, HINT_DISK)?;
+        let mut file = disk.device.open(true).during(doing, HINT_DISK)?;
         self.repair_table(disk, &mut file)?;
         let sysroot = Path::new(SYSROOT);
         let bound = Bound::open(sysroot).during(doing, HINT_STATE)?;
