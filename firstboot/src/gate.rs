@@ -15,10 +15,10 @@ use crate::boot::BootReport;
 use crate::converge::System;
 use crate::esp;
 use crate::fat::Fat;
+use crate::gpt::BlockDisk;
+use crate::root_hash::RootHash;
 use crate::slot::node::{self, Report, Running};
 use crate::source;
-use crate::stage0::cmdline::RootHash;
-use crate::stage0::disks::BlockDisk;
 use crate::status::{self, SlotStatus, Status};
 
 /// How long a machine may be on its way up; the slowest disks check their state for minutes.
@@ -90,7 +90,7 @@ pub fn slot_status(name: &str, report: &Report) -> SlotStatus {
 pub fn commit(system: &System) -> anyhow::Result<ExitCode> {
     let report = source::boot_report(system)?.context("stage0 has not started this system")?;
     let running = running(&report)?;
-    let verdict = wait()?;
+    let verdict = wait();
     match verdict {
         Verdict::Works => {
             let done = node::commit(&mut open_esp(&report)?, running)?;
@@ -112,12 +112,17 @@ pub fn commit(system: &System) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn wait() -> anyhow::Result<Verdict> {
+fn wait() -> Verdict {
     let started = Instant::now();
     let mut watch = Watch::default();
     loop {
-        if let Some(verdict) = watch.look(systemd::state()?, started.elapsed()) {
-            return Ok(verdict);
+        let state = systemd::state().unwrap_or_else(|error| {
+            // What does not answer has not come up, and must not go on for ever.
+            say(&format!("{error:#}"));
+            State::Starting
+        });
+        if let Some(verdict) = watch.look(state, started.elapsed()) {
+            return verdict;
         }
         thread::sleep(INTERVAL);
     }

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 #[expect(clippy::disallowed_types, reason = "this is stage0's one door to other programs")]
 use std::process::Command;
 use std::process::{ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::process;
 
 /// First argument of the child.
 pub const CHILD_ARGUMENT: &str = "--in-root";
@@ -87,19 +89,9 @@ impl Program<'_> {
             .stderr(output)
             .spawn()
             .map_err(start_error)?;
-        let started = Instant::now();
-        let status = loop {
-            if let Some(status) = child.try_wait().map_err(start_error)? {
-                break status;
-            }
-            if started.elapsed() > self.deadline {
-                // It may have ended just now; either way it is gone after this.
-                drop(child.kill());
-                drop(child.wait());
-                let seconds = self.deadline.as_secs();
-                return Err(Error::Deadline { command: self.to_text(), seconds, output: last_lines() });
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        let Some(status) = process::wait(&mut child, self.deadline).map_err(start_error)? else {
+            let seconds = self.deadline.as_secs();
+            return Err(Error::Deadline { command: self.to_text(), seconds, output: last_lines() });
         };
         match status.code() {
             Some(code) if self.good_codes.contains(&code) => Ok(code),
