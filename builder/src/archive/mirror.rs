@@ -7,7 +7,7 @@ use reqwest::Url;
 use thiserror::Error;
 
 use super::apt::{apt_sources, is_release, is_security};
-use super::date::{self, Utc};
+use super::date;
 use crate::environment;
 use crate::units::Timestamp;
 
@@ -110,7 +110,7 @@ impl Mirrors {
     fn snapshot_of(archive: &Url, date: Timestamp) -> Self {
         let base = |name| {
             let mut url = archive.clone();
-            url.set_path(&format!("{}{name}/{}", archive.path(), Utc::from(date).stamp()));
+            url.set_path(&format!("{}{name}/{}", archive.path(), date::stamp(date)));
             url
         };
         let archive = archive.clone();

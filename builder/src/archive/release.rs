@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::date::{self, Utc};
+use super::date;
 use super::deb822::{Deb822Error, Stanza, stanzas};
 use crate::units::{Bytes, Sha256, Timestamp};
 
@@ -69,9 +69,8 @@ pub enum ReleaseError {
     },
     /// Too old.
     #[error(
-        "Release file of `{codename}` expired on {}, now it is {}: use a mirror that is up to date \
-         or set this computer's clock",
-        Utc::from(*.valid_until), Utc::from(*.now)
+        "Release file of `{codename}` expired on {valid_until}, now it is {now}: use a mirror that is up to date \
+         or set this computer's clock"
     )]
     Expired {
         /// Its codename.
@@ -201,8 +200,8 @@ SHA256:
         assert_eq!(release.check("trixie-updates", Timestamp(end.0 - 1)), Ok(()));
         assert_eq!(
             release.check("trixie-updates", end).unwrap_err().to_string(),
-            "Release file of `trixie-updates` expired on 2026-11-28 02:10:46 UTC, now it is 2026-11-28 \
-             02:10:46 UTC: use a mirror that is up to date or set this computer's clock"
+            "Release file of `trixie-updates` expired on 2026-11-28T02:10:46Z, now it is \
+             2026-11-28T02:10:46Z: use a mirror that is up to date or set this computer's clock"
         );
     }
 

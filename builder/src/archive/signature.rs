@@ -5,7 +5,6 @@ use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType};
 use thiserror::Error;
 
-use super::date::Utc;
 use super::keyring::{Keyring, show_id};
 use crate::units::Timestamp;
 
@@ -54,7 +53,7 @@ pub enum SignatureError {
         hash: String,
     },
     /// Signed by a trusted key after its time, or so long ago that the signature itself ran out.
-    #[error("signature of key {fingerprint} expired on {}", Utc::from(*.expired))]
+    #[error("signature of key {fingerprint} expired on {expired}")]
     Expired {
         /// The key.
         fingerprint: String,

@@ -83,7 +83,7 @@ fn refuses_expired_keys_and_says_since_when() {
     let signer = Signer::new(1, Some(86_400));
     let keyring = trusting(&[&signer]);
     let message = signer.sign(TEXT);
-    let expected = format!("signature of key {} expired on 2025-01-02 00:00:00 UTC", signer.fingerprint());
+    let expected = format!("signature of key {} expired on 2025-01-02T00:00:00Z", signer.fingerprint());
     assert_eq!(refusal(&message, &keyring), expected);
     let in_time = Timestamp(u64::from(CREATED) + 86_399);
     assert_eq!(verify(message.as_bytes(), &keyring, in_time).unwrap().text, TEXT);
