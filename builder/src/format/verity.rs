@@ -29,6 +29,8 @@ pub use writer::{Writer, hash_tree};
 
 /// Bytes per block of data and of hashes.
 const BLOCK: usize = 4096;
+/// The same on a disk.
+const BLOCK_SIZE: Bytes = Bytes(4096);
 
 /// What a hash tree is made with beside its data.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,6 +50,12 @@ pub struct HashTree {
     pub root_hash: RootHash,
     /// Number of 4096-byte blocks of data.
     pub data_blocks: u64,
+}
+
+/// Size of the hash tree of this much data: super block, then each level's blocks.
+pub fn tree_size(data: Bytes) -> Bytes {
+    let levels: u64 = levels::blocks(data.0.div_ceil(BLOCK_SIZE.0)).into_iter().sum();
+    Bytes(levels.saturating_add(1).saturating_mul(BLOCK_SIZE.0))
 }
 
 /// Why data cannot have a hash tree.

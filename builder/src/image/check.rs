@@ -5,6 +5,7 @@ use std::path::Path;
 use super::raw::{FILE, ROLES, RawImage, RawPartition, RawSecureBoot};
 use super::{Image, Partition, Role};
 use crate::diagnostic::{Located, Report};
+use crate::format::verity;
 use crate::secure_boot::SecureBoot;
 use crate::settings::{self, Kind, LoadError};
 use crate::units::{Bytes, SectorSize, Size};
@@ -19,10 +20,6 @@ const ESP_LEAST: Size = Size(Bytes(64 << 20));
 const ESP_LEAST_4096: Size = Size(Bytes(260 << 20));
 /// Ext4 with its journal, k3s' data store and the journal of the system.
 const STATE_LEAST: Size = Size(Bytes(256 << 20));
-/// Data and hash blocks of the verity trees that imgbuild writes.
-const VERITY_BLOCK: u64 = 4096;
-/// SHA-256 digests in a hash block.
-const DIGESTS: u64 = VERITY_BLOCK / 32;
 
 impl Image {
     /// Loads the image called `name`: the file beside the cluster file in `directory`, else the embedded
@@ -41,7 +38,6 @@ fn check(raw: RawImage, name: &str, report: &Report) -> Option<Image> {
         None => SectorSize::default(),
         Some(Located { value, .. }) => SectorSize::try_from(value).ok()?,
     };
-    check_arguments(&raw.command_line, report);
     check_roles(&raw.partitions, report);
     check_sizes(&raw.partitions, sector_size, report);
     check_slots(&raw.partitions, report);
@@ -61,7 +57,7 @@ fn check(raw: RawImage, name: &str, report: &Report) -> Option<Image> {
         layout: raw.layout?.value,
         sector_size,
         partitions: partitions?,
-        command_line: raw.command_line.into_iter().map(|argument| argument.value).collect(),
+        command_line: raw.command_line.into_iter().map(|argument| argument.value.0).collect(),
         state_minimum: raw.state_minimum?.value.0,
         secure_boot: secure_boot(raw.secure_boot),
     })
@@ -73,14 +69,6 @@ fn secure_boot(raw: Option<RawSecureBoot>) -> SecureBoot {
     SecureBoot {
         enrol: raw.enrol.map_or(default.enrol, |enrol| enrol.value),
         microsoft: raw.microsoft.map_or(default.microsoft, |microsoft| microsoft.value),
-    }
-}
-
-fn check_arguments(arguments: &[Located<String>], report: &Report) {
-    for Located { value, span } in arguments {
-        if value.is_empty() || value.contains(char::is_whitespace) || !value.is_ascii() {
-            report.fault(span, format!("`{value}` is no single kernel argument such as `panic=10`"));
-        }
     }
 }
 
@@ -145,7 +133,7 @@ fn check_slots(partitions: &[RawPartition], report: &Report) {
     };
     for (root, verity) in [(Role::RootA, Role::RootAVerity), (Role::RootB, Role::RootBVerity)] {
         let (Some(root), Some(tree)) = (size_of(root), size_of(verity)) else { continue };
-        let needed = Bytes(verity_size(root.value.0.0));
+        let needed = verity::tree_size(root.value.0);
         if tree.value.0 < needed {
             let reason = format!(
                 "the hash tree of a root of {} needs {needed}, `{}` has {}",
@@ -168,29 +156,5 @@ fn check_slots(partitions: &[RawPartition], report: &Report) {
             );
             report.fault(&second.span, reason);
         }
-    }
-}
-
-/// Bytes of the hash tree of a full root: superblock, then each level's blocks.
-fn verity_size(root: u64) -> u64 {
-    let mut blocks = root.div_ceil(VERITY_BLOCK);
-    let mut hash_blocks = 1;
-    while blocks > 1 {
-        blocks = blocks.div_ceil(DIGESTS);
-        hash_blocks += blocks;
-    }
-    hash_blocks * VERITY_BLOCK
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_the_blocks_of_a_hash_tree() {
-        // 2 GiB: 524288 data blocks, levels of 4096, 32 and 1 blocks, and the superblock.
-        assert_eq!(verity_size(2 << 30), (4096 + 32 + 1 + 1) * 4096);
-        assert_eq!(verity_size(4096), 4096);
-        assert_eq!(verity_size(129 * 4096), (2 + 1 + 1) * 4096);
     }
 }

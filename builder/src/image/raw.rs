@@ -2,6 +2,7 @@
 
 use super::Role;
 use crate::diagnostic::{Located, Span, Table};
+use crate::profile::value::Argument;
 use crate::secure_boot::Enrolment;
 use crate::units::Size;
 
@@ -24,7 +25,7 @@ pub(super) struct RawImage {
     pub(super) description: Option<Located<String>>,
     pub(super) layout: Option<Located<u32>>,
     pub(super) sector_size: Option<Located<u32>>,
-    pub(super) command_line: Vec<Located<String>>,
+    pub(super) command_line: Vec<Located<Argument>>,
     pub(super) state_minimum: Option<Located<Size>>,
     pub(super) secure_boot: Option<RawSecureBoot>,
     pub(super) partitions: Vec<RawPartition>,

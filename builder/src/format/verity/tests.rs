@@ -169,3 +169,14 @@ proptest! {
         prop_assert!(names_a_block, "{fault}");
     }
 }
+
+#[test]
+fn tells_the_size_of_a_hash_tree_before_there_is_one() {
+    // 2 GiB: 524288 data blocks, levels of 4096, 32 and 1 blocks, and the super block.
+    assert_eq!(tree_size(Bytes(2 << 30)), Bytes((4096 + 32 + 1 + 1) * 4096));
+    for blocks in [1_u64, 2, 128, 129] {
+        let data = vec![1; usize::try_from(blocks * 4096).unwrap()];
+        let tree = hash_tree(data.as_slice(), &OPTIONS).unwrap();
+        assert_eq!(tree_size(Bytes::of(&data)), Bytes::of(&tree.bytes), "{blocks}");
+    }
+}
