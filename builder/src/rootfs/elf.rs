@@ -20,17 +20,6 @@ use super::library;
 use crate::tree::{Kind, Tree};
 use crate::units::Arch;
 
-/// A file that may lack a library because nothing runs it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Exception {
-    /// The file below the root.
-    pub path: String,
-    /// The library it may lack, as the file names it.
-    pub library: String,
-    /// Why it does no harm; never empty.
-    pub reason: String,
-}
-
 /// One thing a file lacks.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Lack {
@@ -122,12 +111,8 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-/// Checks all ELF files of `tree`. Gives back the exceptions that nothing needed any more.
-pub fn check<'a>(
-    tree: &Tree,
-    arch: Arch,
-    exceptions: &'a [Exception],
-) -> Result<Vec<&'a Exception>, ElfError> {
+/// Checks all ELF files of `tree`.
+pub fn check(tree: &Tree, arch: Arch) -> Result<(), ElfError> {
     let mut lacks = Vec::new();
     let files = read_all(tree, arch, &mut lacks);
     let directories = library::directories(tree, arch);
@@ -139,19 +124,12 @@ pub fn check<'a>(
             lacks.push(Lack::Interpreter { path: (*path).to_owned(), interpreter: interpreter.clone() });
         }
     }
-    let missing = missing_libraries(&loader);
-
-    let mut unneeded: Vec<&Exception> = exceptions.iter().collect();
-    for ((path, library), (program, searched)) in missing {
-        let covers = |exception: &Exception| exception.path == path && exception.library == library;
-        unneeded.retain(|exception| !covers(exception));
-        if !exceptions.iter().any(covers) {
-            let [path, library, program] = [path, library, program].map(str::to_owned);
-            lacks.push(Lack::Library { path, library, program, searched });
-        }
+    for ((path, library), (program, searched)) in missing_libraries(&loader) {
+        let [path, library, program] = [path, library, program].map(str::to_owned);
+        lacks.push(Lack::Library { path, library, program, searched });
     }
     if lacks.is_empty() {
-        return Ok(unneeded);
+        return Ok(());
     }
     lacks.sort_by(|one, other| one.path().cmp(other.path()));
     Err(ElfError { lacks })

@@ -182,7 +182,7 @@ pub const NOTIONS: &[(&str, &str)] = &[
     ("upgrade-only", "the script acts on upgrades from older versions; an image is never upgraded"),
     ("restart-only", "the script restarts or reloads running daemons"),
     ("diversions", "the script guards against files of an unmerged /usr"),
-    ("ldconfig", "Debian's loader finds libraries without a cache"),
+    ("ldconfig", "the loader's cache is written with the tree"),
     ("initrd", "the script makes an initrd; ours is made outside"),
     ("kernel", "module indexes and initrd are made outside; hooks have nothing to do"),
     ("package-tools", "state of tools that only package scripts use"),

@@ -17,7 +17,7 @@ pub const GENERATORS: &[(&str, &str)] = &[
     ("dh_installsystemduser", "user units; nobody logs in to a node"),
     ("dh_installsysusers", "step users"),
     ("dh_installtmpfiles", "systemd-tmpfiles runs at boot"),
-    ("dh_makeshlibs", "triggers ldconfig; the loader needs no cache"),
+    ("dh_makeshlibs", "triggers ldconfig, whose cache every image has"),
     ("dh_runit", "runit is not used"),
     ("dh_ucf", "reviews declare the copies"),
 ];
@@ -86,7 +86,7 @@ fn is_boilerplate(line: &str) -> bool {
     matches!(line.trim(), "set -e" | "set -eu" | "exit 0" | ":")
 }
 
-/// Triggers that concern the linker's cache and initrds, neither of which an image keeps; and
+/// Triggers that concern the linker's cache, which is made with every image, and initrds, which it has none of; and
 /// packages' interest in files of others, which setup sees as a whole.
 fn is_known_trigger(line: &str) -> bool {
     let mut words = line.split_whitespace();

@@ -177,14 +177,8 @@ impl Evaluation<'_> {
         if let Some(group) = self.accounts.group(name) {
             return agree(name, self.locked.groups.get(name), group.gid);
         }
-        let gid = if let Some(&number) = self.locked.groups.get(name) {
-            if let Some(wanted) = wanted.filter(|wanted| *wanted != number) {
-                return Err(SysusersError::Locked { name: name.to_owned(), locked: number, wanted });
-            }
-            if let Some(owner) = self.accounts.group_by_number(number) {
-                let owner = owner.name.clone();
-                return Err(SysusersError::Taken { name: name.to_owned(), number, owner });
-            }
+        let owner = |number| self.accounts.group_by_number(number).map(|group| group.name.as_str());
+        let gid = if let Some(number) = locked_number(name, &self.locked.groups, wanted, owner)? {
             number
         } else if let Some(number) = wanted.filter(|number| self.is_group_free(*number, name)) {
             number
@@ -234,14 +228,8 @@ impl Evaluation<'_> {
     }
 
     fn user_number(&mut self, name: &str, wanted: Option<u32>, gid: u32) -> Result<u32, SysusersError> {
-        if let Some(&number) = self.locked.users.get(name) {
-            if let Some(wanted) = wanted.filter(|wanted| *wanted != number) {
-                return Err(SysusersError::Locked { name: name.to_owned(), locked: number, wanted });
-            }
-            if let Some(owner) = self.accounts.user_by_number(number) {
-                let owner = owner.name.clone();
-                return Err(SysusersError::Taken { name: name.to_owned(), number, owner });
-            }
+        let owner = |number| self.accounts.user_by_number(number).map(|user| user.name.as_str());
+        if let Some(number) = locked_number(name, &self.locked.users, wanted, owner)? {
             return Ok(number);
         }
         if let Some(number) = wanted.filter(|number| self.is_user_free(*number, name)) {
@@ -291,6 +279,23 @@ impl Evaluation<'_> {
                 group.members.drain(..).chain(std::iter::once(user.to_owned())).collect();
             group.members = members.into_iter().collect();
         }
+    }
+}
+
+/// The number that is locked for `name`, unless another is wanted or it has an owner.
+fn locked_number<'a>(
+    name: &str,
+    locked: &BTreeMap<String, u32>,
+    wanted: Option<u32>,
+    owner: impl FnOnce(u32) -> Option<&'a str>,
+) -> Result<Option<u32>, SysusersError> {
+    let Some(&number) = locked.get(name) else { return Ok(None) };
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != number) {
+        return Err(SysusersError::Locked { name: name.to_owned(), locked: number, wanted });
+    }
+    match owner(number) {
+        Some(owner) => Err(SysusersError::Taken { name: name.to_owned(), number, owner: owner.to_owned() }),
+        None => Ok(Some(number)),
     }
 }
 
