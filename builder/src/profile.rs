@@ -5,12 +5,14 @@
 mod artifact;
 mod check;
 mod raw;
+pub(crate) mod reserved;
 mod resolve;
 pub(crate) mod value;
 
 use serde::Serialize;
 
 pub use self::artifact::{Artifact, Member, Placement};
+use crate::diagnostic::Origin;
 use crate::format::erofs::Compression;
 use crate::units::Arch;
 
@@ -114,6 +116,9 @@ pub struct AddedFile {
     pub path: String,
     /// Content or link target.
     pub content: AddedContent,
+    /// Where the profile gives it.
+    #[serde(skip)]
+    pub origin: Origin,
 }
 
 /// What an added path is.

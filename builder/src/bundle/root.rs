@@ -87,6 +87,7 @@ pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Resu
     rootfs::dpkg::install(&mut tree, &debs)?;
     rootfs::elf::check(&tree, profile.arch, &[]).context("looking for the libraries of every program")?;
     rootfs::ldcache::install(&mut tree, profile.arch)?;
+    setup::profile_files::check(&tree, profile)?;
     task.finish(&format!("{} entries, kernel {}", tree.iter().count(), kernel.release));
     Ok(Root { tree, kernel, microcode, debs, added, date })
 }
