@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use super::interrupt::{INTERRUPTED, Interrupted};
 use crate::archive::select::SelectError;
+use crate::bundle::artifacts::GivenError;
 use crate::bundle::manifest::ManifestError;
 use crate::bundle::programs::ProgramsError;
 use crate::bundle::root::UnreviewedScripts;
@@ -111,6 +112,7 @@ impl<'error> Facts<'error> {
 /// Whether a step of the work has found that the settings ask for what can't be.
 fn is_declared(cause: &(dyn Error + 'static)) -> bool {
     cause.is::<UnreviewedScripts>()
+        || cause.is::<GivenError>()
         || matches!(cause.downcast_ref(), Some(DiskError::SlotFull { .. }))
         || cause.downcast_ref().is_some_and(SetupError::is_declared)
 }
