@@ -27,7 +27,7 @@ macro_rules! assert_shown {
 
 /// Runs a program of the host in the place; it must end well.
 #[expect(clippy::disallowed_types, reason = "makes keys as a user does")]
-fn tool(place: &Place, program: &str, arguments: &[&str]) {
+pub(super) fn tool(place: &Place, program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).current_dir(place.path()).output().unwrap();
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
 }
