@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use super::interrupt::{INTERRUPTED, Interrupted};
+use super::interrupt::Ended;
 use crate::archive::select::SelectError;
 use crate::bundle::artifacts::GivenError;
 use crate::bundle::manifest::ManifestError;
@@ -227,8 +227,8 @@ pub(super) fn show(error: &anyhow::Error, printer: &Printer) -> ExitCode {
         return ExitCode::from(FAILED);
     }
     printer.error(render(error, &facts).trim_end());
-    if error.is::<Interrupted>() {
-        return ExitCode::from(INTERRUPTED);
+    if let Some(ended) = error.downcast_ref::<Ended>() {
+        return ExitCode::from(ended.code());
     }
     ExitCode::from(if facts.is_input { INPUT } else { FAILED })
 }
