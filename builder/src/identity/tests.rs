@@ -150,7 +150,7 @@ fn refuses_each_malformed_file_with_its_own_error() {
         (
             "BEGIN PRIVATE KEY",
             "BEGIN SECRET KEY",
-            "identity `PLACE/identity.age`: the Secure Boot PK key: this is no unencrypted RSA private key in PEM: \
+            "identity `PLACE/identity.age`: the Secure Boot PK key: this is no RSA private key in PEM: \
              PKCS#8 ASN.1 error: PEM error: PEM error in post-encapsulation boundary",
         ),
         ("BEGIN OPENSSH", "BEGIN OPENSESAME", "identity `PLACE/identity.age`: the manifest signing key"),

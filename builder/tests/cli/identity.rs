@@ -107,6 +107,32 @@ fn imports_keys_and_names_the_file_that_is_none() {
     error: taking `keys/db.key` with `keys/db.pem`
     caused by: the certificate `CN=mine db` is of another key
     ");
+    tool(
+        &place,
+        "openssl",
+        &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "keys/db.key"],
+    );
+    assert_shown!(place.run(&["identity", "secure-boot", "--import", "keys"]), @r"
+    exit code 2
+    --- stderr
+    error: taking `keys/db.key` with `keys/db.pem`
+    caused by: this is a private key for elliptic curves; firmware checks RSA signatures only
+
+    hint: without `--import`, RSA keys are made; `openssl req -x509 -newkey rsa:2048 -nodes` makes them too
+    ");
+    tool(
+        &place,
+        "openssl",
+        &["pkey", "-in", "db.key", "-aes128", "-passout", "pass:x", "-out", "keys/db.key"],
+    );
+    assert_shown!(place.run(&["identity", "secure-boot", "--import", "keys"]), @r"
+    exit code 2
+    --- stderr
+    error: taking `keys/db.key` with `keys/db.pem`
+    caused by: this private key is encrypted by a passphrase
+
+    hint: `openssl pkey -in keys/db.key -out FILE` writes it without the passphrase; the identity encrypts what it holds
+    ");
     assert_eq!(place.names(), ["cluster.toml", "db.key", "keys"]);
     assert!(!place.home().join(".config").exists(), "a key file was made for nothing");
     fs::rename(place.path().join("db.key"), place.path().join("keys/db.key")).unwrap();
