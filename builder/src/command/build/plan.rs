@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::super::{Context, Note as _, failure, identity};
-use super::Arguments;
 use super::artifacts::Given;
+use super::{Arguments, IMAGE};
 use crate::bundle::programs::Programs;
 use crate::bundle::signature::SigningKey;
 use crate::cluster::Cluster;
@@ -57,6 +57,11 @@ fn keys(arguments: &Arguments, cluster: &Cluster) -> anyhow::Result<SigningKeys>
     Ok(SigningKeys { manifest: Some(identity.signing_key), secure_boot: identity.secure_boot })
 }
 
+/// The folder of a build that names none: each image has its own, for none may take another's place.
+fn folder_name(profile: &str, image: &str, arch: Arch) -> String {
+    if image == IMAGE { format!("{profile}-{arch}") } else { format!("{profile}-{image}-{arch}") }
+}
+
 /// The folder without a leading `.`, for paths that people read.
 fn beside(directory: &Path) -> &Path {
     directory.strip_prefix(".").unwrap_or(directory)
@@ -75,10 +80,9 @@ impl Plan {
         // Not by its path, where an upgrade may have put another program meanwhile.
         let imgbuild = std::fs::read("/proc/self/exe").context("reading the running program")?;
         let imgbuild = Sha256::of(&imgbuild);
-        let output = arguments
-            .output
-            .clone()
-            .unwrap_or_else(|| beside(&directory).join("out").join(format!("{}-{arch}", profile.name)));
+        let output = arguments.output.clone().unwrap_or_else(|| {
+            beside(&directory).join("out").join(folder_name(&profile.name, &image.name, arch))
+        });
         let name = output.file_name().ok_or_else(|| {
             let fault = anyhow::anyhow!("output folder `{}` has no name of its own", output.display());
             fault.input().hint("give a folder that is made anew with `--output`")
@@ -101,5 +105,16 @@ impl Plan {
             output,
             staging,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_image_has_a_folder_of_its_own() {
+        assert_eq!(folder_name("cloud", "disk", Arch::Amd64), "cloud-amd64");
+        assert_eq!(folder_name("cloud", "disk-4k", Arch::Arm64), "cloud-disk-4k-arm64");
     }
 }
