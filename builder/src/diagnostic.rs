@@ -7,6 +7,7 @@ pub(crate) mod chain;
 pub(crate) mod excerpt;
 mod origin;
 pub(crate) mod report;
+pub(crate) mod schema;
 pub(crate) mod table;
 
 use std::fmt;
