@@ -5,7 +5,9 @@
 
 pub(crate) mod chain;
 pub(crate) mod excerpt;
+mod origin;
 pub(crate) mod report;
+pub(crate) mod schema;
 pub(crate) mod table;
 
 use std::fmt;
@@ -15,6 +17,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub(crate) use chain::chain;
+pub use origin::Origin;
 pub(crate) use report::{Located, Report};
 pub(crate) use table::Table;
 
@@ -24,7 +27,7 @@ use excerpt::Excerpt;
 pub type Span = Range<usize>;
 
 /// The text of a settings file and the name it is shown by.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Source {
     /// Path as people would type it, `cluster.toml`.
     pub name: String,
@@ -84,6 +87,14 @@ impl Faults {
     /// Every fault with its line and column, in the order they are shown.
     pub fn records(&self) -> Vec<FaultRecord<'_>> {
         self.files.iter().flat_map(FaultyFile::records).collect()
+    }
+
+    /// All of them as one; `None` where there are none.
+    pub fn merged(all: impl IntoIterator<Item = Self>) -> Option<Self> {
+        all.into_iter().reduce(|mut all, more| {
+            all.extend(more);
+            all
+        })
     }
 
     /// Adds further faults: each file stands once, each of its faults too.

@@ -6,10 +6,16 @@
 mod check;
 mod raw;
 
+use schemars::Schema;
 use serde::Serialize;
 
 use crate::secure_boot::SecureBoot;
 use crate::units::{Bytes, SectorSize};
+
+/// The JSON Schema of an image's file.
+pub fn schema() -> Schema {
+    crate::diagnostic::schema::of::<raw::RawImage>()
+}
 
 /// A disk image.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]

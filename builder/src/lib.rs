@@ -18,6 +18,7 @@ pub mod identity;
 pub mod image;
 pub mod machine;
 pub mod medium;
+pub mod printable;
 pub mod printer;
 pub mod process;
 pub mod profile;

@@ -18,6 +18,7 @@ use thiserror::Error;
 use line::{elapsed, progress};
 
 use crate::environment;
+use crate::printable;
 
 /// Steps shorter than this show only their last line.
 const FIRST_DRAW: Duration = Duration::from_millis(250);
@@ -138,7 +139,7 @@ impl Printer {
     pub fn task(&self, name: &str, total: Option<u64>) -> Task {
         Task {
             printer: self.clone(),
-            name: name.to_owned(),
+            name: printable::text(name).into_owned(),
             total,
             done: AtomicU64::new(0),
             start: Instant::now(),
@@ -148,6 +149,7 @@ impl Printer {
     /// Tells something that needs attention but stops nothing.
     pub fn warn(&self, message: &str) {
         if self.shared.verbosity >= Verbosity::Quiet {
+            let message = printable::lines(message);
             self.shared.lines(&format!("{} {message}", self.paint("warning:", "1;33")));
         }
     }
@@ -155,20 +157,20 @@ impl Printer {
     /// Tells what was done or what comes next, line by line.
     pub fn note(&self, message: &str) {
         if self.shared.verbosity >= Verbosity::Normal {
-            self.shared.lines(message);
+            self.shared.lines(&printable::lines(message));
         }
     }
 
     /// Tells a detail, with `-v` only.
     pub fn detail(&self, message: &str) {
         if self.shared.verbosity >= Verbosity::Verbose {
-            self.shared.lines(message);
+            self.shared.lines(&printable::lines(message));
         }
     }
 
     /// Shows a rendered error, however quiet; `error:` and the like are coloured at line starts.
     pub(crate) fn error(&self, rendered: &str) {
-        let painted: Vec<String> = rendered
+        let painted: Vec<String> = printable::lines(rendered)
             .lines()
             .map(|line| match ["error:", "caused by:", "hint:"].iter().find(|word| line.starts_with(*word)) {
                 Some(word) => {
@@ -183,6 +185,10 @@ impl Printer {
 
     /// Writes data to standard output, with a line end.
     pub fn data(&self, text: &str) -> Result<(), OutputError> {
+        self.output(&printable::lines(text))
+    }
+
+    fn output(&self, text: &str) -> Result<(), OutputError> {
         // A redrawn line would run into data that goes to the same terminal.
         self.shared.screen().clear();
         let mut output = io::stdout().lock();
@@ -198,7 +204,7 @@ impl Printer {
     /// Writes `value` as indented JSON to standard output.
     pub fn json(&self, value: &impl Serialize) -> Result<(), OutputError> {
         let text = serde_json::to_string_pretty(value).map_err(|error| OutputError::Io(error.into()))?;
-        self.data(&text)
+        self.output(&printable::json(&text))
     }
 
     /// Wraps `text` in an SGR sequence (ECMA-48, 8.3.117) where colour is on.
@@ -277,7 +283,7 @@ impl Task {
     pub fn finish(self, summary: &str) {
         if self.printer.shared.verbosity >= Verbosity::Normal {
             let time = elapsed(self.start.elapsed());
-            self.printer.shared.lines(&format!("{} … {summary}  {time}", self.name));
+            self.printer.shared.lines(&format!("{} … {}  {time}", self.name, printable::lines(summary)));
         }
     }
 }

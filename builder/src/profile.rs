@@ -5,14 +5,22 @@
 mod artifact;
 mod check;
 mod raw;
+pub(crate) mod reserved;
 mod resolve;
 pub(crate) mod value;
 
+use schemars::Schema;
 use serde::Serialize;
 
 pub use self::artifact::{Artifact, Member, Placement};
+use crate::diagnostic::Origin;
 use crate::format::erofs::Compression;
 use crate::units::Arch;
+
+/// The JSON Schema of a profile's file.
+pub fn schema() -> Schema {
+    crate::diagnostic::schema::of::<raw::RawProfile>()
+}
 
 /// A profile with its one level of overlay applied, resolved for one architecture.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -114,6 +122,9 @@ pub struct AddedFile {
     pub path: String,
     /// Content or link target.
     pub content: AddedContent,
+    /// Where the profile gives it.
+    #[serde(skip)]
+    pub origin: Origin,
 }
 
 /// What an added path is.

@@ -29,6 +29,12 @@ pub fn read(path: &Path, longest: Bytes) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// Reads a regular file of text, as [`read`].
+pub fn read_to_string(path: &Path, longest: Bytes) -> io::Result<String> {
+    String::from_utf8(read(path, longest)?)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

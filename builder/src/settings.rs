@@ -8,6 +8,8 @@ use include_dir::{Dir, include_dir};
 use thiserror::Error;
 
 use crate::diagnostic::{Faults, listed, report};
+use crate::regular_file;
+use crate::units::Bytes;
 
 static PROFILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../profiles");
 static IMAGES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../images");
@@ -24,6 +26,9 @@ pub enum Kind {
 /// Files in the folders of settings that are none of the kind: what setup knows of maintainer scripts, and the
 /// downloads that profiles name.
 const OTHERS: [&str; 2] = ["reviewed", "artifacts"];
+
+/// The longest settings file that is read; people write some KiB.
+const LONGEST: Bytes = Bytes(16 << 20);
 
 /// A settings file, found.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -108,7 +113,8 @@ impl Kind {
 
 /// Reads a settings file.
 pub fn read(path: &Path) -> Result<String, ReadError> {
-    let bytes = std::fs::read(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+    let bytes = regular_file::read(path, LONGEST)
+        .map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
     match std::str::from_utf8(&bytes) {
         Ok(text) => Ok(text.to_owned()),
         Err(error) => Err(report::not_text(&path.display().to_string(), &bytes, error).into()),
@@ -123,12 +129,13 @@ pub fn find(kind: Kind, name: &str, directory: &Path) -> Result<Option<Settings>
 /// The settings called `name` beside the cluster file in `directory`.
 pub fn beside(kind: Kind, name: &str, directory: &Path) -> Result<Option<Settings>, ReadError> {
     let path = directory.join(kind.folder()).join(format!("{name}.toml"));
-    if !path.is_file() {
+    // Whatever has the name is meant; what is no file is a fault and no reason to take another one.
+    if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(None);
     }
     // Shown without the leading `./` that a cluster file in the working directory brings.
-    let shown = path.strip_prefix(".").unwrap_or(&path).display().to_string();
-    Ok(Some(Settings { shown, text: read(&path)? }))
+    let path = path.strip_prefix(".").unwrap_or(&path);
+    Ok(Some(Settings { shown: path.display().to_string(), text: read(path)? }))
 }
 
 /// The program's own settings called `name`.
@@ -155,11 +162,7 @@ pub fn names(kind: Kind, directory: &Path) -> Result<Vec<String>, ReadError> {
     match std::fs::read_dir(&folder) {
         Ok(entries) => {
             for entry in entries {
-                names.extend(
-                    Some(entry.map_err(wrap)?.path())
-                        .filter(|path| path.is_file())
-                        .and_then(|path| name_of(&path)),
-                );
+                names.extend(name_of(&entry.map_err(wrap)?.path()));
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

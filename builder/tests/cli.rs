@@ -6,6 +6,7 @@ mod cli {
     mod faults;
     mod identity;
     mod init;
+    mod no_file;
     mod profiles;
     mod program;
     mod record;

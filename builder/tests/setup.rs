@@ -13,12 +13,13 @@ use std::path::Path;
 )]
 use std::process::Command;
 
+use imgbuild::diagnostic::{FaultRecord, Origin};
 use imgbuild::profile::{AddedContent, AddedFile, Firmware, Kernel, Packages, Profile, Root, Units};
 use imgbuild::rootfs::DebInfo;
 use imgbuild::rootfs::review::ReviewTable;
 use imgbuild::rootfs::setup::accounts::Accounts;
 use imgbuild::rootfs::setup::sysusers::{self, Numbers};
-use imgbuild::rootfs::setup::{Context, SetupError, apply};
+use imgbuild::rootfs::setup::{Context, SetupError, apply, profile_files};
 use imgbuild::tree::{Kind, Metadata, Tree};
 use imgbuild::units::{Arch, Timestamp};
 
@@ -40,6 +41,7 @@ fn profile(units: Units, files: &[(&str, &str)]) -> Profile {
     let file = |(path, text): &(&str, &str)| AddedFile {
         path: (*path).to_owned(),
         content: AddedContent::File { text: (*text).to_owned(), mode: 0o644 },
+        origin: Origin::default(),
     };
     Profile {
         name: "test".into(),
@@ -244,7 +246,7 @@ fn what_is_written_to_on_a_node_leads_away_from_the_root() {
     let mut tree = base();
     tree.write("root/.profile", Metadata::FILE, "profile\n").unwrap();
     tree.write("opt/tool/bin", Metadata::root(0o755), "tool\n").unwrap();
-    set_up(&mut tree, &profile(Units::default(), &[("opt/tool/extra", "extra\n")]), &[]).unwrap();
+    set_up(&mut tree, &profile(Units::default(), &[]), &[]).unwrap();
     for (link, target) in [("root", "run/root"), ("opt", "var/opt"), ("home", "var/home")] {
         assert_eq!(tree.get(link).unwrap().kind, Kind::Symlink(target.into()), "{link}");
     }
@@ -252,7 +254,6 @@ fn what_is_written_to_on_a_node_leads_away_from_the_root() {
         // `/root` is made anew at each boot, so that no drift lives where shells read first.
         ("root/.profile", "profile\n"),
         ("var/opt/tool/bin", "tool\n"),
-        ("var/opt/tool/extra", "extra\n"),
     ];
     for (path, content) in contents {
         let path = format!("usr/share/factory/{path}");
@@ -281,6 +282,89 @@ fn the_profile_has_the_last_word() {
     }
     let masked = &tree.get("etc/systemd/system/rpcbind.socket").unwrap().kind;
     assert_eq!(*masked, Kind::Symlink("/dev/null".into()));
+}
+
+/// A profile as people write it, with these files.
+fn written(files: &[&str]) -> Profile {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("profiles")).unwrap();
+    let list: Vec<String> =
+        files.iter().map(|path| format!("[[file]]\npath = \"{path}\"\ntext = \"x\"\n")).collect();
+    let head = "version = 1\ndescription = \"x\"\n[kernel]\npackage = \"linux\"\n";
+    let text = format!("{head}{}", list.concat());
+    fs::write(folder.path().join("profiles/mine.toml"), text).unwrap();
+    Profile::load("mine", Arch::Amd64, folder.path()).unwrap()
+}
+
+/// Each fault's line, its reason and what would mend it.
+fn found(fault: SetupError) -> Vec<(usize, String, String)> {
+    let SetupError::Files(faults) = fault else { panic!("{fault}") };
+    let record = |fault: FaultRecord<'_>| {
+        (fault.line, fault.reason.to_owned(), fault.help.unwrap_or_default().to_owned())
+    };
+    faults.records().into_iter().map(record).collect()
+}
+
+#[test]
+fn files_of_the_profile_that_have_no_place_are_pointed_at() {
+    let elsewhere = "give another path";
+    for (files, expected) in [
+        (
+            ["usr", "usr/share/base-passwd/group.master/x"].as_slice(),
+            [
+                (
+                    6,
+                    "`usr` is a folder in the image, which no file can replace",
+                    "give the path of a file in it: `usr/NAME`",
+                ),
+                (
+                    9,
+                    "`usr/share/base-passwd/group.master` is no folder in the image, so \
+                     `usr/share/base-passwd/group.master/x` has no place",
+                    elsewhere,
+                ),
+            ]
+            .as_slice(),
+        ),
+        // Made later than the profile's files, which are placed before generators read them.
+        (
+            &["etc/passwd/x"],
+            &[(6, "`etc/passwd` is no folder in the image, so `etc/passwd/x` has no place", elsewhere)],
+        ),
+        (
+            &["etc/modules-load.d"],
+            &[(
+                6,
+                "`etc/modules-load.d` must be a folder in the image, which has `etc/modules-load.d/imgbuild.conf`",
+                elsewhere,
+            )],
+        ),
+        (
+            &["etc/a", "etc/a/b"],
+            &[(9, "`etc/a` is no folder in the image, so `etc/a/b` has no place", elsewhere)],
+        ),
+    ] {
+        let mut profile = written(files);
+        profile.kernel.load_modules = vec!["overlay".into()];
+        let fault = set_up(&mut base(), &profile, &[]).unwrap_err();
+        let expected =
+            expected.iter().map(|(line, reason, help)| (*line, (*reason).to_owned(), (*help).to_owned()));
+        assert_eq!(found(fault), expected.collect::<Vec<_>>(), "{files:?}");
+    }
+}
+
+#[test]
+fn files_of_the_profile_that_the_build_writes_over_are_pointed_at() {
+    let mut tree = base();
+    let profile = written(&["etc/motd", "etc/.updated", "usr/lib/firmware/unknown"]);
+    set_up(&mut tree, &profile, &[]).unwrap();
+    tree.remove("usr/lib/firmware/unknown");
+    let lost = |line, path: &str| {
+        let reason = format!("`{path}` would not stay: the build itself writes or removes it");
+        (line, reason, "leave it out of the profile".to_owned())
+    };
+    let fault = profile_files::check(&tree, &profile).unwrap_err();
+    assert_eq!(found(fault), [lost(9, "etc/.updated"), lost(12, "usr/lib/firmware/unknown")]);
 }
 
 #[test]

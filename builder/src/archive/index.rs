@@ -6,6 +6,7 @@ use std::path::Path;
 use thiserror::Error;
 
 use super::deb822::{Deb822Error, Stanza, stanzas};
+use crate::printable;
 use crate::units::{Bytes, Sha256};
 
 /// No index unpacks to more; trixie's main has 52 MiB.
@@ -127,22 +128,27 @@ pub fn parse(text: &str, origin: &Origin) -> Result<PackageIndex, IndexError> {
 fn package(stanza: &Stanza<'_>, origin: &Origin) -> Result<Package, IndexError> {
     let fault = |field, is_missing| IndexError::Field {
         line: stanza.line(),
-        package: stanza.get("Package").unwrap_or("?").to_owned(),
+        package: printable::text(stanza.get("Package").unwrap_or("?")).into_owned(),
         field,
         is_missing,
     };
     let required =
         |field| stanza.get(field).filter(|value| !value.is_empty()).ok_or_else(|| fault(field, true));
+    // What names the package goes into the lock, the manifest and people's terminals.
+    let plain = |field| {
+        let value = required(field)?;
+        if value.chars().all(printable::is_printable) { Ok(value) } else { Err(fault(field, false)) }
+    };
     let optional = |field| stanza.get(field).unwrap_or_default().to_owned();
-    let path = required("Filename")?;
+    let path = plain("Filename")?;
     // The path becomes part of an URL: it must stay below the mirror.
     if path.starts_with('/') || path.contains(['?', '#', '\\']) || path.split('/').any(|part| part == "..") {
         return Err(fault("Filename", false));
     }
     Ok(Package {
-        name: required("Package")?.to_owned(),
-        version: required("Version")?.to_owned(),
-        arch: required("Architecture")?.to_owned(),
+        name: plain("Package")?.to_owned(),
+        version: plain("Version")?.to_owned(),
+        arch: plain("Architecture")?.to_owned(),
         suite: origin.suite.clone(),
         archive: origin.archive.clone(),
         path: path.to_owned(),

@@ -9,6 +9,8 @@ use thiserror::Error;
 
 use super::cache;
 use super::index::Package;
+use crate::printable;
+use crate::regular_file;
 use crate::units::{Arch, Bytes, Sha256, Timestamp};
 
 /// Contents of `imgbuild.lock`.
@@ -125,6 +127,9 @@ impl From<&Package> for LockedPackage {
 /// The format that is written and the only one that is read.
 pub const FORMAT: u32 = 1;
 
+/// The longest that is read; a real one has some 100 KiB.
+const LONGEST: Bytes = Bytes(64 << 20);
+
 const HEADER: &str = "\
 # Written by `imgbuild lock`; do not edit, but keep it in Git: the same lock gives the same images.
 # Newer versions of packages and artifacts: imgbuild lock --update
@@ -145,6 +150,12 @@ pub enum LockError {
     /// Not a lock.
     #[error("lock is malformed")]
     Malformed(#[source] Box<toml::de::Error>),
+    /// It has text that would show as something else than it is.
+    #[error("lock has characters in `{place}` that are not printable")]
+    Unprintable {
+        /// Where in it, `selection[0].package[3].name`.
+        place: String,
+    },
     /// Of a newer or older program.
     #[error("lock has format {found}, this program reads format {FORMAT}: use the imgbuild that wrote it")]
     Format {
@@ -201,7 +212,7 @@ impl Lock {
 
     /// Reads the lock at `path`.
     pub fn load(path: &Path) -> Result<Self, LockError> {
-        let text = std::fs::read_to_string(path)
+        let text = regular_file::read_to_string(path, LONGEST)
             .map_err(|source| LockError::Read { path: path.display().to_string(), source })?;
         Self::parse(&text)
     }
@@ -218,7 +229,12 @@ impl Lock {
         if version != FORMAT {
             return Err(LockError::Format { found: version });
         }
-        toml::from_str(text).map_err(malformed)
+        let lock: Self = toml::from_str(text).map_err(malformed)?;
+        match printable::unprintable_in(&lock) {
+            Ok(None) => Ok(lock),
+            Ok(Some(place)) => Err(LockError::Unprintable { place }),
+            Err(error) => Err(malformed(serde::de::Error::custom(error))),
+        }
     }
 
     /// Renders it, in an order that depends on nothing but its content.

@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use super::artifacts::Supplied;
 use super::programs::ProgramFacts;
+use super::{seal, sizes};
+use crate::printable;
 use crate::regular_file;
 use crate::secure_boot::SignedBy;
 use crate::units::{Arch, Bytes, Lba, RootHash, SectorSize, Sha256, Timestamp};
@@ -47,8 +49,28 @@ pub enum ManifestError {
         /// Its format.
         found: u32,
     },
+    /// It has text that would show as something else than it is.
+    #[error("manifest `{}` has characters in `{place}` that are not printable", path.display())]
+    Unprintable {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, `packages[3].name`.
+        place: String,
+    },
+    /// It says that something is larger than what it is in.
+    #[error("manifest `{}` has {found} bytes in `{place}`, which has room for {limit}", path.display())]
+    Room {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, `partitions[2].used`.
+        place: String,
+        /// What stands there.
+        found: u64,
+        /// The most that can.
+        limit: u64,
+    },
     /// It names a file that would lie elsewhere.
-    #[error("manifest `{}` names the file `{}`, which is no name in a folder", path.display(), name.escape_debug())]
+    #[error("manifest `{}` names the file `{}`, which is no name in a folder", path.display(), printable::text(name))]
     Name {
         /// The manifest.
         path: PathBuf,
@@ -61,6 +83,11 @@ impl Manifest {
     /// The partition of `disk.raw` called `label`.
     pub fn partition(&self, label: &str) -> Option<&Partition> {
         self.partitions.iter().find(|partition| partition.label == label)
+    }
+
+    /// Bytes of all files of the folder, as far as they can be counted.
+    pub fn total(&self) -> Bytes {
+        sizes::sum(self.files.values().map(|facts| facts.size))
     }
 
     /// Reads the manifest of a build folder.
@@ -82,17 +109,38 @@ impl Manifest {
         if let Some(name) = manifest.files.keys().find(|name| !is_file_name(name)) {
             return Err(ManifestError::Name { path, name: name.clone() });
         }
-        Ok(manifest)
+        if let Some(place) = printable::unprintable_in(&manifest).map_err(malformed)? {
+            return Err(ManifestError::Unprintable { path, place });
+        }
+        match manifest.overfull() {
+            Some((place, found, limit)) => Err(ManifestError::Room { path, place, found, limit }),
+            None => Ok(manifest),
+        }
+    }
+
+    /// What is said to be larger than what it is in: where, and both sizes.
+    fn overfull(&self) -> Option<(String, u64, u64)> {
+        let used = |(index, partition): (usize, &Partition)| {
+            (format!("partitions[{index}].used"), partition.used.0, partition.size.0)
+        };
+        let uki = self.files.get(seal::UKI).map(|uki| {
+            let parts = sizes::sum([self.initrd_size, self.microcode_size].into_iter());
+            ("initrd_size and microcode_size".to_owned(), parts.0, uki.size.0)
+        });
+        let mut all = self.partitions.iter().enumerate().map(used).chain(uki);
+        all.find(|(_, found, limit)| found > limit)
     }
 }
 
 /// Whether a name stays in its folder, and shows as it is.
 fn is_file_name(name: &str) -> bool {
-    !matches!(name, "" | "." | "..") && !name.contains(|letter: char| letter == '/' || letter.is_control())
+    !matches!(name, "" | "." | "..")
+        && name.chars().all(|letter| letter != '/' && printable::is_printable(letter))
 }
 
 /// The manifest.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Format; 1.
     pub format: u32,
@@ -147,6 +195,7 @@ pub struct Manifest {
 
 /// A file of the folder.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FileFacts {
     /// Size in bytes.
     pub size: Bytes,
@@ -156,6 +205,7 @@ pub struct FileFacts {
 
 /// A partition of `disk.raw`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Partition {
     /// Label.
     pub label: String,
@@ -174,6 +224,7 @@ pub struct Partition {
 
 /// A package.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Package {
     /// Name.
     pub name: String,
@@ -189,6 +240,7 @@ pub struct Package {
 
 /// An artifact.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Artifact {
     /// Name.
     pub name: String,
@@ -215,5 +267,85 @@ impl From<&Supplied> for Artifact {
             pinned: artifact.is_pinned(),
             places: artifact.places(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::bundle::sbom;
+    use crate::diagnostic::chain;
+
+    /// What loading says of a manifest with this in place of what stands at `pointer` (RFC 6901).
+    fn fault(pointer: &str, put: Value) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let partition = Partition {
+            label: "root-a".to_owned(),
+            kind: Uuid::nil(),
+            partuuid: Uuid::nil(),
+            first: Lba(2048),
+            size: Bytes(4096),
+            used: Bytes(4096),
+        };
+        let facts = FileFacts { size: Bytes(100), sha256: Sha256::of(b"") };
+        let whole = Manifest {
+            partitions: vec![partition],
+            files: [(seal::UKI.to_owned(), facts)].into(),
+            ..sbom::tests::manifest()
+        };
+        let load = |document: &Value| {
+            std::fs::write(folder.path().join(FILE), serde_json::to_vec_pretty(document).unwrap()).unwrap();
+            Manifest::load(folder.path())
+        };
+        let mut document = serde_json::to_value(&whole).unwrap();
+        assert_eq!(load(&document).unwrap(), whole);
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        document.pointer_mut(parent).unwrap()[name] = put;
+        chain(&load(&document).unwrap_err()).replace(folder.path().to_str().unwrap(), "out")
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know_and_says_where() {
+        for pointer in
+            ["/uesd", "/partitions/0/uesd", "/packages/1/uesd", "/files/os.efi/uesd", "/programs/stage0/uesd"]
+        {
+            let said = fault(pointer, json!(1));
+            let start = "manifest `out/manifest.json` is malformed: unknown field `uesd`, expected ";
+            assert!(said.starts_with(start) && said.contains(" at line "), "{pointer}: {said}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_larger_than_what_it_is_in() {
+        assert_eq!(
+            fault("/partitions/0/used", json!(u64::MAX)),
+            "manifest `out/manifest.json` has 18446744073709551615 bytes in `partitions[0].used`, \
+             which has room for 4096"
+        );
+        assert_eq!(
+            fault("/initrd_size", json!(101)),
+            "manifest `out/manifest.json` has 101 bytes in `initrd_size and microcode_size`, \
+             which has room for 100"
+        );
+    }
+
+    #[test]
+    fn refuses_names_that_would_show_as_something_else() {
+        for (pointer, place, name) in [
+            ("/packages/0/name", "packages[0].name", "\x1b[2J"),
+            ("/partitions/0/label", "partitions[0].label", "a\nerror: forged"),
+            ("/kernel", "kernel", "6.12\u{202e}"),
+        ] {
+            let expected =
+                format!("manifest `out/manifest.json` has characters in `{place}` that are not printable");
+            assert_eq!(fault(pointer, json!(name)), expected);
+        }
+        let said = fault("/files/os\u{9b}.efi", json!({ "size": 1, "sha256": Sha256::of(b"") }));
+        assert_eq!(
+            said,
+            "manifest `out/manifest.json` names the file `os\\u{9b}.efi`, which is no name in a folder"
+        );
     }
 }

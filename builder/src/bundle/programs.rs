@@ -23,6 +23,7 @@ pub struct Programs {
 
 /// What the manifest says of a program.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ProgramFacts {
     /// Size of the file.
     pub size: units::Bytes,

@@ -16,7 +16,11 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::manifest;
+use crate::regular_file;
+use crate::units::Bytes;
 
+/// The longest signature that is read; one has some 300 bytes.
+const LONGEST: Bytes = Bytes(64 << 10);
 /// File name of the signature in a build folder.
 pub const FILE: &str = "manifest.json.sig";
 /// What the signature is for: one for something else counts nothing here.
@@ -146,7 +150,8 @@ impl fmt::Display for PublicKey {
 impl PublicKey {
     /// Reads a `.pub` file.
     pub fn load(path: &Path) -> Result<Self, SignatureError> {
-        let text = read(path)?;
+        let text = fs::read_to_string(path)
+            .map_err(|source| SignatureError::Read { path: path.to_owned(), source })?;
         let wrong = |source| SignatureError::Key { path: path.to_owned(), source };
         let key = ssh_key::PublicKey::from_openssh(text.trim()).map_err(wrong)?;
         check_kind(path, key.algorithm())?;
@@ -163,7 +168,9 @@ impl PublicKey {
 /// be one, by that key.
 pub fn check(folder: &Path, expected: Option<&PublicKey>) -> Result<Option<PublicKey>, SignatureError> {
     let path = folder.join(FILE);
-    let text = match read(&path) {
+    // A folder may come from anybody: a pipe in it is not waited for.
+    let found = regular_file::read_to_string(&path, LONGEST);
+    let text = match found.map_err(|source| SignatureError::Read { path: path.clone(), source }) {
         Err(SignatureError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             return match expected {
                 Some(_) => Err(SignatureError::Absent { path }),
@@ -188,10 +195,6 @@ pub fn check(folder: &Path, expected: Option<&PublicKey>) -> Result<Option<Publi
         }
         _ => Ok(Some(shown)),
     }
-}
-
-fn read(path: &Path) -> Result<String, SignatureError> {
-    fs::read_to_string(path).map_err(|source| SignatureError::Read { path: path.to_owned(), source })
 }
 
 fn check_kind(path: &Path, found: Algorithm) -> Result<(), SignatureError> {

@@ -66,7 +66,8 @@ impl Cluster {
             .map_err(|source: io::Error| settings::ReadError::Io { path: directory.to_owned(), source })?;
         let mut path = PathBuf::new();
         for folder in absolute.ancestors() {
-            if folder.join(FILE_NAME).is_file() {
+            // A folder or pipe of that name is a fault to be told, and no reason to look further up.
+            if folder.join(FILE_NAME).symlink_metadata().is_ok() {
                 let found = path.join(FILE_NAME);
                 return Ok(if directory == Path::new(".") { found } else { directory.join(found) });
             }

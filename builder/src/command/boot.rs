@@ -1,16 +1,16 @@
 //! `imgbuild boot`: a built image in QEMU, on a disk of its own.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, value_parser};
 use firstboot::screen;
 
-use super::interrupt::{self, Interrupted};
+use super::interrupt::{self, Flag};
 use super::{Context, Note as _, failure};
 use crate::bundle::manifest::Manifest;
 use crate::machine::{
@@ -60,6 +60,7 @@ pub struct Arguments {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let manifest = Manifest::load(&arguments.folder).map_err(failure::of_manifest)?;
+    arguments.disk.as_deref().map(check_disk).transpose()?;
     match arguments.firmware {
         FirmwareKind::Uefi => drop(Firmware::find(manifest.arch).map_err(missing_firmware)?),
         FirmwareKind::Bios => check_bios(&manifest)?,
@@ -79,6 +80,25 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     boot(arguments, &manifest, scratch.path(), context)
 }
 
+/// Fails where QEMU would find no disk and could not make one.
+fn check_disk(path: &Path) -> anyhow::Result<()> {
+    let kind = match path.metadata() {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            return Err(anyhow::Error::from(error)
+                .context(format!("opening disk `{}`", path.display()))
+                .input());
+        }
+    };
+    if kind.is_file() || kind.is_block_device() {
+        return Ok(());
+    }
+    let kind = if kind.is_dir() { "a folder" } else { "neither a file nor a block device" };
+    let fault = anyhow::anyhow!("`{}` is {kind}, which is no disk for a machine", path.display());
+    Err(fault.input().hint("give the path of a file; one that is not there is made"))
+}
+
 /// Fails where a BIOS would find nothing to start.
 fn check_bios(manifest: &Manifest) -> anyhow::Result<()> {
     let arch = manifest.arch;
@@ -94,7 +114,7 @@ fn check_bios(manifest: &Manifest) -> anyhow::Result<()> {
 
 fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Context) -> anyhow::Result<()> {
     // Not by ending the process: QEMU is ended by its own handle.
-    let interrupted = interrupt::flag()?;
+    let flag = interrupt::flag()?;
     let record = arguments.node.as_deref().map(|node| write_record(node, scratch, context)).transpose()?;
     let disk = arguments.disk.clone().unwrap_or_else(|| scratch.join("disk.raw"));
     if !disk.exists() {
@@ -122,11 +142,7 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
     };
     let mut machine = Machine::start(&settings).map_err(missing_program)?;
     context.printer.note(&format!("the machine runs by {}", machine.accelerator()));
-    if arguments.report {
-        report(&mut machine, &interrupted, context)
-    } else {
-        follow(&mut machine, &interrupted)
-    }
+    if arguments.report { report(&mut machine, &flag, context) } else { follow(&mut machine, &flag) }
 }
 
 /// Only on a disk that is thrown away: one that is kept may go to a real machine.
@@ -136,8 +152,8 @@ fn allow_late_timers(disk: &Path, manifest: &Manifest) -> anyhow::Result<()> {
 }
 
 /// Passes the console on until the machine switches itself off.
-fn follow(machine: &mut Machine, interrupted: &AtomicBool) -> anyhow::Result<()> {
-    let mut output = std::io::stdout().lock();
+fn follow(machine: &mut Machine, flag: &Flag) -> anyhow::Result<()> {
+    let mut output = io::stdout().lock();
     let mut written = Ok(());
     loop {
         let is_on = machine.watch(|text| {
@@ -147,13 +163,13 @@ fn follow(machine: &mut Machine, interrupted: &AtomicBool) -> anyhow::Result<()>
         if !is_on {
             return Ok(());
         }
-        anyhow::ensure!(!interrupted.load(Ordering::Relaxed), Interrupted);
+        flag.check()?;
         std::thread::sleep(Duration::from_millis(100));
     }
 }
 
 /// Waits until the machine is up and shows what firstboot reported.
-fn report(machine: &mut Machine, interrupted: &AtomicBool, context: &Context) -> anyhow::Result<()> {
+fn report(machine: &mut Machine, flag: &Flag, context: &Context) -> anyhow::Result<()> {
     /// What people see of a boot: a line of the console, and what it means.
     const MILESTONES: [(&str, &str); 5] = [
         ("stage0", "the kernel runs stage0"),
@@ -166,7 +182,7 @@ fn report(machine: &mut Machine, interrupted: &AtomicBool, context: &Context) ->
     let started = Instant::now();
     let mut next = 0;
     while next < MILESTONES.len() {
-        anyhow::ensure!(!interrupted.load(Ordering::Relaxed), Interrupted);
+        flag.check()?;
         let is_on = machine.watch(|_| {})?;
         let text = machine.console().text();
         for (index, (line, meaning)) in MILESTONES.iter().enumerate().skip(next) {
@@ -208,5 +224,31 @@ fn missing_program(error: MachineError) -> anyhow::Error {
             anyhow::Error::from(error).hint(hint)
         }
         _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_a_file_or_will_be_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        assert!(check_disk(&file).is_ok(), "QEMU's disk is made");
+        fs::write(&file, "").unwrap();
+        assert!(check_disk(&file).is_ok());
+        let refusal = |path: &Path| format!("{:#}", check_disk(path).unwrap_err());
+        let shown = folder.path().display();
+        assert_eq!(refusal(folder.path()), format!("`{shown}` is a folder, which is no disk for a machine"));
+        assert_eq!(
+            refusal(Path::new("/dev/null")),
+            "`/dev/null` is neither a file nor a block device, which is no disk for a machine"
+        );
+        let below = file.join("disk");
+        assert_eq!(
+            refusal(&below),
+            format!("opening disk `{}`: Not a directory (os error 20)", below.display())
+        );
     }
 }

@@ -39,18 +39,22 @@ use crate::secure_boot::SignedBy;
 use crate::tree::{Kind, Tree};
 use crate::units::{Arch, Bytes};
 
+/// The image that is meant where none is named.
+const IMAGE: &str = "disk";
+
 /// Arguments of `build`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Profile to build, e.g. cloud
     profile: String,
     /// Image to lay it on
-    #[arg(long, value_name = "NAME", default_value = "disk")]
+    #[arg(long, value_name = "NAME", default_value = IMAGE)]
     image: String,
     /// Architecture to build for
     #[arg(long, value_enum, default_value_t = Arch::Amd64)]
     arch: Arch,
-    /// Folder for the result; without it, out/PROFILE-ARCH beside the cluster file
+    /// Folder for the result; without it, out/PROFILE-ARCH beside the cluster
+    /// file, and out/PROFILE-IMAGE-ARCH for images other than disk
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Fail rather than change imgbuild.lock

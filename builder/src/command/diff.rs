@@ -7,15 +7,16 @@ use clap::Args;
 
 use super::failure::{self, Differs};
 use super::{Context, Note as _};
-use crate::medium::difference::{Cause, Change, Differences, FileChange, First, PartitionChange};
+use crate::medium::difference::{Cause, Change, Damaged, Differences, FileChange, First, PartitionChange};
 use crate::medium::folder::Folder;
+use crate::printable;
 
 /// How many files a table shows.
 const SHOWN: usize = 25;
 
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code: 0 no difference, 1 differences, 2 trouble; as diff(1).")]
+#[command(after_help = "Exit code: 0 no difference, 1 differences or damage, 2 trouble; as diff(1).")]
 pub struct Arguments {
     /// Folder that `imgbuild build` has made
     #[arg(value_name = "A")]
@@ -32,9 +33,12 @@ pub struct Arguments {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let one = Folder::open(&arguments.one).map_err(failure::of_manifest)?;
     let other = Folder::open(&arguments.other).map_err(failure::of_manifest)?;
+    let total = one.manifest.total().0.saturating_add(other.manifest.total().0);
+    let task = context.printer.task("comparing", Some(total));
+    let differences = Differences::between(&one, &other, |bytes| task.advance(bytes));
+    drop(task);
     // Code 1 says that there are differences, so trouble must not.
-    let differences =
-        Differences::between(&one, &other).map_err(|error| anyhow::Error::new(error).input())?;
+    let differences = differences.map_err(|error| anyhow::Error::new(error).input())?;
     if context.printer.is_json() {
         context.printer.json(&differences)?;
     } else {
@@ -48,6 +52,7 @@ fn text(differences: &Differences, is_all: bool) -> String {
         return "no difference\n".to_owned();
     };
     let cause = match cause {
+        Cause::Damaged => "damaged: what the manifests say is compared, what is in the files is not",
         Cause::OtherSettings => "other settings",
         Cause::OtherPackages => "other packages",
         Cause::OtherArtifacts => "other artifacts",
@@ -55,6 +60,12 @@ fn text(differences: &Differences, is_all: bool) -> String {
         Cause::OtherImage => "other image, though all that the manifests say of what went in is the same",
     };
     let mut text = format!("{cause}\n{}", shown_first(first));
+    for Damaged { folder, faults } in &differences.damaged {
+        let _ = writeln!(text, "\n`{}` is not what its manifest says:", folder.display());
+        for fault in faults {
+            let _ = writeln!(text, "  {}", printable::text(fault));
+        }
+    }
     for (title, changes) in [
         ("SETTING", &differences.settings),
         ("PACKAGE", &differences.packages),
@@ -80,7 +91,7 @@ fn shown_first(first: &First) -> String {
         let at = at.map(|at| format!(" at byte {at}")).unwrap_or_default();
         parts.push(format!("partition `{label}`{at}"));
     }
-    parts.extend(first.file.as_ref().map(|path| format!("file `{path}`")));
+    parts.extend(first.file.as_ref().map(|path| format!("file `{}`", printable::text(path))));
     parts.extend(first.package.as_ref().map(|name| format!("package `{name}`")));
     if parts.is_empty() { String::new() } else { format!("first: {}\n", parts.join(", ")) }
 }
@@ -148,13 +159,15 @@ fn table(title: &str, rows: &[[String; 3]]) -> String {
     }
     let (second, third) = if title == "FILE" { ("PACKAGE", "DIFFERENCE") } else { ("A", "B") };
     let head = [title, second, third].map(str::to_owned);
+    let rows: Vec<_> =
+        rows.iter().map(|row| row.each_ref().map(|cell| printable::text(cell).into_owned())).collect();
     let width = |column: usize| {
         let cells = rows.iter().chain([&head]).filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
     };
     let (first, second) = (width(0), width(1));
     let mut text = "\n".to_owned();
-    for [one, two, three] in std::iter::once(&head).chain(rows) {
+    for [one, two, three] in std::iter::once(&head).chain(&rows) {
         let line = format!("{one:<first$}  {two:<second$}  {three}");
         text.push_str(line.trim_end());
         text.push('\n');
@@ -180,5 +193,12 @@ mod tests {
             os.efi        abababababab  none\n";
         assert_eq!(table("SETTING", &rows(&changes)), expected);
         assert_eq!(table("SETTING", &[]), "");
+    }
+
+    #[test]
+    fn no_name_forges_a_line() {
+        let forged = [["a\nb".to_owned(), "\x1b[31mred".to_owned(), "\u{202e}x".to_owned()]];
+        let expected = "\nFILE     PACKAGE        DIFFERENCE\na\\u{a}b  \\u{1b}[31mred  \\u{202e}x\n";
+        assert_eq!(table("FILE", &forged), expected);
     }
 }

@@ -7,8 +7,9 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use super::interrupt::{INTERRUPTED, Interrupted};
+use super::interrupt::Ended;
 use crate::archive::select::SelectError;
+use crate::bundle::artifacts::GivenError;
 use crate::bundle::manifest::ManifestError;
 use crate::bundle::programs::ProgramsError;
 use crate::bundle::root::UnreviewedScripts;
@@ -111,6 +112,7 @@ impl<'error> Facts<'error> {
 /// Whether a step of the work has found that the settings ask for what can't be.
 fn is_declared(cause: &(dyn Error + 'static)) -> bool {
     cause.is::<UnreviewedScripts>()
+        || cause.is::<GivenError>()
         || matches!(cause.downcast_ref(), Some(DiskError::SlotFull { .. }))
         || cause.downcast_ref().is_some_and(SetupError::is_declared)
 }
@@ -225,8 +227,8 @@ pub(super) fn show(error: &anyhow::Error, printer: &Printer) -> ExitCode {
         return ExitCode::from(FAILED);
     }
     printer.error(render(error, &facts).trim_end());
-    if error.is::<Interrupted>() {
-        return ExitCode::from(INTERRUPTED);
+    if let Some(ended) = error.downcast_ref::<Ended>() {
+        return ExitCode::from(ended.code());
     }
     ExitCode::from(if facts.is_input { INPUT } else { FAILED })
 }

@@ -1,9 +1,8 @@
-//! Ctrl-C: nothing half-made is left under any name, and nothing is left running.
+//! Ctrl-C and SIGTERM: nothing half-made is left under any name, and nothing is left running.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -11,16 +10,45 @@ use anyhow::Context as _;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Exit code of a program that SIGINT ended, as shells have it: 128 + 2.
-pub(super) const INTERRUPTED: u8 = 130;
-
 /// How often a folder is tried to be removed: work that goes on may add a file meanwhile.
 const TRIES: u32 = 20;
 
-/// The user or the system has ended the work.
-#[derive(Debug, Error)]
-#[error("interrupted")]
-pub(super) struct Interrupted;
+/// Who has ended the work.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub(super) enum Ended {
+    /// The user, by SIGINT.
+    #[error("interrupted")]
+    Interrupted,
+    /// The system, by SIGTERM.
+    #[error("terminated")]
+    Terminated,
+}
+
+impl Ended {
+    /// Exit code of a program that the signal ended, as shells have it: 128 and its number.
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+}
+
+/// Says whether the work is to end, to work that asks often.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flag(Arc<OnceLock<Ended>>);
+
+impl Flag {
+    /// Fails once the work is to end.
+    pub(super) fn check(&self) -> Result<(), Ended> {
+        self.0.get().map_or(Ok(()), |ended| Err(*ended))
+    }
+
+    fn raise(&self, ended: Ended) {
+        // Only the first signal is waited for, so there is none before it.
+        let _ = self.0.set(ended);
+    }
+}
 
 /// The folder that goes when the work is interrupted, from when on it belongs to this process.
 #[derive(Clone, Debug, Default)]
@@ -56,31 +84,31 @@ impl Cleanup {
 pub(super) fn guard<T>(work: impl FnOnce(&Cleanup) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let cleanup = Cleanup::default();
     let named = cleanup.clone();
-    let is_interrupted = Arc::new(AtomicBool::new(false));
-    let is_seen = Arc::clone(&is_interrupted);
-    on_signal(move || {
-        is_seen.store(true, Ordering::SeqCst);
+    let flag = Flag::default();
+    let raised = flag.clone();
+    on_signal(move |ended| {
+        raised.raise(ended);
         named.remove();
-        end();
+        end(ended);
     })?;
     let done = work(&cleanup);
     // Work that lost its folder fails, which is not what there is to say.
-    while is_interrupted.load(Ordering::SeqCst) {
+    while flag.check().is_err() {
         thread::park();
     }
     done
 }
 
-/// Becomes true when the user or the system wants the work to end; for work that looks at it often.
-pub(super) fn flag() -> anyhow::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&flag);
-    on_signal(move || raised.store(true, Ordering::Relaxed))?;
+/// A flag that is raised when the user or the system wants the work to end.
+pub(super) fn flag() -> anyhow::Result<Flag> {
+    let flag = Flag::default();
+    let raised = flag.clone();
+    on_signal(move |ended| raised.raise(ended))?;
     Ok(flag)
 }
 
 /// Calls `act` in a thread of its own at the first SIGINT or SIGTERM.
-fn on_signal(act: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
+fn on_signal(act: impl FnOnce(Ended) + Send + 'static) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().build().context("watching for Ctrl-C")?;
     let signals = runtime
@@ -88,18 +116,18 @@ fn on_signal(act: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
         .map_err(|error: std::io::Error| anyhow::Error::from(error).context("watching for Ctrl-C"))?;
     thread::spawn(move || {
         let (mut interrupt, mut terminate) = signals;
-        runtime.block_on(async {
+        let ended = runtime.block_on(async {
             tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+                _ = interrupt.recv() => Ended::Interrupted,
+                _ = terminate.recv() => Ended::Terminated,
             }
         });
-        act();
+        act(ended);
     });
     Ok(())
 }
 
 #[expect(clippy::exit, reason = "other threads are in the middle of work that must not go on")]
-fn end() -> ! {
-    std::process::exit(INTERRUPTED.into())
+fn end(ended: Ended) -> ! {
+    std::process::exit(ended.code().into())
 }

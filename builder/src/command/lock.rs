@@ -56,23 +56,28 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     if let Some(names) = &arguments.update {
         refuse_unknown(names, locking.lock())?;
     }
-    for (name, arch) in profiles(&cluster, locking.lock(), context)? {
-        let profile = Profile::load(&name, arch, cluster.directory()).map_err(failure::of_settings)?;
+    // Whatever may be missing here shows before the first byte is fetched.
+    let profiles: Vec<(Profile, Programs)> = profiles(&cluster, locking.lock(), context)?
+        .into_iter()
+        .map(|(name, arch)| {
+            let profile = Profile::load(&name, arch, cluster.directory()).map_err(failure::of_settings)?;
+            Ok((profile, Programs::find(arch).map_err(failure::of_programs)?))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    for (profile, programs) in &profiles {
         let selection = match &arguments.update {
-            None => locking.selection(&profile)?,
-            Some(names) if names.is_empty() => locking.choose(&profile, Keep::None)?,
-            Some(names) => locking.choose(&profile, Keep::AllBut(names))?,
+            None => locking.selection(profile)?,
+            Some(names) if names.is_empty() => locking.choose(profile, Keep::None)?,
+            Some(names) => locking.choose(profile, Keep::AllBut(names))?,
         };
-        number(&mut locking, &profile, &reviews, &selection, context)
-            .with_context(|| format!("numbering users of profile `{name}` for {arch}"))?;
+        number(&mut locking, profile, programs, &reviews, &selection, context)
+            .with_context(|| format!("numbering users of profile `{}` for {}", profile.name, profile.arch))?;
     }
     let changes = changes(&before, &all(locking.lock()));
     if context.printer.is_json() {
         return Ok(context.printer.json(&changes)?);
     }
-    // The first lock is all new: 140 lines would tell nothing that the file does not.
-    let listed = if before.is_empty() { &[][..] } else { &changes };
-    Ok(context.printer.data(&summary(listed, changes.len(), locking.lock()))?)
+    Ok(context.printer.data(&summary(&changes, before.is_empty(), locking.lock()))?)
 }
 
 /// Profiles of the cluster's nodes, and those locked already that still exist.
@@ -108,12 +113,12 @@ fn refuse_unknown(names: &[String], lock: &Lock) -> anyhow::Result<()> {
 fn number(
     locking: &mut Locking<'_>,
     profile: &Profile,
+    programs: &Programs,
     reviews: &ReviewTable,
     selection: &Selection,
     context: &Context,
 ) -> anyhow::Result<()> {
-    let programs = Programs::find(profile.arch).map_err(failure::of_programs)?;
-    if locking.cache().is_done(numbered(locking.lock(), profile, reviews, selection, &programs)?) {
+    if locking.cache().is_done(numbered(locking.lock(), profile, reviews, selection, programs)?) {
         return Ok(());
     }
     let (packages, _) = locking.fetch(selection)?;
@@ -126,12 +131,12 @@ fn number(
         // No user comes from an artifact.
         artifacts: &Artifacts::default(),
         reviews,
-        programs: &programs,
+        programs,
         cache: &context.derived(this_program()?)?,
     };
     let added = root::compose(&ingredients, &context.printer)?.added;
     locking.add_numbers(&added)?;
-    let inputs = numbered(locking.lock(), profile, reviews, selection, &programs)?;
+    let inputs = numbered(locking.lock(), profile, reviews, selection, programs)?;
     Ok(locking.cache().keep_done(inputs)?)
 }
 
@@ -186,9 +191,11 @@ fn changes(before: &All, after: &All) -> Vec<Change> {
         .collect()
 }
 
-/// The listed changes, then how many there were and what is locked now.
-fn summary(listed: &[Change], changed: usize, lock: &Lock) -> String {
+/// The changes, then what is locked now.
+fn summary(changes: &[Change], is_first: bool, lock: &Lock) -> String {
     let mut text = String::new();
+    // The first lock is all new: 140 lines would tell nothing that the file does not.
+    let listed = if is_first { &[][..] } else { changes };
     for Change { name, arch, before, after } in listed {
         let _ = match (before, after) {
             (Some(Locked { version: old, sha256: from }), Some(Locked { version: new, sha256: to })) => {
@@ -203,7 +210,12 @@ fn summary(listed: &[Change], changed: usize, lock: &Lock) -> String {
         let (packages, artifacts) = (packages.len(), artifacts.len());
         let _ = writeln!(text, "profile `{profile}` for {arch}: {packages} packages, {artifacts} artifacts");
     }
-    let _ = writeln!(text, "{changed} changed; `{FILE}` has them all");
+    let count = changes.len();
+    let _ = if is_first {
+        writeln!(text, "`{FILE}` is new and has {count} packages and artifacts")
+    } else {
+        writeln!(text, "{count} changed; `{FILE}` has them all")
+    };
     text
 }
 
@@ -222,7 +234,9 @@ mod tests {
             after: after.map(locked),
         };
         let changes = [change(None, Some("1")), change(Some("1"), Some("2")), change(Some("2"), None)];
-        insta::assert_snapshot!(summary(&changes, 3, &Lock::empty()), @r"
+        let first = summary(&changes, true, &Lock::empty());
+        assert_eq!(first, "`imgbuild.lock` is new and has 3 packages and artifacts\n");
+        insta::assert_snapshot!(summary(&changes, false, &Lock::empty()), @r"
         bash (amd64) 1, new
         bash (amd64) 1 -> 2
           sha256 6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b

@@ -261,7 +261,7 @@ impl<'a> Locking<'a> {
 /// The lock is the user's input: it lies in their Git folder.
 fn unreadable(error: LockError, path: &Path) -> anyhow::Error {
     match error {
-        LockError::Malformed(_) => anyhow::Error::from(error)
+        LockError::Malformed(_) | LockError::Unprintable { .. } => anyhow::Error::from(error)
             .context(format!("reading `{}`", path.display()))
             .hint("take it from Git again, or remove it to have versions chosen anew"),
         other => other.into(),

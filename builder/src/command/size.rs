@@ -13,6 +13,7 @@ use super::{Context, failure, file};
 use crate::bundle::manifest::Partition;
 use crate::bundle::sizes::{Sizes, sum};
 use crate::medium::folder::Folder;
+use crate::printable;
 use crate::units::Bytes;
 
 /// How many packages a table shows.
@@ -61,13 +62,17 @@ fn partitions(partitions: &[Partition]) -> String {
         let percent = partition.used.0.saturating_mul(100).checked_div(partition.size.0).unwrap_or_default();
         let bar = bar(partition.used, partition.size);
         let (size, used) = (partition.size.to_string(), partition.used.to_string());
-        let _ = writeln!(text, "{:<14} {size:>10} {used:>10}  {bar} {percent} %", partition.label);
+        let _ = writeln!(
+            text,
+            "{:<14} {size:>10} {used:>10}  {bar} {percent} %",
+            printable::text(&partition.label)
+        );
     }
     text
 }
 
 fn table(sizes: &Sizes, shown: usize) -> String {
-    let line = |name: &str, size: Bytes| Line { name: name.to_owned(), size };
+    let line = |name: &str, size: Bytes| Line { name: printable::text(name).into_owned(), size };
     let packages: Vec<Line> =
         sizes.packages.iter().map(|package| line(&package.name, package.installed)).collect();
     let artifacts: Vec<Line> =
@@ -79,7 +84,7 @@ fn table(sizes: &Sizes, shown: usize) -> String {
     let last: Vec<Line> = rest.into_iter().chain([others, line("in all", sizes.files)]).collect();
 
     let all = packages.iter().chain(&artifacts).chain(&last);
-    let width = all.map(|line| line.name.len()).max().unwrap_or_default();
+    let width = all.map(|line| line.name.chars().count()).max().unwrap_or_default();
     let largest = packages.iter().chain(&artifacts).map(|line| line.size).max().unwrap_or_default();
     let row = |line: &Line, bar: &str| {
         format!("{:<width$} {:>10}  {bar}", line.name, line.size.to_string()).trim_end().to_owned() + "\n"
@@ -130,5 +135,13 @@ in all      7.4 KiB
 "
         );
         assert!(!table(&Sizes { artifacts: Vec::new(), ..sizes }, 9).contains("ARTIFACT"));
+    }
+
+    #[test]
+    fn no_name_forges_a_line() {
+        let (manifest, tree) = sizes::tests::sample();
+        let mut forged = Sizes::measure(&manifest, &tree).unwrap();
+        forged.packages[0].name = "a\x1b[2J\nb".to_owned();
+        assert!(table(&forged, 1).contains("\na\\u{1b}[2J\\u{a}b    2.9 KiB  #"), "{}", table(&forged, 1));
     }
 }

@@ -11,6 +11,7 @@ use crate::bundle::signature::PublicKey;
 use crate::diagnostic::chain;
 use crate::medium::folder::Folder;
 use crate::medium::verify::{self, Comparison, Fault, Verdict};
+use crate::printable;
 use crate::units::RootHash;
 
 /// Arguments of `verify`.
@@ -64,8 +65,7 @@ pub(super) fn require(folder: &Folder, key: Option<&PublicKey>, context: &Contex
 
 /// The verdict, which takes a while, and its faults in words.
 fn judge(folder: &Folder, key: Option<&PublicKey>, context: &Context) -> (Verdict, Vec<String>) {
-    let total = folder.manifest.files.values().map(|facts| facts.size.0).fold(0, u64::saturating_add);
-    let task = context.printer.task("verifying", Some(total));
+    let task = context.printer.task("verifying", Some(folder.manifest.total().0));
     let verdict = verify::verify(folder, key, |bytes| task.advance(bytes));
     drop(task);
     let faults = verdict.faults.iter().map(|fault| chain(fault)).collect();
@@ -103,8 +103,8 @@ fn summary(folder: &Folder, verdict: &Verdict, is_trusted: bool) -> String {
 }
 
 fn failed(folder: &Folder, verdict: &Verdict, faults: &[String]) -> anyhow::Error {
-    let list: String = faults.iter().flat_map(|fault| ["\n  ", fault]).collect();
-    let error = anyhow::anyhow!("`{}` is not what it should be:{list}", folder.path.display());
+    let list: Vec<String> = faults.iter().map(|fault| format!("\n  {}", printable::text(fault))).collect();
+    let error = anyhow::anyhow!("`{}` is not what it should be:{}", folder.path.display(), list.concat());
     let is_damaged = verdict.faults.iter().any(|fault| !matches!(fault, Fault::Signature(_)));
     let is_unsigned = verdict
         .faults

@@ -4,6 +4,7 @@
 //! characters and emoji take two columns, combining marks none; the marker follows the terminal.
 
 use super::Span;
+use crate::printable::is_printable;
 
 /// Widest excerpt in terminal columns; longer lines (SSH keys) are shown around the fault.
 const WIDTH: usize = 96;
@@ -57,15 +58,15 @@ fn boundary(text: &str, index: usize) -> usize {
     (0..=index.min(text.len())).rev().find(|index| text.is_char_boundary(*index)).unwrap_or(0)
 }
 
-/// Makes a piece of a line safe for a terminal: no carriage return, tabs expanded, controls replaced.
+/// Makes a piece of a line safe for a terminal: no carriage return, tabs expanded, what is not printable replaced.
 fn clean(piece: &str) -> String {
     let mut cleaned = String::with_capacity(piece.len());
     for character in piece.chars() {
         match character {
             '\t' => cleaned.push_str(TAB),
             '\r' => {}
-            control if control.is_control() => cleaned.push(char::REPLACEMENT_CHARACTER),
-            other => cleaned.push(other),
+            shown if is_printable(shown) => cleaned.push(shown),
+            _ => cleaned.push(char::REPLACEMENT_CHARACTER),
         }
     }
     cleaned

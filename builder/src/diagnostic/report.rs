@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use toml::de::DeTable;
 
-use super::{Fault, Faults, FaultyFile, Source, Span, Table};
+use super::{Fault, Faults, FaultyFile, Origin, Source, Span, Table};
 
 /// A value and where it stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,7 +41,7 @@ impl<T: JsonSchema> JsonSchema for Located<T> {
 /// The faults found so far in one file.
 #[derive(Debug)]
 pub(crate) struct Report {
-    source: Source,
+    source: Arc<Source>,
     faults: RefCell<Vec<Fault>>,
 }
 
@@ -48,7 +49,7 @@ impl Report {
     /// An empty report on the file shown as `name`.
     pub(crate) fn new(name: &str, text: &str) -> Self {
         let source = Source { name: name.to_owned(), text: text.to_owned() };
-        Self { source, faults: RefCell::default() }
+        Self { source: Arc::new(source), faults: RefCell::default() }
     }
 
     /// Records a fault.
@@ -63,6 +64,11 @@ impl Report {
 
     fn push(&self, span: &Span, reason: String, help: Option<String>) {
         self.faults.borrow_mut().push(Fault { span: span.clone(), reason, help });
+    }
+
+    /// A place to point at later.
+    pub(crate) fn origin(&self, span: &Span) -> Origin {
+        Origin::new(Arc::clone(&self.source), span.clone())
     }
 
     /// The line in which `span` begins, counted from 1.
@@ -106,7 +112,8 @@ impl Report {
         let mut faults = self.faults.into_inner();
         faults.sort_by_key(|fault| (fault.span.start, fault.span.end));
         faults.dedup();
-        (!faults.is_empty()).then(|| Faults { files: vec![FaultyFile { source: self.source, faults }] })
+        let source = Arc::unwrap_or_clone(self.source);
+        (!faults.is_empty()).then(|| Faults { files: vec![FaultyFile { source, faults }] })
     }
 }
 

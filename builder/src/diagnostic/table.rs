@@ -237,12 +237,12 @@ impl<'file> Entry<'file> {
     /// One of the integers in `choices`.
     pub(crate) fn choice_of_integers(self, choices: &[u32]) -> Option<Located<u32>> {
         let (key, report) = (self.key, self.report);
-        let number = self.integer(0, u32::MAX)?;
-        if choices.contains(&number.value) {
-            return Some(number);
+        let Located { value, span } = self.integer(i128::MIN, i128::MAX)?;
+        if let Some(choice) = choices.iter().find(|choice| i128::from(**choice) == value) {
+            return Some(Located { value: *choice, span });
         }
         let known: Vec<_> = choices.iter().map(ToString::to_string).collect();
-        report.fault(&number.span, format!("`{key}` must be {}, not {}", known.join(" or "), number.value));
+        report.fault(&span, format!("`{key}` must be {}, not {value}", known.join(" or ")));
         None
     }
 

@@ -11,7 +11,7 @@ use der::asn1::GeneralizedTime;
 use der::{DateTime, Decode as _, DecodePem as _, Encode as _, EncodePem as _};
 use rsa::pkcs1::DecodeRsaPrivateKey as _;
 use rsa::pkcs1v15::{Signature, SigningKey};
-use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding};
+use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding, PrivateKeyInfo, SecretDocument};
 use rsa::signature::{Keypair as _, SignatureEncoding as _, Signer as _};
 use rsa::traits::PublicKeyParts as _;
 use rsa::{RsaPrivateKey, rand_core};
@@ -30,6 +30,8 @@ use crate::units::{Sha256, Timestamp};
 const BITS: usize = 2048;
 /// Bits of keys that are taken over; older firmware knows no more than 2048.
 const ACCEPTED: std::ops::RangeInclusive<usize> = 2048..=4096;
+/// Object identifier of RSA keys (RFC 8017, A.1).
+const RSA: &str = "1.2.840.113549.1.1.1";
 /// Bytes of a serial number; RFC 5280, 4.1.2.2 allows 20.
 const SERIAL: usize = 16;
 /// Without a well-defined end (RFC 5280, 4.1.2.5): firmware has no clock to trust.
@@ -48,8 +50,17 @@ pub struct Signer {
 #[derive(Debug, Error)]
 pub enum SignerError {
     /// No PEM text of a private key that is known here.
-    #[error("this is no unencrypted RSA private key in PEM")]
+    #[error("this is no RSA private key in PEM")]
     Key(#[source] rsa::pkcs8::Error),
+    /// A key that a passphrase locks.
+    #[error("this private key is encrypted by a passphrase")]
+    Encrypted,
+    /// A key of another kind.
+    #[error("this is a private key for {found}; firmware checks RSA signatures only")]
+    Kind {
+        /// What it is for: a name, or the algorithm's object identifier.
+        found: String,
+    },
     /// No PEM text of a certificate.
     #[error("this is no X.509 certificate in PEM")]
     Certificate(#[source] der::Error),
@@ -112,7 +123,7 @@ impl Signer {
     pub fn from_pem(key: &str, certificate: &str) -> Result<Self, SignerError> {
         let private = RsaPrivateKey::from_pkcs8_pem(key)
             .or_else(|fault| RsaPrivateKey::from_pkcs1_pem(key).map_err(|_| fault))
-            .map_err(SignerError::Key)?;
+            .map_err(|fault| refusal(key, fault))?;
         let certificate = Certificate::from_pem(certificate).map_err(SignerError::Certificate)?;
         Self::new(private, certificate)
     }
@@ -164,6 +175,31 @@ impl Signer {
     /// SHA-256 of the certificate, as `openssl x509 -fingerprint -sha256` shows it.
     pub fn fingerprint(&self) -> Sha256 {
         Sha256::of(&self.encoded)
+    }
+}
+
+/// Why a text is no key, which failed to be read with `fault`.
+fn refusal(text: &str, fault: rsa::pkcs8::Error) -> SignerError {
+    /// Key algorithms that people have instead (RFC 5480, RFC 8410).
+    const KINDS: [(&str, &str); 3] =
+        [("1.2.840.10045.2.1", "elliptic curves"), ("1.3.101.112", "Ed25519"), ("1.3.101.113", "Ed448")];
+    // Of a key in OpenSSL's older form a header says so (RFC 1421, 4.6.1.1).
+    if text.contains("Proc-Type: 4,ENCRYPTED") {
+        return SignerError::Encrypted;
+    }
+    let found = match SecretDocument::from_pem(text) {
+        Ok(("ENCRYPTED PRIVATE KEY", _)) => return SignerError::Encrypted,
+        Ok(("EC PRIVATE KEY", _)) => Some("elliptic curves".to_owned()),
+        Ok(("PRIVATE KEY", document)) => PrivateKeyInfo::try_from(document.as_bytes()).ok().map(|key| {
+            let oid = key.algorithm.oid.to_string();
+            let name = KINDS.iter().find(|(known, _)| *known == oid).map(|(_, name)| (*name).to_owned());
+            name.unwrap_or(oid)
+        }),
+        _ => None,
+    };
+    match found {
+        Some(found) if found != RSA => SignerError::Kind { found },
+        _ => SignerError::Key(fault),
     }
 }
 
@@ -269,10 +305,43 @@ pub(crate) mod tests {
         let (key, certificate) = (include_str!("signer/test-key.pem"), include_str!("signer/test.pem"));
         let fault =
             |key: &str, certificate: &str| Signer::from_pem(key, certificate).unwrap_err().to_string();
-        assert_eq!(fault("", certificate), "this is no unencrypted RSA private key in PEM");
+        assert_eq!(fault("", certificate), "this is no RSA private key in PEM");
+        let damaged = key.replacen("MII", "MIJ", 1);
+        assert_ne!(damaged, key);
+        assert_eq!(fault(&damaged, certificate), "this is no RSA private key in PEM");
         assert_eq!(fault(key, key), "this is no X.509 certificate in PEM");
         let other = Signer::generate("other", Timestamp(0)).unwrap();
         let other = other.certificate_pem().unwrap();
         assert_eq!(fault(key, &other), "the certificate `CN=other` is of another key");
+    }
+
+    #[test]
+    fn says_which_key_it_is_that_firmware_does_not_know() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        let certificate = include_str!("signer/test.pem");
+        let curves = "this is a private key for elliptic curves; firmware checks RSA signatures only";
+        let encrypted = "this private key is encrypted by a passphrase";
+        for (arguments, expected) in [
+            ("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256", curves),
+            ("ecparam -name prime256v1 -genkey -noout", curves),
+            (
+                "genpkey -algorithm ED25519",
+                "this is a private key for Ed25519; firmware checks RSA signatures only",
+            ),
+            (
+                "genpkey -algorithm X25519",
+                "this is a private key for 1.3.101.110; firmware checks RSA signatures only",
+            ),
+            ("genpkey -algorithm RSA -aes128 -pass pass:x", encrypted),
+            ("genrsa -traditional -aes128 -passout pass:x", encrypted),
+        ] {
+            let arguments =
+                arguments.split(' ').map(AsRef::as_ref).chain(["-out".as_ref(), file.as_os_str()]);
+            oracle::must_accept("openssl", &arguments.collect::<Vec<_>>());
+            let key = std::fs::read_to_string(&file).unwrap();
+            let fault = Signer::from_pem(&key, certificate).unwrap_err();
+            assert_eq!(fault.to_string(), expected, "{}", key.lines().next().unwrap_or_default());
+        }
     }
 }

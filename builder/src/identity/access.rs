@@ -12,6 +12,10 @@ use super::key_file::{LONGEST, read};
 use crate::regular_file;
 use crate::terminal::Terminal;
 
+/// The most work that a file may ask for, as a power of two: what age's own program accepts. The library would measure
+/// this machine instead, and one that is slow or busy could not open what another one made.
+const LARGEST_WORK_FACTOR: u8 = 22;
+
 /// What may open an identity.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
@@ -46,7 +50,8 @@ impl Access {
             let passphrase = self.passphrase.clone().or_else(asked);
             let passphrase =
                 passphrase.ok_or_else(|| IdentityError::NoPassphrase { path: path.to_owned() })?;
-            let key = age::scrypt::Identity::new(passphrase.clone());
+            let mut key = age::scrypt::Identity::new(passphrase.clone());
+            key.set_max_work_factor(LARGEST_WORK_FACTOR);
             let reader =
                 decryptor.decrypt([key].iter().map(|key| -> &dyn age::Identity { key })).map_err(locked)?;
             (reader, Some(passphrase))

@@ -150,7 +150,7 @@ fn refuses_each_malformed_file_with_its_own_error() {
         (
             "BEGIN PRIVATE KEY",
             "BEGIN SECRET KEY",
-            "identity `PLACE/identity.age`: the Secure Boot PK key: this is no unencrypted RSA private key in PEM: \
+            "identity `PLACE/identity.age`: the Secure Boot PK key: this is no RSA private key in PEM: \
              PKCS#8 ASN.1 error: PEM error: PEM error in post-encapsulation boundary",
         ),
         ("BEGIN OPENSSH", "BEGIN OPENSESAME", "identity `PLACE/identity.age`: the manifest signing key"),
@@ -192,4 +192,19 @@ fn refuses_what_is_no_public_key_without_repeating_secrets() {
     for (text, shown) in [("x", "x"), ("AGE-SECRET-KEY-1ABC", "<secret>"), ("ssh-dss AAAA", "ssh-dss AAAA")] {
         assert_eq!(text.parse::<Recipient>().unwrap_err().to_string(), format!("`{shown}` {words}"));
     }
+}
+
+#[test]
+fn a_passphrase_takes_the_same_work_on_every_machine() {
+    let place = Place::new();
+    let lock = Lock::Passphrase(SecretString::from("correct horse".to_owned()));
+    let encrypted = fs::read(place.write(&identity(), &lock)).unwrap();
+    // The header of age-encryption.org/v1: `-> scrypt`, the salt, and log2 of the work.
+    let header: Vec<&str> = encrypted
+        .split(|byte| *byte == b'\n')
+        .take(2)
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
+    let words: Vec<&str> = header[1].split(' ').collect();
+    assert_eq!((header[0], words[1], words[3]), ("age-encryption.org/v1", "scrypt", "18"));
 }

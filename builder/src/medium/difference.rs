@@ -1,15 +1,20 @@
 //! How two build folders differ, from their settings down to single files of the root.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::folder::{DISK, Folder, FolderError, start};
+use super::verify;
 use crate::bundle::manifest::{Artifact, Manifest, Package, Partition};
 use crate::bundle::owners::Owners;
+use crate::bundle::seal;
 use crate::bundle::sparse;
+use crate::diagnostic::chain;
 use crate::tree::{Entry, Kind, Tree};
-use crate::units::{Bytes, Sha256};
+use crate::units::{Bytes, SectorSize, Sha256};
 
 /// Something that is in one, in the other, or in both with different values.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -44,10 +49,21 @@ pub struct FileChange {
     pub changes: Vec<Change>,
 }
 
+/// A folder that is not what its own manifest says.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Damaged {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// Everything that is not as the manifest says.
+    pub faults: Vec<String>,
+}
+
 /// The least that explains a difference.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
+    /// A folder is not what its manifest says, so that nobody knows what it was made from.
+    Damaged,
     /// Profile, image, architecture or date differ.
     OtherSettings,
     /// Packages differ.
@@ -56,7 +72,7 @@ pub enum Cause {
     OtherArtifacts,
     /// All inputs but the node programs are the same.
     OtherPrograms,
-    /// The inputs that the manifest names are the same, the results differ: another imgbuild, or a damaged folder.
+    /// The inputs that the manifest names are the same, the results differ: another imgbuild.
     OtherImage,
 }
 
@@ -78,6 +94,8 @@ pub struct Differences {
     pub cause: Option<Cause>,
     /// Where to look first.
     pub first: Option<First>,
+    /// Folders that are not what they say; then only what the manifests say is compared.
+    pub damaged: Vec<Damaged>,
     /// Keys of the manifests.
     pub settings: Vec<Change>,
     /// Packages by version, or by digest where the version is the same.
@@ -95,8 +113,10 @@ pub struct Differences {
 }
 
 impl Differences {
-    /// Compares two folders. Files that both manifests give the same digest are not read.
-    pub fn between(a: &Folder, b: &Folder) -> Result<Self, FolderError> {
+    /// Compares two folders, each with its manifest first. `advance` is told the bytes that were read.
+    pub fn between(a: &Folder, b: &Folder, advance: impl Fn(u64) + Sync) -> Result<Self, FolderError> {
+        let (in_a, in_b) = rayon::join(|| damaged(a, &advance), || damaged(b, &advance));
+        let damaged: Vec<Damaged> = in_a.into_iter().chain(in_b).collect();
         let (one, other) = (&a.manifest, &b.manifest);
         let settings = settings(one, other);
         let packages = packages(one, other);
@@ -114,12 +134,15 @@ impl Differences {
             manifest.files.iter().map(|(name, facts)| (name.clone(), facts.sha256.to_string())).collect()
         };
         let outputs = changes(&outputs(one), &outputs(other));
-        let is_other = |name: &str| outputs.iter().any(|change| change.name == name);
-        let partitions = if is_other(DISK) { partitions(a, b)? } else { Vec::new() };
-        let files = if one.root_hash == other.root_hash { Vec::new() } else { files(&a.root()?, &b.root()?) };
+        // What is damaged is not read, and what has the same digest need not be.
+        let is_other = |name: &str| damaged.is_empty() && outputs.iter().any(|change| change.name == name);
+        let disks = if is_other(DISK) { Some(Disks::open(a, b)?) } else { None };
+        let partitions = partitions(&one.partitions, &other.partitions, disks.as_ref())?;
+        let files = if is_other(seal::ROOT) { files(&a.root()?, &b.root()?) } else { Vec::new() };
         let mut all = Self {
             cause: None,
             first: None,
+            damaged,
             settings,
             packages,
             artifacts,
@@ -147,7 +170,9 @@ impl Differences {
             self.files.is_empty(),
             self.outputs.is_empty(),
         ];
-        if is_other {
+        if !self.damaged.is_empty() {
+            Some(Cause::Damaged)
+        } else if is_other {
             Some(Cause::OtherSettings)
         } else if !self.packages.is_empty() {
             Some(Cause::OtherPackages)
@@ -243,24 +268,48 @@ fn changes(a: &[(String, String)], b: &[(String, String)]) -> Vec<Change> {
         .collect()
 }
 
-fn partitions(a: &Folder, b: &Folder) -> Result<Vec<PartitionChange>, FolderError> {
-    let (one, other) = (&a.manifest.partitions, &b.manifest.partitions);
-    let sectors = (a.table()?.sector_size, b.table()?.sector_size);
-    let disks = (a.file(DISK)?, b.file(DISK)?);
+fn damaged(folder: &Folder, advance: impl Fn(u64)) -> Option<Damaged> {
+    let faults = verify::compare(folder, advance).faults;
+    let faults: Vec<String> = faults.iter().map(|fault| chain(fault)).collect();
+    (!faults.is_empty()).then(|| Damaged { folder: folder.path.clone(), faults })
+}
+
+/// Two disks, to be compared byte by byte.
+struct Disks {
+    a: (File, SectorSize),
+    b: (File, SectorSize),
+    path: PathBuf,
+}
+
+impl Disks {
+    fn open(a: &Folder, b: &Folder) -> Result<Self, FolderError> {
+        let disk = |folder: &Folder| Ok((folder.file(DISK)?, folder.manifest.sector_size));
+        Ok(Self { a: disk(a)?, b: disk(b)?, path: a.path.join(DISK) })
+    }
+
+    /// Distance to the first byte in which two partitions differ, as far as both go.
+    fn first_difference(&self, one: &Partition, other: &Partition) -> Result<Option<u64>, FolderError> {
+        let one_place = (&self.a.0, start(one, self.a.1));
+        let other_place = (&self.b.0, start(other, self.b.1));
+        sparse::first_difference(one_place, other_place, one.size.min(other.size).0)
+            .map_err(|source| FolderError::Read { path: self.path.clone(), source })
+    }
+}
+
+/// What the manifests say differently of each partition and, with the disks, what is in it.
+fn partitions(
+    one: &[Partition],
+    other: &[Partition],
+    disks: Option<&Disks>,
+) -> Result<Vec<PartitionChange>, FolderError> {
     let mut all = Vec::new();
     for index in 0..one.len().max(other.len()) {
         let (left, right) = (one.get(index), other.get(index));
         let Some(label) = left.or(right).map(|partition| partition.label.clone()) else { continue };
         let described = |partition: Option<&Partition>| partition.map(fields).unwrap_or_default();
         let fields = changes(&described(left), &described(right));
-        let content = match (left, right) {
-            (Some(left), Some(right)) => {
-                let left_place = (&disks.0, start(left, sectors.0));
-                let right_place = (&disks.1, start(right, sectors.1));
-                let length = left.size.min(right.size).0;
-                sparse::first_difference(left_place, right_place, length)
-                    .map_err(|source| FolderError::Read { path: a.path.join(DISK), source })?
-            }
+        let content = match (disks, left, right) {
+            (Some(disks), Some(left), Some(right)) => disks.first_difference(left, right)?,
             _ => None,
         };
         if !fields.is_empty() || content.is_some() {
@@ -277,6 +326,7 @@ fn fields(partition: &Partition) -> Vec<(String, String)> {
         ("PARTUUID", partition.partuuid.to_string()),
         ("first sector", partition.first.0.to_string()),
         ("size", partition.size.0.to_string()),
+        ("used", partition.used.0.to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()

@@ -178,6 +178,15 @@ pub struct Verdict {
     pub programs: Comparison,
 }
 
+/// How far a folder is what its manifest says, whoever says so.
+#[derive(Debug)]
+pub struct Agreement {
+    /// Everything that is not as the manifest says.
+    pub faults: Vec<Fault>,
+    /// Blocks of the root that the root hash vouches for.
+    pub blocks: u64,
+}
+
 /// Checks everything, and goes on where something is wrong. `advance` is told the bytes that were read.
 pub fn verify(folder: &Folder, key: Option<&PublicKey>, advance: impl Fn(u64)) -> Verdict {
     let mut faults = Vec::new();
@@ -185,6 +194,15 @@ pub fn verify(folder: &Folder, key: Option<&PublicKey>, advance: impl Fn(u64)) -
         faults.push(fault.into());
         None
     });
+    let agreement = compare(folder, advance);
+    faults.extend(agreement.faults);
+    Verdict { faults, signer, blocks: agreement.blocks, programs: compare_programs(folder) }
+}
+
+/// Compares a folder with its manifest, and goes on where something is wrong. `advance` is told the bytes that were
+/// read.
+pub fn compare(folder: &Folder, advance: impl Fn(u64)) -> Agreement {
+    let mut faults = Vec::new();
     let files = &folder.manifest.files;
     let unnamed = FILES.into_iter().filter(|name| !files.contains_key(*name));
     faults.extend(unnamed.map(|name| Fault::Unnamed { name }));
@@ -211,8 +229,7 @@ pub fn verify(folder: &Folder, key: Option<&PublicKey>, advance: impl Fn(u64)) -
         Err(fault) => faults.push(fault),
     }
     faults.extend(check_program(folder).err());
-    faults = without_repetition(faults);
-    Verdict { faults, signer, blocks, programs: compare_programs(folder) }
+    Agreement { faults: without_repetition(faults), blocks }
 }
 
 /// A missing file is said once, not again by every check that wants to read it.
@@ -309,10 +326,15 @@ fn check_content(
     let Some(partition) = folder.manifest.partition(label) else { return Ok(()) };
     let (disk, file) = (folder.file(DISK)?, folder.file(name)?);
     let holds = holds(&disk, start(partition, sector_size), partition.size, &file);
-    if holds.map_err(|source| unreadable(folder, DISK, source))? {
+    if !holds.map_err(|source| unreadable(folder, DISK, source))? {
+        return Err(Fault::Content { label: label.to_owned(), name });
+    }
+    let length = file.metadata().map_err(|source| unreadable(folder, name, source))?.len();
+    if length == partition.used.0 {
         return Ok(());
     }
-    Err(Fault::Content { label: label.to_owned(), name })
+    let (expected, found) = (partition.used.0.to_string(), length.to_string());
+    Err(Fault::Partition { label: label.to_owned(), field: "the size in use", expected, found })
 }
 
 fn holds(disk: &File, start: u64, size: Bytes, file: &File) -> io::Result<bool> {

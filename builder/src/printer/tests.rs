@@ -125,3 +125,20 @@ fn colours_only_the_first_word() {
     printer.error("error: x\n\nhint: y");
     assert_eq!(buffer.text(), "\x1b[1;31merror:\x1b[0m x\n\n\x1b[1;36mhint:\x1b[0m y\n");
 }
+
+#[test]
+fn nothing_from_outside_moves_the_cursor() {
+    let buffer = Buffer::default();
+    let printer = Printer::on(Box::new(buffer.clone()), Verbosity::Verbose, true, false, false);
+    let hostile = "a\x1b[2J\u{202e}b";
+    printer.warn(hostile);
+    printer.note(hostile);
+    printer.detail(hostile);
+    printer.error(&format!("error: {hostile}\ncaused by: x"));
+    aged(&printer, hostile, Duration::ZERO).finish(hostile);
+    let shown = "a\\u{1b}[2J\\u{202e}b";
+    let expected = format!(
+        "warning: {shown}\n{shown}\n{shown}\nerror: {shown}\ncaused by: x\n{shown} … {shown}  0.0 s\n"
+    );
+    assert_eq!(buffer.text(), expected);
+}

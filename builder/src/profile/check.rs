@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::raw::{RawFile, RawProfile};
+use super::reserved::reserved;
 use super::value::{Package, Unit};
 use crate::diagnostic::{Located, Report, Span};
 
@@ -99,6 +100,9 @@ fn check_files(files: &[RawFile], report: &Report) {
             report.fault(span, format!("`{}` is given in line {} already", value.0, report.line(first)));
         } else {
             first.insert(&value.0, span);
+        }
+        if let Some(reserved) = reserved(&value.0) {
+            report.fault_with_help(span, reserved.reason, reserved.help);
         }
     }
 }

@@ -1,4 +1,12 @@
 //! `profiles/*.toml` as one file stands: every key that may occur, for all architectures.
+//!
+//! The doc comments are what the reference shows: [`schema`](super::schema) turns these types into a JSON Schema.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Value, json};
 
 use super::value::{Argument, Component, Mode, Module, Package, Pattern, Reason, RootPath, Unit};
 use crate::cluster::DnsLabel;
@@ -9,19 +17,46 @@ use crate::units::{Arch, Size};
 /// The only version of the file so far.
 const VERSION: u32 = 1;
 
-/// One file.
-#[derive(Debug)]
+/// Everything inside an OS bundle. A profile that inherits is laid over the other one: its lists append, its single
+/// values replace, and so does a file of the same path.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename = "profile", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawProfile {
+    /// Format of this file.
+    #[schemars(required, extend("const" = 1))]
+    #[expect(dead_code, reason = "there is one version; the reader has refused all others")]
+    pub(super) version: Option<Located<u32>>,
+    /// What the profile is for, in one sentence.
+    #[schemars(required, with = "String")]
     pub(super) description: Option<Located<Reason>>,
+    /// Profile that this one is laid over; one that inherits from none itself.
     pub(super) inherits: Option<Located<DnsLabel>>,
+    /// Whether people can log in: firstboot lets the cluster's SSH keys in, and image and banner say so.
+    #[schemars(extend("default" = false))]
     pub(super) debug: Option<Located<bool>>,
+    /// Debian packages.
+    #[schemars(with = "Option<PerArch<RawPackages>>")]
     pub(super) packages: PerArch<RawPackages>,
+    /// Downloads that are no packages.
+    #[schemars(with = "Option<RawArtifacts>")]
     pub(super) artifacts: RawArtifacts,
+    /// Kernel, its arguments and its modules.
+    #[schemars(with = "Option<PerArch<RawKernel>>")]
     pub(super) kernel: PerArch<RawKernel>,
+    /// The root file system.
+    #[schemars(with = "Option<RawRoot>")]
     pub(super) root: RawRoot,
+    /// Firmware of devices and processors.
+    #[schemars(with = "Option<PerArch<RawFirmware>>")]
     pub(super) firmware: PerArch<RawFirmware>,
+    /// What is left out of the packages.
+    #[schemars(with = "Option<Vec<RawExclusion>>", extend("default" = []))]
     pub(super) exclude: Vec<RawExclusion>,
+    /// Files and links that the profile adds.
+    #[schemars(rename = "file", with = "Option<Vec<RawFile>>", extend("default" = []))]
     pub(super) files: Vec<RawFile>,
+    /// Which systemd units start.
+    #[schemars(with = "Option<RawUnits>")]
     pub(super) units: RawUnits,
 }
 
@@ -33,71 +68,133 @@ pub(super) struct PerArch<T> {
     pub(super) arm64: T,
 }
 
-/// `[packages]`, `[packages.amd64]`.
-#[derive(Debug, Default)]
+/// Debian packages. Nothing is implied: neither essential nor recommended ones.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "packages", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawPackages {
+    /// Components of the archive that packages may come from, beside `main`: `contrib`, `non-free`,
+    /// `non-free-firmware`.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = []))]
     pub(super) components: Vec<Located<Component>>,
+    /// Packages of the root, with what they depend on.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = []))]
     pub(super) install: Vec<Located<Package>>,
+    /// Inherited packages that are not wanted.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = []))]
     pub(super) remove: Vec<Located<Package>>,
+    /// Packages whose files boot the machine and lie outside the root.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = []))]
     pub(super) boot: Vec<Located<Package>>,
+    /// Packages that others depend on and that are left out all the same, each with the reason.
+    #[schemars(with = "Option<BTreeMap<String, String>>", extend("default" = {}))]
     pub(super) drop: Vec<(Located<Package>, Located<Reason>)>,
+    /// Packages that must not be chosen, even as an alternative, each with the reason.
+    #[schemars(with = "Option<BTreeMap<String, String>>", extend("default" = {}))]
     pub(super) exclude: Vec<(Located<Package>, Located<Reason>)>,
 }
 
-/// `[artifacts]`.
-#[derive(Debug, Default)]
+/// Downloads that are no packages, by the names that `profiles/artifacts.toml` gives them.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "artifacts", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawArtifacts {
+    /// Artifacts of the root.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = []))]
     pub(super) install: Vec<Located<DnsLabel>>,
+    /// Artifacts that are not wanted; they need not be inherited.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = []))]
     pub(super) remove: Vec<Located<DnsLabel>>,
 }
 
-/// `[kernel]`, `[kernel.amd64]`.
-#[derive(Debug, Default)]
+/// Kernel, its arguments and its modules.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "kernel", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawKernel {
+    /// Package that brings the kernel or depends on it; needed for every architecture that is built.
+    #[schemars(with = "Option<String>")]
     pub(super) package: Option<Located<Package>>,
+    /// Arguments that every node of the profile needs, in order.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = []))]
     pub(super) command_line: Vec<Located<Argument>>,
+    /// Modules of the initrd, with those that they depend on.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = []))]
     pub(super) initrd_modules: Vec<Located<Module>>,
+    /// Modules that are loaded at every boot.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = []))]
     pub(super) load_modules: Vec<Located<Module>>,
 }
 
-/// `[root]`.
-#[derive(Debug, Default)]
+/// The root file system.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "root", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawRoot {
-    /// `None` inside is the word `none`.
+    /// How files are compressed.
+    // `None` inside is the word `none`.
+    #[schemars(with = "Option<String>", extend("enum" = ["lz4hc", "zstd", "none"], "default" = "none"))]
     pub(super) compression: Option<Located<Option<Algorithm>>>,
+    /// How hard the compressor tries: `lz4hc` 3 to 12, by default 5; `zstd` 1 to 22, by default 3.
     pub(super) level: Option<Located<u8>>,
+    /// Size of what is compressed in one piece, a power of two from `4 KiB` to `1 MiB`; by default `64 KiB` for
+    /// `lz4hc`, `128 KiB` for `zstd`.
+    #[schemars(with = "Option<String>")]
     pub(super) cluster_size: Option<Located<Size>>,
 }
 
-/// `[firmware]`, `[firmware.amd64]`.
-#[derive(Debug, Default)]
+/// Firmware of devices and processors.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "firmware", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawFirmware {
+    /// Packages of which only those firmware files stay that a module names; microcode goes in front of the initrd.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = []))]
     pub(super) packages: Vec<Located<Package>>,
 }
 
-/// `[[exclude]]`.
-#[derive(Debug)]
+/// What is left out of the packages.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename = "exclude", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawExclusion {
+    /// Patterns of paths below the root; `*` stays within a folder, `**` does not.
+    #[schemars(required, with = "Vec<String>")]
     pub(super) paths: Vec<Located<Pattern>>,
+    /// Patterns of what stays all the same.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = []))]
     pub(super) except: Vec<Located<Pattern>>,
+    /// Why nobody misses it.
+    #[schemars(required, with = "String")]
     pub(super) reason: Option<Located<Reason>>,
 }
 
-/// `[[file]]`.
-#[derive(Debug)]
+/// A file or link that the profile adds, over what packages and the build place there; it has `text` or `symlink`.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename = "file", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawFile {
+    /// The table's header.
+    #[schemars(skip)]
     pub(super) span: Span,
+    /// Path below the root, without leading slash. Not below `/var`, `/home`, `/root` and other folders that a node
+    /// has elsewhere, nor users and groups: `check` says what to do instead.
+    #[schemars(required, with = "String")]
     pub(super) path: Option<Located<RootPath>>,
+    /// Content of a file.
     pub(super) text: Option<Located<String>>,
+    /// Target of a symbolic link.
     pub(super) symlink: Option<Located<String>>,
+    /// Permission bits of a file, in octal.
+    #[schemars(with = "Option<String>", extend("default" = "0644"))]
     pub(super) mode: Option<Located<Mode>>,
 }
 
-/// `[units]`.
-#[derive(Debug, Default)]
+/// Which systemd units start. What a profile says of a unit replaces what the inherited one says.
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "units", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawUnits {
+    /// Units that start as their `[Install]` section says.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = []))]
     pub(super) enable: Vec<Located<Unit>>,
+    /// Units that do not start by themselves, though a package's preset starts them.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = []))]
     pub(super) disable: Vec<Located<Unit>>,
+    /// Units that nothing can start.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = []))]
     pub(super) mask: Vec<Located<Unit>>,
 }
 
@@ -116,6 +213,26 @@ impl<T> PerArch<T> {
     }
 }
 
+/// The keys of the table itself, and below each architecture the same again.
+impl<T: JsonSchema> JsonSchema for PerArch<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}-per-architecture", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = T::json_schema(generator);
+        let own = generator.subschema_for::<T>().to_value();
+        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+            for arch in [Arch::Amd64, Arch::Arm64] {
+                let mut table = own.clone();
+                table["description"] = json!(format!("The same keys, for {arch} alone."));
+                properties.insert(arch.debian().to_owned(), table);
+            }
+        }
+        schema
+    }
+}
+
 impl<T: Default> PerArch<T> {
     fn read(table: &mut Table<'_>, read: fn(&mut Table<'_>) -> T) -> Self {
         Self {
@@ -128,8 +245,8 @@ impl<T: Default> PerArch<T> {
 
 impl RawProfile {
     pub(super) fn read(file: &mut Table<'_>) -> Self {
-        file.required("version").integer(VERSION, VERSION);
         Self {
+            version: file.required("version").integer(VERSION, VERSION),
             description: file.required("description").parsed(),
             inherits: file.optional("inherits").parsed(),
             debug: file.optional("debug").boolean(),

@@ -8,7 +8,7 @@ use super::check::check;
 use super::raw::{
     RawArtifacts, RawExclusion, RawFile, RawKernel, RawPackages, RawProfile, RawRoot, RawUnits,
 };
-use super::value::{Package, Reason, Unit};
+use super::value::{Package, Reason, RootPath, Unit};
 use super::{AddedContent, AddedFile, Exclusion, Firmware, Kernel, Packages, Profile, Reasoned, Root, Units};
 use crate::cluster::DnsLabel;
 use crate::diagnostic::{Faults, Located, Report, Span, did_you_mean, listed};
@@ -37,11 +37,7 @@ impl Profile {
             check(&raw, &report);
             overlay(base??, raw, name, &report, declared.as_ref())
         });
-        let all = report.into_faults().into_iter().chain(others).reduce(|mut all, more| {
-            all.extend(more);
-            all
-        });
-        match all {
+        match Faults::merged(report.into_faults().into_iter().chain(others)) {
             Some(faults) => Err(faults.into()),
             None => Ok(profile.expect("a profile without faults has every required key")),
         }
@@ -172,7 +168,7 @@ fn overlay(
         kernel,
         root: add_root(root, raw.root, report),
         firmware,
-        files: add_files(files, raw.files)?,
+        files: add_files(files, raw.files, report)?,
         exclude,
         units: add_units(units, raw.units),
     })
@@ -279,9 +275,9 @@ fn exclusion(raw: RawExclusion) -> Option<Exclusion> {
 }
 
 /// A file of the same path replaces; sorted by path.
-fn add_files(base: Vec<AddedFile>, raw: Vec<RawFile>) -> Option<Vec<AddedFile>> {
-    let mut all: BTreeMap<String, AddedContent> =
-        base.into_iter().map(|file| (file.path, file.content)).collect();
+fn add_files(base: Vec<AddedFile>, raw: Vec<RawFile>, report: &Report) -> Option<Vec<AddedFile>> {
+    let mut all: BTreeMap<String, AddedFile> =
+        base.into_iter().map(|file| (file.path.clone(), file)).collect();
     for file in raw {
         let content = match (file.text, file.symlink) {
             (Some(text), None) => {
@@ -290,9 +286,11 @@ fn add_files(base: Vec<AddedFile>, raw: Vec<RawFile>) -> Option<Vec<AddedFile>> 
             (None, Some(target)) => AddedContent::Symlink { target: target.value },
             _ => return None,
         };
-        all.insert(file.path?.value.0, content);
+        let Located { value: RootPath(path), span } = file.path?;
+        let origin = report.origin(&span);
+        all.insert(path.clone(), AddedFile { path, content, origin });
     }
-    Some(all.into_iter().map(|(path, content)| AddedFile { path, content }).collect())
+    Some(all.into_values().collect())
 }
 
 /// An overlay's word on a unit replaces the base's, whatever list that stood in.

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::stream::{Compression, Stream, StreamFault};
 use super::tarball::{self, ReadFault, Selection, TarFault};
+use crate::diagnostic::listed;
 use crate::format::k3s::K3sError;
 use crate::profile::{Member, Placement};
 use crate::tree::{Entry, Kind, Metadata, Tree, TreeError};
@@ -57,6 +58,9 @@ pub enum ArtifactError {
         /// Where k3s has it.
         path: &'static str,
     },
+    /// Not compressed as its name says.
+    #[error("it does not begin like a file compressed by {0}")]
+    NotCompressed(&'static str),
     /// Not exactly one file of an archive fits.
     #[error("{count} files of the archive fit `{pattern}`, and one must")]
     Member {
@@ -76,6 +80,13 @@ pub enum ArtifactError {
     Place(#[from] TreeError),
 }
 
+impl ArtifactError {
+    /// Whether the artifact itself is at fault, and not what lies in its place.
+    pub const fn is_of_content(&self) -> bool {
+        !matches!(self, Self::Occupied { .. } | Self::Place(_))
+    }
+}
+
 impl From<ReadFault> for ArtifactError {
     fn from(fault: ReadFault) -> Self {
         match fault {
@@ -88,13 +99,44 @@ impl From<ReadFault> for ArtifactError {
 /// Puts an artifact into the root.
 pub fn place(tree: &mut Tree, content: &Bytes, placement: &Placement) -> Result<(), ArtifactError> {
     match placement {
-        Placement::Whole { path, mode } => add(
-            tree,
-            &whole_path(path, Sha256::of(content)),
-            Entry { metadata: Metadata::root(*mode), kind: Kind::File(content.clone()) },
-        ),
+        Placement::Whole { path, mode } => {
+            if let Some((name, _, magic)) = compression(path)
+                && !content.starts_with(magic)
+            {
+                return Err(ArtifactError::NotCompressed(name));
+            }
+            let entry = Entry { metadata: Metadata::root(*mode), kind: Kind::File(content.clone()) };
+            add(tree, &whole_path(path, Sha256::of(content)), entry)
+        }
         Placement::Members { members } => place_members(tree, content, members),
         Placement::K3s { folder } => k3s::place(tree, content, folder),
+    }
+}
+
+/// How a file is compressed by the end of its name, and how it then begins (RFC 1952, 2.3.1; RFC 8878, 3.1.1; the
+/// .xz file format 1.2.1, 2.1.1.1).
+fn compression(path: &str) -> Option<(&'static str, &'static str, &'static [u8])> {
+    const KNOWN: [(&str, &str, &[u8]); 4] = [
+        ("gzip", ".gz", b"\x1f\x8b"),
+        ("gzip", ".tgz", b"\x1f\x8b"),
+        ("zstd", ".zst", b"\x28\xb5\x2f\xfd"),
+        ("xz", ".xz", b"\xfd7zXZ\0"),
+    ];
+    KNOWN.into_iter().find(|(_, suffix, _)| path.ends_with(suffix))
+}
+
+/// What an artifact of this placement is, in words.
+pub fn expected(placement: &Placement) -> String {
+    match placement {
+        Placement::Whole { path, .. } => match compression(path) {
+            Some((name, ..)) => format!("a file compressed by {name}"),
+            None => "a file".to_owned(),
+        },
+        Placement::Members { members } => {
+            let patterns = listed(members.iter().map(|member| member.pattern.as_str()));
+            format!("a tar archive, compressed by gzip, with {patterns}")
+        }
+        Placement::K3s { .. } => "k3s' release for Linux: an ELF program with an archive inside".to_owned(),
     }
 }
 

@@ -11,7 +11,7 @@ mod identity;
 mod layout;
 mod nss;
 pub mod pam;
-mod profile_files;
+pub mod profile_files;
 mod stamps;
 pub mod state;
 pub mod sysusers;
@@ -25,6 +25,7 @@ use thiserror::Error;
 
 use super::DebInfo;
 use super::review::ReviewTable;
+use crate::diagnostic::Faults;
 use crate::profile::Profile;
 use crate::tree::{Kind, Metadata, Tree, TreeError};
 use crate::units::Timestamp;
@@ -96,6 +97,9 @@ pub enum SetupError {
     /// A PAM profile is malformed.
     #[error("PAM's common files cannot be made")]
     Pam(#[from] pam::PamError),
+    /// Files of the profile stand in the way of others.
+    #[error("placing the profile's files")]
+    Files(#[from] Faults),
     /// A CA certificate is malformed.
     #[error("the CA bundle cannot be made")]
     Certificates(#[from] certificates::CertificateError),
@@ -210,7 +214,7 @@ pub fn apply(tree: &mut Tree, context: &Context<'_>) -> Result<Numbers, SetupErr
         own_units: Vec::new(),
     };
     for step in STEPS {
-        (step.run)(tree, &mut work)?;
+        (step.run)(tree, &mut work).map_err(|error| profile_files::blame(error, tree, context.profile))?;
     }
     Ok(work.added)
 }

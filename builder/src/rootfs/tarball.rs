@@ -201,6 +201,9 @@ impl Collector<'_, '_> {
         if target.is_empty() {
             return Err(TarFault::NoTarget { offset, path });
         }
+        if target.contains(char::is_control) {
+            return Err(TarFault::Target { offset, path, target });
+        }
         if (self.selection.keep)(&path) {
             let metadata = Metadata::root(0o777);
             self.entries.push((path.clone(), Entry { metadata, kind: Kind::Symlink(target) }));
@@ -239,7 +242,10 @@ fn plain_path(bytes: &[u8], offset: u64) -> Result<Option<String>, TarFault> {
     if matches!(path, "" | ".") && given.starts_with('.') {
         return Ok(None);
     }
-    if path.contains('\0') || path.split('/').any(|component| matches!(component, "" | "." | "..")) {
+    // dpkg's own lists have a line for each file.
+    if path.contains(char::is_control)
+        || path.split('/').any(|component| matches!(component, "" | "." | ".."))
+    {
         return Err(TarFault::NotPlain { offset, path: own() });
     }
     Ok(Some(path.to_owned()))

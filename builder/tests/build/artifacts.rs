@@ -125,6 +125,7 @@ fn the_pinned_file_given_by_hand_is_pinned_and_one_version_has_one_content() {
 fn wrong_artifacts_are_the_users_input() {
     let (place, _) = place();
     place.write("script", "#!/bin/sh\n");
+    fs::write(place.path("for-arm64"), stand_in::k3s_release(Arch::Arm64)).unwrap();
     for (arguments, code, said) in [
         (
             ["k3ss=k3s-stand-in"].as_slice(),
@@ -150,8 +151,35 @@ fn wrong_artifacts_are_the_users_input() {
         (&["k3s=k3s-stand-in", "k3s=script"], 2, "error: `--artifact` gives `k3s` twice\n"),
         (
             &["k3s=script"],
-            1,
-            "error: putting artifact `k3s` into the root\ncaused by: no k3s release: it is no 64-bit ELF file\n",
+            2,
+            "error: putting artifact `k3s` into the root\n\
+             caused by: `script` is no artifact `k3s`, which is k3s' release for Linux: an ELF program with an \
+             archive inside\n\
+             caused by: no k3s release: it is no 64-bit ELF file\n",
+        ),
+        (
+            &["k3s-images=script"],
+            2,
+            "error: putting artifact `k3s-images` into the root\n\
+             caused by: `script` is no artifact `k3s-images`, which is a file compressed by zstd\n\
+             caused by: it does not begin like a file compressed by zstd\n",
+        ),
+        (
+            &["tailscale=script"],
+            2,
+            "error: putting artifact `tailscale` into the root\n\
+             caused by: `script` is no artifact `tailscale`, which is a tar archive, compressed by gzip, with \
+             `*/tailscale`, `*/tailscaled`\n\
+             caused by: decompressing the archive\n\
+             caused by: damaged after 0 decompressed bytes\n\
+             caused by: invalid gzip header\n",
+        ),
+        (
+            &["headscale=for-arm64"],
+            2,
+            "error: looking for the libraries of every program\n\
+             caused by: `for-arm64`, given as artifact `headscale`, has programs that do not run in the image\n\
+             caused by: `usr/bin/headscale` is for ELF machine 183, the image for amd64\n",
         ),
     ] {
         let given: Vec<&str> = arguments.iter().flat_map(|given| ["--artifact", given]).collect();

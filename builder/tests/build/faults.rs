@@ -161,6 +161,25 @@ fn a_unit_that_no_package_has_is_the_users_input() {
 }
 
 #[test]
+fn a_file_of_the_profile_where_a_folder_is_is_the_users_input() {
+    let place = Place::new();
+    fs::create_dir(place.path("profiles")).unwrap();
+    place.write(
+        "profiles/mine.toml",
+        "version = 1\ndescription = \"mine\"\ninherits = \"cloud\"\n[[file]]\npath = \"usr\"\ntext = \"x\"\n",
+    );
+    let (code, stderr) = place.run(&["--quiet", "build", "mine", "-o", "out", "--without-artifacts"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert_eq!(
+        stderr,
+        "error: `usr` is a folder in the image, which no file can replace\n \
+         --> profiles/mine.toml:5:8\n  |\n5 | path = \"usr\"\n  |        ^^^^^\n  \
+         = help: give the path of a file in it: `usr/NAME`\n"
+    );
+    assert_eq!(place.made(), ["profiles", "profiles/mine.toml"]);
+}
+
+#[test]
 fn a_slot_that_the_bundle_fills_is_the_users_input() {
     let place = Place::new();
     fs::create_dir(place.path("images")).unwrap();

@@ -206,9 +206,54 @@ fn other_programs_are_told_from_another_image() {
     assert!(!stdout.contains("PACKAGE  ") || stdout.contains("FILE"), "{stdout}");
 
     assert_eq!(place.ask(&["diff", "out", "out"]), (0, "no difference\n".to_owned(), String::new()));
+    finds_damage(&place);
     let (code, stdout, stderr) = place.ask(&["diff", "out", "nowhere"]);
     assert_eq!((code, stdout.as_str()), (2, ""));
     assert!(stderr.starts_with("error: reading manifest `nowhere/manifest.json`\n"), "{stderr}");
+}
+
+/// Two folders of one manifest, of which one is not what it says; and one that says something else.
+fn finds_damage(place: &Place) {
+    assert!(place.command("cp").args(["-a", "--sparse=always", "out", "copy"]).status().unwrap().success());
+    let differ = || {
+        let (code, stdout, stderr) = place.ask(&["diff", "copy", "out"]);
+        assert_eq!((code, stderr.as_str()), (1, ""));
+        stdout
+    };
+    flip(place, "root.erofs", 5 * 4096 + 7);
+    let stdout = differ();
+    let said = "damaged: what the manifests say is compared, what is in the files is not\n\n\
+                `out` is not what its manifest says:\n  `root.erofs` has sha256 ";
+    assert!(stdout.starts_with(said), "{stdout}");
+    let (_, stdout, _) = place.ask(&["--json", "diff", "copy", "out"]);
+    let found: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&found["cause"], &found["damaged"][0]["folder"]), (&"damaged".into(), &"out".into()));
+    assert_eq!(found["damaged"][0]["faults"].as_array().unwrap().len(), 3, "{found}");
+    flip(place, "root.erofs", 5 * 4096 + 7);
+
+    let disk = File::options().write(true).open(place.path("out/disk.raw")).unwrap();
+    let length = disk.metadata().unwrap().len();
+    disk.set_len(length + 512).unwrap();
+    let said = format!("  `disk.raw` has {} bytes, the manifest says {length}\n", length + 512);
+    let stdout = differ();
+    assert!(stdout.contains(&said), "{stdout}");
+    disk.set_len(length).unwrap();
+
+    let honest = place.read("out/manifest.json");
+    let manifest = manifest(place);
+    let (root, verity) = (&manifest.partitions[2], &manifest.partitions[3]);
+    place.write(
+        "out/manifest.json",
+        &honest.replace(&root.partuuid.to_string(), &verity.partuuid.to_string()),
+    );
+    let stdout = differ();
+    let said = format!(
+        "  the PARTUUID of partition `root-a` is {}, the manifest says {}\n",
+        root.partuuid, verity.partuuid
+    );
+    assert!(stdout.contains(&said) && stdout.contains("\nroot-a: PARTUUID  "), "{stdout}");
+    place.write("out/manifest.json", &honest);
+    assert_eq!(place.ask(&["diff", "copy", "out"]).1, "no difference\n");
 }
 
 #[test]

@@ -61,6 +61,22 @@ fn ctrl_c_while_locking_or_building_leaves_nothing() {
 }
 
 #[test]
+fn the_exit_code_says_which_signal_it_was() {
+    let place = Place::new();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut command = place.command(env!("CARGO_BIN_EXE_imgbuild"));
+        let mut child = command.args(["build", "cloud", "-o", "out", "--without-artifacts"]).spawn().unwrap();
+        let mut words = child.stderr.take().unwrap();
+        // Once it says anything, it watches for signals.
+        words.read_exact(&mut [0]).unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        std::io::copy(&mut words, &mut std::io::sink()).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        assert_eq!(place.made(), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn ctrl_c_leaves_the_older_build_or_the_new_one() {
     let place = Place::new();
     assert_eq!(place.build(&[]), (0, String::new()));

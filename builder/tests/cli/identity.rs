@@ -27,7 +27,7 @@ macro_rules! assert_shown {
 
 /// Runs a program of the host in the place; it must end well.
 #[expect(clippy::disallowed_types, reason = "makes keys as a user does")]
-fn tool(place: &Place, program: &str, arguments: &[&str]) {
+pub(super) fn tool(place: &Place, program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).current_dir(place.path()).output().unwrap();
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -106,6 +106,32 @@ fn imports_keys_and_names_the_file_that_is_none() {
     --- stderr
     error: taking `keys/db.key` with `keys/db.pem`
     caused by: the certificate `CN=mine db` is of another key
+    ");
+    tool(
+        &place,
+        "openssl",
+        &["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "keys/db.key"],
+    );
+    assert_shown!(place.run(&["identity", "secure-boot", "--import", "keys"]), @r"
+    exit code 2
+    --- stderr
+    error: taking `keys/db.key` with `keys/db.pem`
+    caused by: this is a private key for elliptic curves; firmware checks RSA signatures only
+
+    hint: without `--import`, RSA keys are made; `openssl req -x509 -newkey rsa:2048 -nodes` makes them too
+    ");
+    tool(
+        &place,
+        "openssl",
+        &["pkey", "-in", "db.key", "-aes128", "-passout", "pass:x", "-out", "keys/db.key"],
+    );
+    assert_shown!(place.run(&["identity", "secure-boot", "--import", "keys"]), @r"
+    exit code 2
+    --- stderr
+    error: taking `keys/db.key` with `keys/db.pem`
+    caused by: this private key is encrypted by a passphrase
+
+    hint: `openssl pkey -in keys/db.key -out FILE` writes it without the passphrase; the identity encrypts what it holds
     ");
     assert_eq!(place.names(), ["cluster.toml", "db.key", "keys"]);
     assert!(!place.home().join(".config").exists(), "a key file was made for nothing");

@@ -98,6 +98,13 @@ impl Place {
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
 
+    /// Runs the program in the working directory with further environment; exit code and standard error.
+    pub(super) fn run_in(&self, arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String) {
+        let mut command = self.command(arguments, &self.path());
+        let output = command.envs(environment.iter().copied()).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
     /// Runs the program with a reader that goes away after one byte.
     pub(super) fn run_with_closed_output(&self, arguments: &[&str]) -> (i32, String) {
         let mut child = self

@@ -10,7 +10,7 @@ pub(crate) fn page() -> String {
     command.build();
     let mut text =
         "# Command line\n\nMade from the program. Exit codes: 0 done, 1 work failed, 2 wrong command \
-                    line or settings.\nResults go to standard output, everything else to standard error.\n"
+                    line or settings, 130 and 143 ended\nby SIGINT and by SIGTERM. Results go to standard output, everything else to standard error.\n"
             .to_owned();
     let _ = write!(text, "\n## Options of every command\n\n{}", table(&command, Arg::is_global_set));
     for subcommand in command.get_subcommands_mut() {

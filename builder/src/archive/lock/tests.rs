@@ -148,6 +148,11 @@ fn says_what_is_wrong() {
         ("version = 1\n", "", "lock is malformed: TOML parse error at line 1, column 1"),
         ("arch = \"amd64\"", "arch = \"vax\"", "lock is malformed: TOML parse error at line 8, column 8"),
         ("size = 1024", "size = -1", "lock is malformed: TOML parse error at line 31, column 8"),
+        (
+            "name = \"a\"",
+            "name = \"a\\u001b[2J\"",
+            "lock has characters in `selection[0].package[0].name` that are not printable",
+        ),
         ("signed-by", "signed_by", "lock is malformed: TOML parse error at line 17, column 1"),
     ] {
         let changed = text.replacen(from, to, 1);

@@ -170,6 +170,7 @@ async fn names_the_package_whose_fields_are_wrong() {
     for (from, to, reason) in [
         ("SHA256: ", "SHA256: x", "line 17: package `bad` has a wrong field `SHA256`"),
         ("Size: 1", "Size: -1", "line 17: package `bad` has a wrong field `Size`"),
+        ("Version: ", "Version: \x1b[2J", "line 17: package `bad` has a wrong field `Version`"),
         ("Version", "X", "line 17: package `bad` has no field `Version`"),
         ("pool/", "../", "line 17: package `bad` has a wrong field `Filename`"),
     ] {

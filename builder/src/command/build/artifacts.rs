@@ -57,6 +57,8 @@ pub(super) struct Given {
 #[derive(Debug, Serialize)]
 struct File {
     #[serde(skip)]
+    path: PathBuf,
+    #[serde(skip)]
     content: Bytes,
     sha256: Sha256,
 }
@@ -76,7 +78,8 @@ impl Given {
             let content = regular_file::read(file, LONGEST)
                 .with_context(|| format!("reading artifact `{name}` from `{}`", file.display()))
                 .map_err(anyhow::Error::input)?;
-            let given = File { sha256: Sha256::of(&content), content: content.into() };
+            let sha256 = Sha256::of(&content);
+            let given = File { path: file.clone(), sha256, content: content.into() };
             if files.insert(name.clone(), given).is_some() {
                 return Err(anyhow::anyhow!("`--artifact` gives `{name}` twice").input());
             }
@@ -130,8 +133,9 @@ impl Given {
             fetched = others.into_iter().cloned().collect();
         }
         for pinned in given {
-            let File { content, sha256 } = &self.files[&pinned.name];
-            artifacts.supplied.extend(supplied(pinned, content.clone(), *sha256, profile));
+            let File { path, content, sha256 } = &self.files[&pinned.name];
+            let given = supplied(pinned, content.clone(), *sha256, profile);
+            artifacts.supplied.extend(given.map(|given| Supplied { file: Some(path.clone()), ..given }));
         }
         for (pinned, path) in fetched.iter().zip(locking.fetch_artifacts(&fetched)?) {
             let content = fs::read(&path).with_context(|| format!("reading `{}`", path.display()))?;
@@ -157,7 +161,7 @@ fn supplied(pinned: &LockedArtifact, content: Bytes, sha256: Sha256, profile: &P
     let declared = profile.artifacts.iter().find(|artifact| artifact.name == pinned.name)?;
     let version = (sha256 == pinned.sha256).then(|| pinned.version.clone());
     let placement = declared.placement.clone();
-    Some(Supplied { name: pinned.name.clone(), version, content, sha256, placement })
+    Some(Supplied { name: pinned.name.clone(), version, file: None, content, sha256, placement })
 }
 
 /// Says what the image will say of itself.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::super::{Context, Note as _, failure, identity, this_program};
-use super::Arguments;
 use super::artifacts::Given;
+use super::{Arguments, IMAGE};
 use crate::bundle::programs::Programs;
 use crate::bundle::signature::SigningKey;
 use crate::cluster::Cluster;
@@ -55,6 +55,11 @@ fn keys(arguments: &Arguments, cluster: &Cluster) -> anyhow::Result<SigningKeys>
     Ok(SigningKeys { manifest: Some(identity.signing_key), secure_boot: identity.secure_boot })
 }
 
+/// The folder of a build that names none: each image has its own, for none may take another's place.
+fn folder_name(profile: &str, image: &str, arch: Arch) -> String {
+    if image == IMAGE { format!("{profile}-{arch}") } else { format!("{profile}-{image}-{arch}") }
+}
+
 /// The folder without a leading `.`, for paths that people read.
 fn beside(directory: &Path) -> &Path {
     directory.strip_prefix(".").unwrap_or(directory)
@@ -70,10 +75,9 @@ impl Plan {
         let keys = keys(arguments, &cluster)?;
         let reviews = ReviewTable::load(&directory).map_err(failure::of_reviews)?;
         let programs = Programs::find(arch).map_err(failure::of_programs)?;
-        let output = arguments
-            .output
-            .clone()
-            .unwrap_or_else(|| beside(&directory).join("out").join(format!("{}-{arch}", profile.name)));
+        let output = arguments.output.clone().unwrap_or_else(|| {
+            beside(&directory).join("out").join(folder_name(&profile.name, &image.name, arch))
+        });
         let name = output.file_name().ok_or_else(|| {
             let fault = anyhow::anyhow!("output folder `{}` has no name of its own", output.display());
             fault.input().hint("give a folder that is made anew with `--output`")
@@ -96,5 +100,16 @@ impl Plan {
             output,
             staging,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_image_has_a_folder_of_its_own() {
+        assert_eq!(folder_name("cloud", "disk", Arch::Amd64), "cloud-amd64");
+        assert_eq!(folder_name("cloud", "disk-4k", Arch::Arm64), "cloud-disk-4k-arm64");
     }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::super::{Context, Note as _, file};
 use super::opening::Opening;
 use crate::cluster::Cluster;
-use crate::format::signer::Signer;
+use crate::format::signer::{Signer, SignerError};
 use crate::identity::{Identity, Lock};
 use crate::secure_boot::Keys;
 use crate::units::Timestamp;
@@ -95,7 +95,27 @@ fn import(folder: &Path, owner: Uuid, since: Timestamp) -> anyhow::Result<Keys> 
         };
         let (key, certificate) = (path("key"), path("pem"));
         let taking = || format!("taking `{}` with `{}`", key.display(), certificate.display());
-        let signer = Signer::from_pem(&read(&key)?, &read(&certificate)?);
-        signer.with_context(taking).map_err(anyhow::Error::input)
+        Signer::from_pem(&read(&key)?, &read(&certificate)?).map_err(|error| {
+            let hint = hint(&error, &key);
+            let error = anyhow::Error::from(error).context(taking()).input();
+            match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })
     })
+}
+
+/// What makes a key of what is there.
+fn hint(error: &SignerError, key: &Path) -> Option<String> {
+    let key = key.display();
+    match error {
+        SignerError::Encrypted => Some(format!(
+            "`openssl pkey -in {key} -out FILE` writes it without the passphrase; the identity encrypts what it holds"
+        )),
+        SignerError::Kind { .. } | SignerError::Key(_) => {
+            Some("without `--import`, RSA keys are made; `openssl req -x509 -newkey rsa:2048 -nodes` makes them too".to_owned())
+        }
+        _ => None,
+    }
 }

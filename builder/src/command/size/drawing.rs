@@ -9,6 +9,7 @@ use super::OTHERS;
 use super::treemap::{Area, squarify};
 use crate::bundle::manifest::Manifest;
 use crate::bundle::sizes::{ArtifactSize, PackageSize, Part, Sizes, sum};
+use crate::printable;
 use crate::units::Bytes;
 
 const WIDTH: f64 = 1600.0;
@@ -212,8 +213,13 @@ fn cut(text: &str, width: f64, font: f64) -> Option<String> {
     (count >= 5).then(|| format!("{}…", text.chars().take(count.saturating_sub(1)).collect::<String>()))
 }
 
+/// Control characters are no characters of XML 1.0 (production 2), whatever way they are written.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    printable::text(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -248,5 +254,10 @@ mod tests {
         assert_eq!(cut("linux-image-amd64", 20.0, 10.0), None);
         assert!(fits("abcde", 30.0, 10.0) && !fits("abcdef", 30.0, 10.0));
         assert_eq!(escaped("a<b> & \"c\""), "a&lt;b&gt; &amp; &quot;c&quot;");
+    }
+
+    #[test]
+    fn no_name_ends_an_element_or_is_no_character_of_xml() {
+        assert_eq!(escaped("\x1b</title>\n\u{202e}"), "\\u{1b}&lt;/title&gt;\\u{a}\\u{202e}");
     }
 }

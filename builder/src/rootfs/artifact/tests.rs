@@ -180,11 +180,30 @@ fn takes_the_named_files_of_an_archive() {
 #[test]
 fn names_a_whole_file_by_its_digest_and_replaces_nothing() {
     let placement = Placement::Whole { path: "usr/lib/images-{digest}.tar.zst".to_owned(), mode: 0o644 };
-    let content = Bytes::from_static(b"images");
+    // A zstd frame begins so (RFC 8878, 3.1.1).
+    let content = Bytes::from_static(b"\x28\xb5\x2f\xfdimages");
     let mut tree = Tree::default();
     place(&mut tree, &content, &placement).unwrap();
-    let digest = &Sha256::of(b"images").to_string()[..16];
+    let digest = &Sha256::of(&content).to_string()[..16];
     assert_eq!(tree.file(&format!("usr/lib/images-{digest}.tar.zst")), Some(&content));
     let fault = place(&mut tree, &content, &placement).unwrap_err();
     assert_eq!(fault.to_string(), format!("`usr/lib/images-{digest}.tar.zst` is in the root already"));
+}
+
+#[test]
+fn a_whole_file_is_compressed_as_its_name_says() {
+    let whole = |path: &str| Placement::Whole { path: path.to_owned(), mode: 0o644 };
+    for (path, begin, name) in [
+        ("a.tar.zst", &b"\x28\xb5\x2f\xfd"[..], "zstd"),
+        ("a.tgz", b"\x1f\x8b", "gzip"),
+        ("a.gz", b"\x1f\x8b", "gzip"),
+        ("a.tar.xz", b"\xfd7zXZ\0", "xz"),
+    ] {
+        let placement = whole(path);
+        assert_eq!(expected(&placement), format!("a file compressed by {name}"));
+        let said = format!("it does not begin like a file compressed by {name}");
+        assert_eq!(refusal(&Bytes::from_static(b"<!DOCTYPE html>"), &placement), said);
+        place(&mut Tree::default(), &Bytes::from_static(begin), &placement).unwrap();
+    }
+    place(&mut Tree::default(), &Bytes::from_static(b"apiVersion: v1"), &whole("install.yaml")).unwrap();
 }

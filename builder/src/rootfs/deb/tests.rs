@@ -105,6 +105,11 @@ fn refuses_what_no_package_may_hold() {
         (vec![Item::file("./../etc/passwd", b"")], "entry at byte 0: path `./../etc/passwd` is not plain"),
         (vec![Item::directory("./a/../../b/")], "entry at byte 0: path `./a/../../b/` is not plain"),
         (vec![Item::file("./a//b", b"")], "entry at byte 0: path `./a//b` is not plain"),
+        (vec![Item::file("./a\nb\x1b[2J", b"")], "entry at byte 0: path `./a\\u{a}b\\u{1b}[2J` is not plain"),
+        (
+            vec![Item::symlink("./a", "b\nc")],
+            "entry at byte 0: `a` is a symbolic link to `b\\u{a}c`, which is no plain text",
+        ),
         (vec![Item::file(b"./\xff", b"")], "entry at byte 0: path `./\u{fffd}` is no UTF-8"),
         (
             special("./dev/sda", EntryType::Block),

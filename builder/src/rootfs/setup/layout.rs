@@ -139,6 +139,15 @@ fn follow_line(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::reserved::reserved;
+
+    #[test]
+    fn no_profile_gives_what_leads_to_the_state_partition() {
+        for (path, target, _) in WRITABLE {
+            let reason = reserved(path).map(|reserved| reserved.reason).unwrap_or_default();
+            assert!(reason.starts_with(&format!("`/{path}` leads to `/{target}`")), "{path}: {reason}");
+        }
+    }
 
     #[test]
     fn tmpfiles_lines_follow_moved_folders() {

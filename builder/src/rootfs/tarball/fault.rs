@@ -4,6 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::printable;
+
 /// What is wrong with an entry. Offsets are those of its header in the decompressed archive, in bytes.
 #[derive(Debug, Error)]
 pub enum TarFault {
@@ -22,7 +24,7 @@ pub enum TarFault {
         offset: u64,
     },
     /// A path or link target is not UTF-8.
-    #[error("entry at byte {offset}: path `{path}` is no UTF-8")]
+    #[error("entry at byte {offset}: path `{}` is no UTF-8", printable::text(path))]
     Encoding {
         /// Where the header is.
         offset: u64,
@@ -30,15 +32,15 @@ pub enum TarFault {
         path: String,
     },
     /// A path begins with a slash.
-    #[error("entry at byte {offset}: path `{path}` is absolute")]
+    #[error("entry at byte {offset}: path `{}` is absolute", printable::text(path))]
     Absolute {
         /// Where the header is.
         offset: u64,
         /// The path.
         path: String,
     },
-    /// A path has a `..`, or an empty or `.` component in its middle, or a NUL.
-    #[error("entry at byte {offset}: path `{path}` is not plain")]
+    /// A path has a `..`, or an empty or `.` component in its middle, or a control character.
+    #[error("entry at byte {offset}: path `{}` is not plain", printable::text(path))]
     NotPlain {
         /// Where the header is.
         offset: u64,
@@ -126,6 +128,19 @@ pub enum TarFault {
         offset: u64,
         /// The link.
         path: String,
+    },
+    /// A symbolic link to a path with a control character.
+    #[error(
+        "entry at byte {offset}: `{path}` is a symbolic link to `{}`, which is no plain text",
+        printable::text(target)
+    )]
+    Target {
+        /// Where the header is.
+        offset: u64,
+        /// The link.
+        path: String,
+        /// Its target.
+        target: String,
     },
     /// A path that was there before.
     #[error("entry at byte {offset}: `{path}` is there twice")]
