@@ -11,7 +11,8 @@ use bytes::Bytes;
 
 use crate::units::Sha256;
 
-/// Where derived data is kept. A key stands for all that a value depends on.
+/// Where derived data is kept. A key stands for all that a value depends on: [`Sha256::of_all`] of what it is, in which
+/// form, and what it is made of.
 pub trait DerivedCache: Sync {
     /// What was put under `key`, or what has become of it.
     fn get(&self, key: Sha256) -> Option<Bytes>;
@@ -44,16 +45,6 @@ impl DerivedCache for NoCache {
     fn put(&self, _: Sha256, _: &[u8]) {}
 }
 
-/// The key of what `parts` decide; the first of them says what it is, and in which form.
-pub fn key(parts: &[&[u8]]) -> Sha256 {
-    let mut hasher = <sha2::Sha256 as sha2::Digest>::new();
-    for part in parts {
-        sha2::Digest::update(&mut hasher, crate::units::Bytes::of(part).0.to_le_bytes());
-        sha2::Digest::update(&mut hasher, part);
-    }
-    Sha256(sha2::Digest::finalize(hasher).into())
-}
-
 /// A cache for tests.
 #[cfg(test)]
 #[derive(Debug, Default)]
@@ -77,7 +68,7 @@ mod tests {
     #[test]
     fn finds_nothing_that_was_damaged_or_cut_short() {
         let cache = Memory::default();
-        let key = key(&[b"test"]);
+        let key = Sha256::of(b"test");
         assert_eq!(cache.find(key), None);
         cache.keep(key, b"value");
         assert_eq!(cache.find(key).as_deref(), Some(&b"value"[..]));
@@ -90,11 +81,5 @@ mod tests {
                 assert_eq!(cache.find(key), None, "{index}");
             }
         }
-    }
-
-    #[test]
-    fn a_key_tells_where_its_parts_end() {
-        assert_ne!(key(&[b"ab", b"c"]), key(&[b"a", b"bc"]));
-        assert_ne!(key(&[b"a"]), key(&[b"a", b""]));
     }
 }

@@ -186,6 +186,16 @@ impl Sha256 {
         Self(Hasher::digest(data).into())
     }
 
+    /// Hashes `parts`, each with its length before it: none can be taken for the end of the one before.
+    pub fn of_all(parts: &[&[u8]]) -> Self {
+        let mut hasher = Hasher::new();
+        for part in parts {
+            hasher.update(Bytes::of(part).0.to_le_bytes());
+            hasher.update(part);
+        }
+        Self(hasher.finalize().into())
+    }
+
     /// A UUID of version 8 (RFC 9562, 5.8) made of the first bytes: it names what was hashed.
     pub fn uuid(self) -> uuid::Uuid {
         let mut bytes = [0_u8; 16];
@@ -304,6 +314,13 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_digest_of_parts_tells_where_they_end() {
+        let parts = [&[b"ab".as_slice(), b"c"][..], &[b"a", b"bc"], &[b"abc"], &[b"abc", b""]];
+        let digests: std::collections::BTreeSet<_> = parts.into_iter().map(Sha256::of_all).collect();
+        assert_eq!(digests.len(), parts.len());
+    }
 
     #[test]
     fn shows_bytes_with_the_largest_fitting_unit() {

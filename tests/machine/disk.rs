@@ -100,13 +100,19 @@ impl Disk {
         found.with_context(|| format!("no partition is called `{label}`, but: {}", labels.join(", ")))
     }
 
-    /// Changes one bit, `offset` bytes into the partition.
+    /// Changes the lowest bit of a byte, `offset` bytes into the partition.
     pub fn flip_bit(&self, label: &str, offset: u64) -> anyhow::Result<()> {
+        self.flip_bit_of_byte(label, offset, 0)
+    }
+
+    /// Changes one bit, from 0 for the lowest to 7, of a byte.
+    pub fn flip_bit_of_byte(&self, label: &str, offset: u64, bit: u64) -> anyhow::Result<()> {
+        ensure!(bit < 8, "a byte has no bit {bit}");
         let at = self.start(label)? + offset;
         let file = self.open()?;
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).context("reading the disk")?;
-        file.write_all_at(&[byte[0] ^ 1], at).context("writing the disk")
+        file.write_all_at(&[byte[0] ^ (1 << bit)], at).context("writing the disk")
     }
 
     /// Removes a partition from the table.
@@ -160,6 +166,15 @@ impl Disk {
         let file = self.folder().join("changed");
         std::fs::write(&file, content).context("writing a file for the ESP")?;
         self.replace_on_esp(&file, path)
+    }
+
+    /// Puts zeros in place of a part of a file on the ESP.
+    pub fn zero_in_esp_file(&self, path: &str, offset: u64, length: usize) -> anyhow::Result<()> {
+        let copy = self.folder().join("damaged");
+        self.copy_from_esp(path, &copy)?;
+        let file = OpenOptions::new().write(true).open(&copy).context("opening a file of the ESP")?;
+        file.write_all_at(&vec![0; length], offset).context("damaging a file of the ESP")?;
+        self.replace_on_esp(&copy, path)
     }
 
     /// Removes a file from the ESP.

@@ -63,6 +63,8 @@ impl Vm {
             record: power.record,
             ssh_port: Some(port),
             write_log: power.write_log,
+            // What firmware remembers belongs to the machine, as its disk does.
+            variables: Some(disk.folder().join("variables.fd")),
             secure_boot: power.secure_boot,
             extra: Vec::new(),
         };

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::kernel::{Kernel, KernelError};
-use crate::derived::{self, DerivedCache};
+use crate::derived::DerivedCache;
 use crate::format::cpio::{self, CpioError};
 use crate::tree::{Metadata, Tree, TreeError};
-use crate::units::Timestamp;
+use crate::units::{Sha256, Timestamp};
 
 /// Measured on 6.5 MB of stage0 and modules, the cloud profile's for amd64: level 9 gives 1.71 MB in 0.2 s of processor
 /// time, 15 the same in 1.2 s, 17 1.59 MB in 2.1 s, 18 1.54 MB in 2.6 s, 19 the same in 2.8 s. It runs beside the
@@ -55,7 +55,7 @@ pub fn disk_archive(
 /// Compresses an archive, if `cache` does not have it compressed.
 pub fn compress(archive: &[u8], cache: &dyn DerivedCache) -> Result<Bytes, InitrdError> {
     let version = zstd::zstd_safe::version_number();
-    let key = derived::key(&[b"initrd 1", &LEVEL.to_le_bytes(), &version.to_le_bytes(), archive]);
+    let key = Sha256::of_all(&[b"initrd 1", &LEVEL.to_le_bytes(), &version.to_le_bytes(), archive]);
     if let Some(found) = cache.find(key) {
         return Ok(found);
     }

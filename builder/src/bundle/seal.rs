@@ -75,16 +75,11 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
     let task = printer.task("sealing the root", None);
     let (initrd, sealed) = rayon::join(
         || {
-            let archive = initrd::disk_archive(
-                &root.kernel,
-                &root.tree,
-                &profile.kernel.initrd_modules,
-                stage0,
-                root.date,
-            )?;
+            let modules = &profile.kernel.initrd_modules;
+            let archive = initrd::disk_archive(&root.kernel, &root.tree, modules, stage0, root.date)?;
             initrd::compress(&archive, cache)
         },
-        || write_root(root, profile, cache, folder),
+        || write_root(parts, salt(parts)?, folder),
     );
     let (initrd, (tree, root_facts)) = (initrd?, sealed?);
     let verity = write(folder, VERITY, &tree.bytes)?;
@@ -93,7 +88,7 @@ pub fn seal(parts: &Parts<'_>, folder: &Path, printer: &Printer) -> anyhow::Resu
         "the UKI",
         signer,
         &Uki {
-            stub: boot_file(boot, &format!("linux{}.efi.stub", profile.arch.efi()))?,
+            stub: stub(boot, profile)?,
             kernel: Some(&root.kernel.image),
             microcode: root.microcode.as_deref(),
             initrd: Some(&initrd),
@@ -145,23 +140,48 @@ fn sign(name: &'static str, program: bytes::Bytes, signer: Option<&Signer>) -> a
     Ok(authenticode::sign(&program, signer).with_context(|| format!("signing {name}"))?.into())
 }
 
+/// systemd's stub of a UKI.
+fn stub<'tree>(boot: &'tree Tree, profile: &Profile) -> anyhow::Result<&'tree bytes::Bytes> {
+    boot_file(boot, &format!("linux{}.efi.stub", profile.arch.efi()))
+}
+
 fn boot_file<'tree>(boot: &'tree Tree, name: &str) -> anyhow::Result<&'tree bytes::Bytes> {
     let path = format!("usr/lib/systemd/boot/efi/{name}");
     boot.file(&path).with_context(|| format!("no boot package of the profile has `{path}`"))
 }
 
+/// The hash tree's salt: a digest of what goes into the UKI besides the root. So the root hash, by which a disk tells its
+/// slots apart, is another one where only kernel arguments or stage0 are, and such a bundle can be staged as any other.
+/// The initrd stands here by what it is made of, because it is compressed while the root is written. Signatures stay
+/// out: who has no key can still build the same root.
+fn salt(parts: &Parts<'_>) -> anyhow::Result<[u8; 32]> {
+    let Parts { root, boot, profile, stage0, .. } = *parts;
+    let arguments = profile.kernel.command_line.join(" ");
+    let modules = profile.kernel.initrd_modules.join(" ");
+    let inputs: [&[u8]; 8] = [
+        b"imgbuild verity salt",
+        stub(boot, profile)?,
+        &root.kernel.image,
+        root.microcode.as_deref().unwrap_or_default(),
+        stage0,
+        modules.as_bytes(),
+        arguments.as_bytes(),
+        OS_RELEASE.as_bytes(),
+    ];
+    Ok(Sha256::of_all(&inputs).0)
+}
+
 /// Writes the root once, hashing it on the way for the hash tree and for the manifest.
 fn write_root(
-    root: &Root,
-    profile: &Profile,
-    cache: &dyn DerivedCache,
+    parts: &Parts<'_>,
+    salt: [u8; 32],
     folder: &Path,
 ) -> anyhow::Result<(verity::HashTree, FileFacts)> {
+    let Parts { root, profile, cache, .. } = *parts;
     let path = folder.join(ROOT);
     let at = || format!("writing `{}`", path.display());
     let file = Hashing::new(File::create(&path).with_context(at)?);
-    // Fixed: the salt's purpose is to differ between products, not between builds of one.
-    let options = verity::Options { salt: Sha256::of(b"imgbuild verity salt").0, uuid: uuid("verity") };
+    let options = verity::Options { salt, uuid: uuid("verity") };
     let mut file = verity::Writer::new(file, options);
     let options = erofs::Options {
         timestamp: root.date,

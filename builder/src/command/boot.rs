@@ -137,6 +137,7 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
         record,
         ssh_port: arguments.ssh_port,
         write_log: None,
+        variables: None,
         secure_boot: None,
         extra: Vec::new(),
     };

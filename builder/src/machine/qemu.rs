@@ -45,6 +45,9 @@ pub struct Settings {
     pub ssh_port: Option<u16>,
     /// File that every write and flush of the disk is logged to, as the kernel's dm-log-writes does.
     pub write_log: Option<PathBuf>,
+    /// Variable store of UEFI firmware, which outlives the machine: made of the firmware's template if it is missing.
+    /// Without one, each machine has a new one.
+    pub variables: Option<PathBuf>,
     /// Variable store of UEFI firmware with Secure Boot, which outlives the machine: made in setup mode if it is
     /// missing.
     pub secure_boot: Option<PathBuf>,
@@ -163,7 +166,8 @@ impl Machine {
             .argument(format!("file:{}", console.display()));
         if let Some(firmware) = firmware {
             let own = || folder.path().join("variables.fd");
-            let variables = settings.secure_boot.clone().unwrap_or_else(own);
+            let kept = settings.secure_boot.as_ref().or(settings.variables.as_ref());
+            let variables = kept.cloned().unwrap_or_else(own);
             if !variables.exists() {
                 fs::copy(&firmware.variables, &variables).map_err(refused)?;
             }
@@ -295,8 +299,10 @@ fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Pro
     };
     let accelerator = match accelerator {
         Accelerator::Kvm => "kvm",
-        // One thread per virtual processor; the default keeps all on one.
-        Accelerator::Emulation => "tcg,thread=multi",
+        // All processors in one thread. With one each, which is the default, QEMU (7.2, and newer) forgets what it has
+        // translated of a page before the new bytes are stored: another processor that translates in between keeps
+        // the old ones for good. Kernels patch their own code, so one of many starts dies at a stale `int3`.
+        Accelerator::Emulation => "tcg,thread=single",
     };
     let forward =
         settings.ssh_port.map_or_else(String::new, |port| format!(",hostfwd=tcp:127.0.0.1:{port}-:22"));
@@ -351,6 +357,40 @@ mod tests {
             "a BIOS has no Secure Boot, so it cannot use the variable store `a/variables.fd`"
         );
         assert_eq!(bios(Arch::Arm64, None).unwrap_err().to_string(), "arm64 machines have no BIOS");
+    }
+
+    /// What several threads do is at [`arguments`].
+    #[test]
+    fn emulated_processors_share_a_thread() {
+        let settings = Settings {
+            name: "machine".to_owned(),
+            arch: Arch::Amd64,
+            firmware: FirmwareKind::Bios,
+            disk: PathBuf::from("disk.raw"),
+            bus: Bus::Virtio,
+            sector_size: SectorSize::B512,
+            memory: 1536,
+            processors: 2,
+            record: None,
+            ssh_port: None,
+            write_log: None,
+            variables: None,
+            secure_boot: None,
+            extra: Vec::new(),
+        };
+        for (arch, accelerator, expected) in [
+            (Arch::Amd64, Accelerator::Emulation, " -cpu max,-cx16 -accel tcg,thread=single -m 1536 -smp 2 "),
+            (
+                Arch::Arm64,
+                Accelerator::Emulation,
+                " -cpu cortex-a72 -accel tcg,thread=single -m 1536 -smp 2 ",
+            ),
+            (Arch::Amd64, Accelerator::Kvm, " -cpu host -accel kvm -m 1536 -smp 2 "),
+        ] {
+            let settings = Settings { arch, ..settings.clone() };
+            let command = arguments(OsStr::new("qemu"), &settings, accelerator).command_line();
+            assert!(command.contains(expected), "{command}");
+        }
     }
 
     #[test]

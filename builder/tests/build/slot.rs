@@ -13,6 +13,10 @@ use super::place::Place;
 const OTHER: &str = "version = 1\ndescription = \"Other\"\ninherits = \"cloud\"\n\n[[file]]\npath = \"etc/other\"\n\
                      text = \"other\"\n";
 
+/// A profile whose root is the same.
+const ARGUMENTS: &str = "version = 1\ndescription = \"Arguments\"\ninherits = \"cloud\"\n\n[kernel]\n\
+                         command-line = [\"printk.time=0\"]\n";
+
 /// A build in `out`, a disk of it in `machine.raw`, and another build in `other`.
 fn with_disk() -> Place {
     let place = Place::new();
@@ -87,6 +91,24 @@ fn a_build_is_staged_once_it_is_verified_and_the_disk_is_known_to_take_it() {
         "committed_slot": "a", "committed_generation": 1, "programs": [],
     });
     assert_eq!(staged, expected);
+}
+
+/// Each slot must be another root to the disk, or nobody could tell which one was started.
+#[test]
+fn a_build_of_the_same_root_with_other_kernel_arguments_is_staged() {
+    let place = with_disk();
+    place.write("profiles/arguments.toml", ARGUMENTS);
+    let build = ["--quiet", "build", "arguments", "-o", "arguments", "--without-artifacts"];
+    assert_eq!(place.run(&build), (0, String::new()));
+    let [old, new] = ["out", "arguments"]
+        .map(|folder| imgbuild::bundle::manifest::Manifest::load(&place.path(folder)).unwrap());
+    assert_eq!(old.files["root.erofs"], new.files["root.erofs"], "the profiles' roots are not the same");
+    assert_ne!(old.root_hash, new.root_hash);
+    let (code, stdout, stderr) = write(&place, &["arguments", "--into", "machine.raw"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let expected =
+        format!("slot        b, on trial for 3 starts\ngeneration  2\nroot hash   {}\n", new.root_hash);
+    assert!(stdout.starts_with(&expected), "{stdout}");
 }
 
 #[test]

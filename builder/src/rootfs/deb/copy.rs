@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, Write};
 
 use super::{Deb, Fault};
-use crate::derived::{self, DerivedCache};
+use crate::derived::DerivedCache;
 use crate::rootfs::ar;
 use crate::units::Sha256;
 
@@ -51,7 +51,7 @@ pub(super) fn read_through<R: Read + Seek>(
     open: impl FnOnce() -> Result<R, Fault>,
 ) -> Result<Deb, Fault> {
     let version = zstd::zstd_safe::version_number();
-    let key = derived::key(&[b"package 1", &LEVEL.to_le_bytes(), &version.to_le_bytes(), &sha256.0]);
+    let key = Sha256::of_all(&[b"package 1", &LEVEL.to_le_bytes(), &version.to_le_bytes(), &sha256.0]);
     // Exclusions are not part of the key: a copy has all files.
     if let Some(deb) = cache.find(key).and_then(|copy| Deb::parse(io::Cursor::new(copy), keep).ok()) {
         return Ok(deb);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::segment::Ending;
 use super::{Extent, Packed, Stored};
-use crate::derived::{self, DerivedCache};
+use crate::derived::DerivedCache;
 use crate::format::erofs::Compression;
 use crate::units::Sha256;
 
@@ -38,7 +38,7 @@ pub(super) fn through(
 fn key(compression: Compression, segment: &[u8], ending: Option<Ending>) -> Sha256 {
     let parameters = format!("{compression:?} {ending:?}");
     let libraries = [lzzzz::version_number(), zstd::zstd_safe::version_number()];
-    derived::key(&[FORM, parameters.as_bytes(), format!("{libraries:?}").as_bytes(), segment])
+    Sha256::of_all(&[FORM, parameters.as_bytes(), format!("{libraries:?}").as_bytes(), segment])
 }
 
 /// An entry: whether the last extent is inline, then for each extent its length and that of
