@@ -1,6 +1,8 @@
 //! The long matrices of `make soak [SUITE= N= SEED=]`; a suite is a test, chosen by a part of its name.
 //!
 //! `N` is how many cases a suite draws (each says its default), `SEED` which (default 1): further seeds are further cases.
+//! `SUITE=engine` takes some 30 minutes by emulation on two free cores at the defaults. Its whole matrix is that with
+//! `SUITE=engine_slots_that_fail` at SEED=2 and SEED=3, and `SUITE=engine_slots_boot` at SEED=2.
 
 #[cfg(test)]
 mod soak {

@@ -13,7 +13,7 @@ mod report;
 mod transport;
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -82,19 +82,33 @@ fn bench(arguments: &Arguments) -> anyhow::Result<bool> {
     };
 
     let mut report = Report::default();
-    let measured = measure::ours(&ours, arguments.runs, &mut report)?;
-    measure::peer(&peer, arguments.peer_runs, &measured, &mut report)?;
-    match mkosi {
-        Some(mkosi) => measure::mkosi(&mkosi, arguments.peer_runs, &measured, &mut report)?,
-        None => say(&format!("not compared with mkosi: {} names no folder", mkosi::VARIABLE))?,
-    }
-    measure::sizes(&ours, &mut report)?;
-    if !arguments.without_boots {
-        measure::boots(&ours, &peer, work.path(), &mut report)?;
-    }
+    let measured = measure(arguments, &ours, &peer, mkosi, work.path(), &mut report);
     let text = if arguments.json { report.json()? } else { report.table() };
     io::stdout().write_all(text.as_bytes()).context("printing the report")?;
+    measured.context("measuring the rest")?;
     Ok(report.bounds.iter().all(|bound| bound.is_kept))
+}
+
+/// Puts everything into `report`, in which an error leaves what was measured before.
+fn measure(
+    arguments: &Arguments,
+    ours: &Ours,
+    peer: &Peer,
+    mkosi: Option<Mkosi>,
+    work: &Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let measured = measure::ours(ours, arguments.runs, report)?;
+    measure::peer(peer, arguments.peer_runs, &measured, report)?;
+    match mkosi {
+        Some(mkosi) => measure::mkosi(&mkosi, arguments.peer_runs, &measured, report)?,
+        None => say(&format!("not compared with mkosi: {} names no folder", mkosi::VARIABLE))?,
+    }
+    measure::sizes(ours, report)?;
+    if !arguments.without_boots {
+        measure::boots(ours, peer, work, report)?;
+    }
+    Ok(())
 }
 
 fn say(text: &str) -> anyhow::Result<()> {
