@@ -53,6 +53,9 @@ pub const COMMIT_UNIT: &str = include_str!("../systemd/firstboot-commit.service"
 /// Drop-in of `emergency.service` and `rescue.service`: shows the failure and restarts, without a shell.
 pub const EMERGENCY: &str = include_str!("../systemd/emergency.conf");
 
+/// Drop-in of `systemd-journal-flush.service`: the journal leaves `/var` before that is unmounted.
+pub const JOURNAL_FLUSH: &str = include_str!("../systemd/journal-flush.conf");
+
 #[cfg(test)]
 mod tests {
     use super::*;

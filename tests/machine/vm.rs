@@ -132,6 +132,13 @@ impl Vm {
             std::thread::sleep(Duration::from_millis(100));
         }
         println!("{}: shut down after {} s", self.name, self.started.elapsed().as_secs());
+        let failed = self.console().lines().find(|line| line.contains("Failed unmounting"));
+        ensure!(
+            failed.is_none(),
+            "machine `{}` says on its way down: {}",
+            self.name,
+            failed.unwrap_or_default()
+        );
         Ok(self.console().to_owned())
     }
 

@@ -137,10 +137,13 @@ fn place_programs(tree: &mut Tree, programs: &Programs) -> anyhow::Result<()> {
         let path = format!("usr/lib/systemd/system/{name}");
         tree.write(&path, Metadata::FILE, Bytes::from_static(text.as_bytes()))?;
     }
-    let emergency = Bytes::from_static(firstboot::EMERGENCY.as_bytes());
-    for unit in ["emergency", "rescue"] {
+    for (unit, text) in [
+        ("emergency", firstboot::EMERGENCY),
+        ("rescue", firstboot::EMERGENCY),
+        ("systemd-journal-flush", firstboot::JOURNAL_FLUSH),
+    ] {
         let path = format!("usr/lib/systemd/system/{unit}.service.d/firstboot.conf");
-        tree.write(&path, Metadata::FILE, emergency.clone())?;
+        tree.write(&path, Metadata::FILE, Bytes::from_static(text.as_bytes()))?;
     }
     Ok(())
 }
