@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -55,28 +55,37 @@ impl Flag {
 pub(super) struct Cleanup(Arc<Mutex<Option<PathBuf>>>);
 
 impl Cleanup {
-    /// Names the folder.
-    pub(super) fn set(&self, folder: &Path) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder.to_owned());
+    /// Makes the folder and names it, if it can be made: an interruption comes before or after, not within.
+    pub(super) fn own<T, E>(&self, folder: &Path, make: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let mut owned = self.lock();
+        let done = make()?;
+        *owned = Some(folder.to_owned());
+        Ok(done)
     }
 
     /// Puts the folder's contents where they stay: an interruption comes before or after, not within.
     pub(super) fn keep<T>(&self, publish: impl FnOnce() -> T) -> T {
-        let mut folder = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut folder = self.lock();
         let done = publish();
         *folder = None;
         done
     }
 
-    fn remove(&self) {
-        let folder = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(folder) = folder.as_deref() else { return };
+    /// Removes the folder. While the result lives, none is made.
+    fn remove(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        let named = self.lock();
+        let Some(folder) = named.as_deref() else { return named };
         for _ in 0..TRIES {
             if fs::remove_dir_all(folder).is_ok() || !folder.exists() {
-                return;
+                break;
             }
             thread::sleep(Duration::from_millis(10));
         }
+        named
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -88,7 +97,7 @@ pub(super) fn guard<T>(work: impl FnOnce(&Cleanup) -> anyhow::Result<T>) -> anyh
     let raised = flag.clone();
     on_signal(move |ended| {
         raised.raise(ended);
-        named.remove();
+        let _held = named.remove();
         end(ended);
     })?;
     let done = work(&cleanup);

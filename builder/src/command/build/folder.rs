@@ -51,15 +51,15 @@ impl Staging {
     /// Makes the folder, for this process alone; what an ended build left there is removed.
     pub(super) fn begin(output: &Path, path: &Path, cleanup: &Cleanup) -> anyhow::Result<Self> {
         let making = || format!("making folder `{}`", path.display());
-        let lock = loop {
+        let make = || loop {
             fs::create_dir_all(path).with_context(making)?;
             let lock = lock_folder(path, output)?;
             // Between the two, the build that had it may have put it in place or removed it.
             if lock.as_ref().is_some_and(|lock| is_at(lock, path)) {
-                break lock;
+                return Ok::<_, anyhow::Error>(lock);
             }
         };
-        cleanup.set(path);
+        let lock = cleanup.own(path, make)?;
         for entry in fs::read_dir(path).with_context(making)? {
             let entry = entry.with_context(making)?;
             let is_folder = entry.file_type().with_context(making)?.is_dir();
