@@ -101,7 +101,11 @@ pub fn commit(system: &System) -> anyhow::Result<ExitCode> {
         }
         Verdict::Failed | Verdict::Hangs if running.is_on_trial => {
             let why = match verdict {
-                Verdict::Failed => format!("failed: {}", systemd::failed_units()?.join(", ")),
+                // Who failed is for people to know; the restart does not wait for it.
+                Verdict::Failed => match systemd::failed_units() {
+                    Ok(units) => format!("failed: {}", units.join(", ")),
+                    Err(error) => format!("failed: {error:#}"),
+                },
                 _ => format!("has not come up in {} minutes", DEADLINE.as_secs() / 60),
             };
             say(&format!("slot {} is on trial and {why}: restarting", running.slot));

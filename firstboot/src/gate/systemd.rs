@@ -52,9 +52,9 @@ pub(super) fn failed_units() -> anyhow::Result<Vec<String>> {
     Ok(list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
-/// Shuts the machine down and starts it again.
+/// Shuts the machine down and starts it again; at once and past systemd where systemd does not (systemctl(1), `--force`).
 pub(super) fn restart() -> anyhow::Result<()> {
-    run(&["reboot"]).map(drop)
+    run(&["reboot"]).or_else(|_| run(&["reboot", "--force", "--force"])).map(drop)
 }
 
 fn run(arguments: &[&str]) -> anyhow::Result<String> {
