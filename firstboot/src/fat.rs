@@ -22,7 +22,7 @@ mod stamp;
 mod table;
 mod volume;
 
-pub use stamp::{Stamp, civil};
+pub use stamp::{Stamp, TIMES, civil};
 pub use volume::{Fat, Item};
 
 use std::io;

@@ -1,10 +1,10 @@
 //! Dates as FAT writes them.
 
+use std::ops::RangeInclusive;
+
 const DAY: u64 = 86_400;
-/// 1980-01-01, the first day that FAT knows.
-const FIRST: u64 = 315_532_800;
-/// The last second of 2107.
-const LAST: u64 = 4_354_819_199;
+/// Times that FAT can tell, in seconds after 1970: from 1980-01-01 to the last second of 2107.
+pub const TIMES: RangeInclusive<u64> = 315_532_800..=4_354_819_199;
 
 /// Date and time of a file, UTC, to two seconds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,7 +18,7 @@ pub struct Stamp {
 impl Stamp {
     /// From seconds after 1970; what FAT cannot tell becomes the nearest that it can.
     pub fn from_unix(seconds: u64) -> Self {
-        let seconds = seconds.clamp(FIRST, LAST);
+        let seconds = seconds.clamp(*TIMES.start(), *TIMES.end());
         let (year, month, day) = civil(seconds / DAY);
         let of_day = seconds % DAY;
         let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);

@@ -1,13 +1,11 @@
 //! The lock's date as FAT writes it.
 
 use fatfs::{Date, DateTime, Time, TimeProvider};
-use firstboot::fat::civil;
+use firstboot::fat::{TIMES, civil};
 
 use crate::units::Timestamp;
 
 const DAY: u64 = 86_400;
-/// From 1980 to the last second of 2107.
-const TOLD: std::ops::RangeInclusive<u64> = 315_532_800..=4_354_819_199;
 
 /// A clock that stands still.
 #[derive(Debug)]
@@ -30,7 +28,7 @@ pub(super) fn frozen(time: DateTime) -> &'static dyn TimeProvider {
 
 /// The UTC calendar time of `time`, if FAT can tell it (1980 to 2107).
 pub(super) fn date_time(time: Timestamp) -> Option<DateTime> {
-    TOLD.contains(&time.0).then_some(())?;
+    TIMES.contains(&time.0).then_some(())?;
     let (days, seconds) = (time.0 / DAY, time.0 % DAY);
     let (year, month, day) = civil(days);
     let part = |value: u64| u16::try_from(value).ok();
