@@ -190,6 +190,11 @@ impl Tree {
     }
 }
 
+/// Whether `path` is `place`, or lies below it.
+pub fn is_within(path: &str, place: &str) -> bool {
+    path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::profile::Placement;
 use crate::rootfs::artifact::{self, ArtifactError};
 use crate::rootfs::elf::ElfError;
-use crate::tree::{Metadata, Tree};
+use crate::tree::{Metadata, Tree, is_within};
 use crate::units::Sha256;
 
 /// Where the image says what it lacks, below the root.
@@ -90,13 +90,10 @@ impl Artifacts {
 
     /// Says whose programs do not run, where a file given by hand brought them.
     pub fn blame(&self, error: ElfError) -> anyhow::Error {
-        let is_at = |supplied: &Supplied, path: &str| {
-            let mut places = supplied.places().into_iter();
-            places.any(|place| {
-                path.strip_prefix(&place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            })
+        let brought = |supplied: &&Supplied| {
+            let places = supplied.places();
+            error.lacks.iter().any(|lack| places.iter().any(|place| is_within(lack.path(), place)))
         };
-        let brought = |supplied: &&Supplied| error.lacks.iter().any(|lack| is_at(supplied, lack.path()));
         let mut given = self.supplied.iter().filter(|supplied| supplied.file.is_some());
         match given.find(brought) {
             Some(Supplied { file: Some(file), name, .. }) => {

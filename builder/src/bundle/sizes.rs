@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::manifest::{Artifact, Manifest, Package, Partition};
 use super::owners::Owners;
-use crate::tree::{Kind, Tree};
+use crate::tree::{Kind, Tree, is_within};
 use crate::units::Bytes;
 
 /// Where the room of a build goes.
@@ -153,7 +153,7 @@ fn folders<'a>(
 ) -> BTreeMap<Owner<'a>, BTreeMap<String, Bytes>> {
     let owner = |path: &str| {
         let of_package = owners.package(path).map(Owner::Package);
-        let has_brought = |artifact: &&Artifact| artifact.places.iter().any(|place| is_in(path, place));
+        let has_brought = |artifact: &&Artifact| artifact.places.iter().any(|place| is_within(path, place));
         let of_artifact = || Some(Owner::Artifact(&artifacts.iter().find(has_brought)?.name));
         of_package.or_else(of_artifact).unwrap_or(Owner::Nobody)
     };
@@ -165,11 +165,6 @@ fn folders<'a>(
         }
     }
     all
-}
-
-/// Whether `path` is the file `place`, or lies in the folder of that name.
-fn is_in(path: &str, place: &str) -> bool {
-    path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The first folders of a path: two below `usr` and `var`, one elsewhere.

@@ -1,7 +1,7 @@
 //! The shape of the root: merged /usr, mount points, and what must be writable on the node.
 
 use super::{SetupError, Work, words, write_new};
-use crate::tree::{Entry, Kind, Metadata, Tree};
+use crate::tree::{Entry, Kind, Metadata, Tree, is_within};
 use crate::units::Arch;
 
 /// Mount points and folders that no package needs to bring, with their permission bits.
@@ -128,8 +128,7 @@ fn follow_line(line: &str) -> String {
     };
     let moved = WRITABLE.iter().map(|(from, to, _)| (*from, *to));
     for (from, to) in moved.chain([ROOT_HOME]) {
-        let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(from));
-        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) && !line.starts_with('#') {
+        if path.strip_prefix('/').is_some_and(|path| is_within(path, from)) && !line.starts_with('#') {
             return line.replacen(&format!("/{from}"), &format!("/{to}"), 1);
         }
     }

@@ -6,7 +6,7 @@
 use super::{SetupError, Work, declared};
 use crate::diagnostic::Faults;
 use crate::profile::{AddedContent, AddedFile, Profile};
-use crate::tree::{Entry, Kind, Metadata, Tree, TreeError};
+use crate::tree::{Entry, Kind, Metadata, Tree, TreeError, is_within};
 
 /// Places every added file; a path that leads through a link (`lib/x`) ends up where the link leads.
 pub(super) fn place(tree: &mut Tree, work: &mut Work<'_>) -> Result<(), SetupError> {
@@ -26,7 +26,7 @@ pub(super) fn blame(error: SetupError, tree: &Tree, profile: &Profile) -> SetupE
     let fault = |file: &AddedFile| {
         let path = resolved(tree, &file.path);
         match &error {
-            TreeError::NotEmpty { path: wanted } if is_below(&path, wanted) => Some(no_folder(file, wanted)),
+            TreeError::NotEmpty { path: wanted } if is_within(&path, wanted) => Some(no_folder(file, wanted)),
             TreeError::Parent { path: wanted, parent } if path == *parent => {
                 let reason = format!("`{}` must be a folder in the image, which has `{wanted}`", file.path);
                 Some(file.origin.fault(reason, ELSEWHERE))
@@ -71,10 +71,6 @@ fn resolved(tree: &Tree, path: &str) -> String {
         Some(format!("{parent}/{name}"))
     });
     parent.unwrap_or_else(|| path.to_owned())
-}
-
-fn is_below(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Of a file that has no place among what is there.
