@@ -72,7 +72,8 @@ pub enum ComposeError {
     Unpack(#[from] UnpackError),
 }
 
-/// Reads all packages in parallel, from copies in `cache` where there are any, and merges them. `task` counts the bytes of the package files.
+/// Reads all packages in parallel, from copies in `cache` where there are any, and merges them. `task` counts the bytes
+/// of the package files.
 ///
 /// The result, and which of several errors is reported, do not depend on the number of threads.
 pub fn unpack_all(

@@ -67,15 +67,15 @@ impl Deb {
 
     /// Reads a .deb from an open file or a buffer.
     pub fn parse(reader: impl Read + Seek, keep: &dyn Fn(&str) -> bool) -> Result<Self, Fault> {
-        Self::parse_and_copy(reader, keep, None)
+        Self::parse_and_copy(reader, keep, false).map(|(deb, _)| deb)
     }
 
-    /// Begins a `copy` on the way, if one is wanted and is read any faster.
+    /// Makes a copy on the way too, where one is wanted, is read any faster and can be made.
     fn parse_and_copy(
         reader: impl Read + Seek,
         keep: &dyn Fn(&str) -> bool,
-        copy: Option<&mut Option<Copy>>,
-    ) -> Result<Self, Fault> {
+        is_copied: bool,
+    ) -> Result<(Self, Option<Copy>), Fault> {
         let mut archive = ar::Archive::open(reader)?;
         check_version(&mut archive)?;
         let control_member = expect_tar(&mut archive, "control.tar")?;
@@ -85,13 +85,10 @@ impl Deb {
         let control = Control::parse(&control::text("control", &control)?)?;
 
         let data_member = expect_tar(&mut archive, "data.tar")?;
-        let copy = match copy {
-            Some(copy) if data_member.name == "data.tar.xz" => {
-                begin_copy(&mut archive, &control_member).map(|begun| copy.insert(begun))
-            }
-            _ => None,
-        };
-        let entries = read_data(&mut archive, &data_member, keep, copy)?;
+        let is_slow = data_member.name == "data.tar.xz";
+        let begun = (is_copied && is_slow).then(|| Copy::begin(&mut archive, &control_member));
+        let mut copy = begun.and_then(Result::ok);
+        let entries = read_data(&mut archive, &data_member, keep, copy.as_mut())?;
         refuse_second(&mut archive)?;
 
         let text_of = |name| files.get(name).map(|content| control::text(name, content)).transpose();
@@ -101,7 +98,7 @@ impl Deb {
             .into_iter()
             .filter_map(|kind| files.get(kind.file_name()).map(|content| (kind, content.to_vec())))
             .collect();
-        Ok(Self { control, scripts, conffiles, md5sums, entries })
+        Ok((Self { control, scripts, conffiles, md5sums, entries }, copy))
     }
 }
 
@@ -160,13 +157,6 @@ fn read_control<R: Read + Seek>(
         Kind::Directory | Kind::Symlink(_) => None,
     });
     Ok(files.collect())
-}
-
-/// `None` if it can't be made, which is no reason to fail.
-fn begin_copy<R: Read + Seek>(archive: &mut ar::Archive<R>, control: &ar::Member) -> Option<Copy> {
-    let mut content = Vec::new();
-    archive.content(control).ok()?.read_to_end(&mut content).ok()?;
-    Copy::begin(&[("debian-binary", b"2.0\n"), (&control.name, &content)]).ok()
 }
 
 /// Reads the package's files; a second time where a kept hard link leads to a file that was not kept.

@@ -18,12 +18,13 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// Begins with the other members, each as name and content.
-    pub(super) fn begin(members: &[(&str, &[u8])]) -> io::Result<Self> {
+    /// Begins with what comes before `data.tar`.
+    pub(super) fn begin<R: Read + Seek>(from: &mut ar::Archive<R>, control: &ar::Member) -> io::Result<Self> {
+        let mut content = Vec::new();
+        from.content(control).map_err(io::Error::other)?.read_to_end(&mut content)?;
         let mut archive = Vec::new();
-        for (name, content) in members {
-            ar::append(&mut archive, name, content);
-        }
+        ar::append(&mut archive, "debian-binary", b"2.0\n");
+        ar::append(&mut archive, &control.name, &content);
         Ok(Self { archive, data: zstd::Encoder::new(Vec::new(), LEVEL)? })
     }
 
@@ -56,8 +57,7 @@ pub(super) fn read_through<R: Read + Seek>(
     if let Some(deb) = cache.find(key).and_then(|copy| Deb::parse(io::Cursor::new(copy), keep).ok()) {
         return Ok(deb);
     }
-    let mut copy = None;
-    let deb = Deb::parse_and_copy(open()?, keep, Some(&mut copy))?;
+    let (deb, copy) = Deb::parse_and_copy(open()?, keep, true)?;
     if let Some(Ok(copy)) = copy.map(Copy::finish) {
         cache.keep(key, &copy);
     }
