@@ -118,7 +118,10 @@ fn number(
     selection: &Selection,
     context: &Context,
 ) -> anyhow::Result<()> {
-    if locking.cache().is_done(numbered(locking.lock(), profile, reviews, selection, programs)?) {
+    // Read once: it is large.
+    let imgbuild = this_program()?;
+    let inputs = |lock: &Lock| numbered(imgbuild, lock, profile, reviews, selection, programs);
+    if locking.cache().is_done(inputs(locking.lock())) {
         return Ok(());
     }
     let (packages, _) = locking.fetch(selection)?;
@@ -132,25 +135,25 @@ fn number(
         artifacts: &Artifacts::default(),
         reviews,
         programs,
-        cache: &context.derived(this_program()?)?,
+        cache: &context.derived(imgbuild)?,
     };
     let added = root::compose(&ingredients, &context.printer)?.added;
     locking.add_numbers(&added)?;
-    let inputs = numbered(locking.lock(), profile, reviews, selection, programs)?;
-    Ok(locking.cache().keep_done(inputs)?)
+    Ok(locking.cache().keep_done(inputs(locking.lock()))?)
 }
 
 /// Digest of all that decides which users and groups there are, with the numbers that are locked.
 fn numbered(
+    imgbuild: Sha256,
     lock: &Lock,
     profile: &Profile,
     reviews: &ReviewTable,
     selection: &Selection,
     programs: &Programs,
-) -> anyhow::Result<Sha256> {
+) -> Sha256 {
     let inputs = json!({
         "what": "numbers of users and groups",
-        "imgbuild": this_program()?,
+        "imgbuild": imgbuild,
         "profile": profile,
         "selection": selection,
         "users": lock.users,
@@ -158,7 +161,7 @@ fn numbered(
         "reviews": format!("{reviews:?}"),
         "programs": [ProgramFacts::of(&programs.firstboot), ProgramFacts::of(&programs.stage0)],
     });
-    Ok(Sha256::of(inputs.to_string().as_bytes()))
+    Sha256::of(inputs.to_string().as_bytes())
 }
 
 fn all(lock: &Lock) -> All {
