@@ -30,3 +30,4 @@ pub mod settings;
 pub mod terminal;
 pub mod tree;
 pub mod units;
+pub mod xz;

@@ -1,6 +1,6 @@
 //! Packages indices: every package of a suite for one architecture.
 
-use std::io::Read;
+use std::io::{BufReader, Read as _};
 use std::path::Path;
 
 use thiserror::Error;
@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::deb822::{Deb822Error, Stanza, stanzas};
 use crate::printable;
 use crate::units::{Bytes, Sha256};
+use crate::xz;
 
 /// No index unpacks to more; trixie's main has 52 MiB.
 const UNPACKED_LIMIT: Bytes = Bytes(1 << 30);
@@ -109,10 +110,8 @@ pub fn load(path: &Path, origin: &Origin) -> Result<PackageIndex, IndexError> {
     let shown = || path.display().to_string();
     let mut text = String::new();
     std::fs::File::open(path)
-        .and_then(|file| {
-            let mut unpacked = liblzma::read::XzDecoder::new_multi_decoder(file).take(UNPACKED_LIMIT.0 + 1);
-            unpacked.read_to_string(&mut text)
-        })
+        .and_then(|file| xz::decoder(BufReader::new(file)))
+        .and_then(|unpacked| unpacked.take(UNPACKED_LIMIT.0 + 1).read_to_string(&mut text))
         .map_err(|source| IndexError::Unpack { path: shown(), source })?;
     if Bytes::of(text.as_bytes()) > UNPACKED_LIMIT {
         return Err(IndexError::TooLarge { path: shown() });

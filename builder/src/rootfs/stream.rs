@@ -2,13 +2,11 @@
 
 use std::io::{self, BufReader, Read, Write};
 
-use liblzma::stream::{CONCATENATED, Stream as XzStream};
 use thiserror::Error;
 
 use crate::units::Bytes;
+use crate::xz;
 
-/// Memory an xz decoder may take: the 64 MiB dictionary of preset 9 and its tables.
-const XZ_MEMORY: Bytes = Bytes(96 << 20);
 /// log2 of the largest zstd window: 128 MiB, as dpkg accepts.
 const ZSTD_WINDOW_LOG: u32 = 27;
 /// Read buffer before the decoder, in bytes.
@@ -79,11 +77,7 @@ impl<'a> Stream<'a> {
         let decoder: Box<dyn Read + 'a> = match compression {
             Compression::None => Box::new(reader),
             Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
-            Compression::Xz => {
-                let stream = XzStream::new_stream_decoder(XZ_MEMORY.0, CONCATENATED)
-                    .map_err(|reason| damaged(reason.into()))?;
-                Box::new(liblzma::bufread::XzDecoder::new_stream(reader, stream))
-            }
+            Compression::Xz => Box::new(xz::decoder(reader).map_err(damaged)?),
             Compression::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(reader).map_err(damaged)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(damaged)?;

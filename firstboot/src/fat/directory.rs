@@ -78,7 +78,13 @@ impl Folder {
             match (slot[0], slot[11]) {
                 (END, _) => break,
                 (FREE, _) => parts.clear(),
-                (_, attributes) if attributes & 0x3f == LONG_NAME => parts.push((place, slot)),
+                (first, attributes) if attributes & 0x3f == LONG_NAME => {
+                    // What stood before belongs to no short name.
+                    if first & LAST_PART != 0 {
+                        parts.clear();
+                    }
+                    parts.push((place, slot));
+                }
                 (b'.', _) => parts.clear(),
                 (_, attributes) if attributes & LABEL != 0 => parts.clear(),
                 _ => {

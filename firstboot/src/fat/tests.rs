@@ -337,3 +337,15 @@ fn a_second_name_of_the_same_file_keeps_its_content() {
     assert_eq!(fat.reclaim().unwrap(), 0);
     assert_eq!(fat.read("d/two").unwrap().unwrap(), content(2000, 1));
 }
+
+#[test]
+fn parts_of_a_lost_name_do_not_hide_the_next_one() {
+    let mut disk = volume(&[("d/one", &content(10, 1))]);
+    let mut fat = Fat::open(&mut disk, STAMP).unwrap();
+    fat.create("d/whose short name is lost", &content(20, 2)).unwrap();
+    let lost = fat.find("d/whose short name is lost").unwrap().unwrap();
+    fat.patch([(*lost.slots.last().unwrap(), [0; 32])]).unwrap();
+    assert_eq!(fat.list("d").unwrap().unwrap().len(), 1);
+    fat.create("d/Another one", &content(30, 3)).unwrap();
+    assert_eq!(fat.read("d/Another one").unwrap().unwrap(), content(30, 3));
+}

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use super::KmodError;
 use crate::units::Bytes;
+use crate::xz;
 
 /// No module comes near this; what is larger is a bomb.
 const LIMIT: Bytes = Bytes(256 << 20);
@@ -15,7 +16,7 @@ pub fn decompress<'a>(path: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, Kmod
     let mut unpacked = Vec::with_capacity(bytes.len().saturating_mul(4));
     let read = match path.rsplit_once(".ko").map(|(_, ending)| ending) {
         Some("") => return Ok(Cow::Borrowed(bytes)),
-        Some(".xz") => read_limited(liblzma::read::XzDecoder::new_multi_decoder(bytes), &mut unpacked),
+        Some(".xz") => xz::decoder(bytes).and_then(|decoder| read_limited(decoder, &mut unpacked)),
         Some(".gz") => read_limited(flate2::read::MultiGzDecoder::new(bytes), &mut unpacked),
         Some(".zst") => {
             zstd::Decoder::with_buffer(bytes).and_then(|decoder| read_limited(decoder, &mut unpacked))

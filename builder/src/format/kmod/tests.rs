@@ -131,6 +131,12 @@ fn refuses_each_broken_module_with_its_own_error() {
     for (path, bytes, expected) in [
         ("a.txt", good(), "`a.txt` ends in none of `.ko`, `.ko.xz`, `.ko.zst`, `.ko.gz`"),
         ("a.ko.xz", xz[..xz.len() / 2].to_vec(), "unpacking module `a.ko.xz`: premature eof"),
+        // The header of the older .lzma format, which asks for 4 GiB.
+        (
+            "a.ko.xz",
+            [&[1], &[0xff; 29][..]].concat(),
+            "unpacking module `a.ko.xz`: stream/file format not recognized",
+        ),
         ("a.ko.gz", b"this is no gzip file".to_vec(), "unpacking module `a.ko.gz`: invalid gzip header"),
         (
             "a.ko.zst",
