@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::derived::DerivedCache;
 use crate::format::kmod::{self, KmodError, Module, Unloadable};
 use crate::tree::{Kind, Metadata, Tree, TreeError};
+use crate::units::Sha256;
 
 /// Folder of all kernels' modules.
 const MODULES: &str = "usr/lib/modules";
@@ -53,8 +55,8 @@ pub enum KernelError {
 
 impl Kernel {
     /// Takes the kernel image out of `tree`, for it travels in the UKI, and the modules that could not be loaded;
-    /// adds the module indexes.
-    pub fn take(tree: &mut Tree) -> Result<Self, KernelError> {
+    /// adds the module indexes. `cache` may know what the modules say of themselves.
+    pub fn take(tree: &mut Tree, cache: &dyn DerivedCache) -> Result<Self, KernelError> {
         let release = release(tree)?;
         let folder = format!("{MODULES}/{release}");
         let text = |path: String| {
@@ -66,7 +68,7 @@ impl Kernel {
         let builtin = text(format!("{folder}/modules.builtin"))?;
         let builtin_modinfo = text(format!("{folder}/modules.builtin.modinfo"))?;
         let builtin = String::from_utf8_lossy(&builtin).into_owned();
-        let mut modules = kmod::read_modules(module_files(tree, &folder))?;
+        let mut modules = read_modules(&module_files(tree, &folder), cache)?;
         let unloadable = kmod::retain_loadable(&mut modules, &builtin);
         for Unloadable { module, .. } in &unloadable {
             tree.remove(&format!("{folder}/{}", module.path));
@@ -151,21 +153,37 @@ fn module_files<'tree>(tree: &'tree Tree, folder: &str) -> Vec<(&'tree str, &'tr
         .collect()
 }
 
+/// What modules say of themselves. To unpack them all takes longer than the rest of a build that finds everything else in
+/// the cache.
+fn read_modules(files: &[(&str, &[u8])], cache: &dyn DerivedCache) -> Result<Vec<Module>, KmodError> {
+    let parts = files.iter().flat_map(|(path, content)| [path.as_bytes(), content]);
+    let key = Sha256::of_all(&[b"modules 1".as_slice()].into_iter().chain(parts).collect::<Vec<_>>());
+    if let Some(modules) = cache.find(key).and_then(|known| serde_json::from_slice(&known).ok()) {
+        return Ok(modules);
+    }
+    let modules = kmod::read_modules(files.iter().copied())?;
+    if let Ok(known) = serde_json::to_vec(&modules) {
+        cache.keep(key, &known);
+    }
+    Ok(modules)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::derived::NoCache;
 
     #[test]
     fn refuses_a_root_without_kernel_and_one_with_two() {
         let mut tree = Tree::default();
-        let fault = Kernel::take(&mut tree).unwrap_err().to_string();
+        let fault = Kernel::take(&mut tree, &NoCache).unwrap_err().to_string();
         assert_eq!(fault, "the root has 0 kernels below `usr/lib/modules`, not one: ");
         tree.directory("usr/lib/modules/6.12-a", Metadata::DIRECTORY).unwrap();
         tree.directory("usr/lib/modules/6.12-b", Metadata::DIRECTORY).unwrap();
-        let fault = Kernel::take(&mut tree).unwrap_err().to_string();
+        let fault = Kernel::take(&mut tree, &NoCache).unwrap_err().to_string();
         assert_eq!(fault, "the root has 2 kernels below `usr/lib/modules`, not one: 6.12-a, 6.12-b");
         tree.remove("usr/lib/modules/6.12-b");
-        let fault = Kernel::take(&mut tree).unwrap_err().to_string();
+        let fault = Kernel::take(&mut tree, &NoCache).unwrap_err().to_string();
         assert_eq!(fault, "kernel 6.12-a has no `boot/vmlinuz-6.12-a`");
     }
 }

@@ -77,7 +77,7 @@ pub fn compose(ingredients: &Ingredients<'_>, printer: &Printer) -> anyhow::Resu
     let context =
         setup::Context { profile, debs: &debs, reviews, users: &lock.users, groups: &lock.groups, date };
     let added = setup::apply(&mut tree, &context).context("setting up the root")?;
-    let kernel = Kernel::take(&mut tree).context("indexing kernel modules")?;
+    let kernel = Kernel::take(&mut tree, cache).context("indexing kernel modules")?;
     kernel
         .check_names(&profile.kernel.load_modules)
         .context("looking for the modules loaded at every boot")?;

@@ -6,6 +6,7 @@ use object::LittleEndian;
 use object::elf::{ET_REL, FileHeader64};
 use object::read::elf::{FileHeader as _, SectionHeader as _, SectionTable, Sym as _, SymbolTable};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+use serde::{Deserialize, Serialize};
 
 use super::{KmodError, decompress, module_name};
 
@@ -16,7 +17,7 @@ const VERSION_SIZE: usize = 64;
 const VERSION_NAME: usize = 8;
 
 /// A module file and what it says about itself.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Module {
     /// Path below the directory of the release: `kernel/fs/erofs/erofs.ko.xz`.
     pub path: String,
@@ -32,7 +33,7 @@ impl Module {
 }
 
 /// Contents of a module that matter for loading it. Lists are in the order of the file.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct ModuleInfo {
     /// Name it goes by: the file's, with `_` for `-`.
     pub name: String,
