@@ -70,8 +70,12 @@ impl Ours {
     /// Builds into a folder that is not there, from packages alone.
     pub(crate) fn build_cold(&self) -> anyhow::Result<Build> {
         let derived = Cache::open(&self.cache)?.derived();
-        remove_folder(&derived)?;
-        self.build_warm()
+        // Set aside, for a file system looks longer for room where many files were removed just before.
+        let aside = derived.with_extension("aside");
+        fs::rename(&derived, &aside).context("setting the derived files aside")?;
+        let build = self.build_warm();
+        remove_folder(&aside)?;
+        build
     }
 
     /// Builds into a folder that is not there, from what the cache keeps of a build before.

@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use imgbuild::bundle::manifest::{Manifest, Partition};
+use imgbuild::bundle::manifest::{self, Manifest, Partition};
 use imgbuild::bundle::seal;
 use imgbuild::medium::folder;
 use imgbuild::units::Bytes;
@@ -42,7 +42,7 @@ struct Section {
 
 /// Compresses the disk of a build.
 pub(crate) fn measure(built: &Path, manifest: &Manifest) -> anyhow::Result<Transport> {
-    let path = built.join(folder::DISK);
+    let path = built.join(manifest::DISK);
     let opening = || format!("reading `{}`", path.display());
     let mut disk = File::open(&path).with_context(opening)?;
     let size = disk.metadata().with_context(opening)?.len();

@@ -82,8 +82,8 @@ fn documents_name_every_package_of_the_manifest() -> anyhow::Result<()> {
             ensure!(text.contains(&facts.sha256.to_string()), "`{name}` lacks {program}");
         }
     }
-    let words = oracle::run("sha256sum", [bundle.file("disk.raw")])?;
-    let digest = words.split(' ').next().unwrap_or_default();
+    let words = oracle::run("fsverity", ["digest".as_ref(), bundle.file("disk.raw").as_os_str()])?;
+    let (_, digest) = words.split(' ').next().and_then(|word| word.split_once(':')).context("no digest")?;
     let text = fs::read_to_string(bundle.file(provenance::FILE)).context("reading the provenance")?;
     ensure!(text.contains(digest), "the provenance is not about {digest}");
     Ok(())

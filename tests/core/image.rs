@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use firstboot::artifacts::Artifacts;
-use imgbuild::bundle::manifest::Manifest;
+use imgbuild::bundle::manifest::{DiskFacts, Manifest};
 use imgbuild::units::Bytes;
 use machine::{Bundle, Scene, check_table, oracle, partitions};
 
@@ -59,18 +59,11 @@ fn check_artifacts(tree: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sizes and digests of the manifest are those that `sha256sum` finds.
+/// Sizes and digests of the manifest are those that `sha256sum` and `fsverity` find.
 fn check_digests(bundle: &Bundle) -> anyhow::Result<()> {
     let names: Vec<_> = bundle.manifest.files.keys().map(String::as_str).collect();
-    let expected = [
-        "disk.raw",
-        "os.efi",
-        "provenance.json",
-        "root.erofs",
-        "root.verity",
-        "sbom.cdx.json",
-        "sbom.spdx.json",
-    ];
+    let expected =
+        ["os.efi", "provenance.json", "root.erofs", "root.verity", "sbom.cdx.json", "sbom.spdx.json"];
     ensure!(names == expected, "{names:?}");
     for (name, facts) in &bundle.manifest.files {
         let path = bundle.file(name);
@@ -84,6 +77,13 @@ fn check_digests(bundle: &Bundle) -> anyhow::Result<()> {
             facts.sha256
         );
     }
+    let disk = bundle.file("disk.raw");
+    let size = fs::metadata(&disk).context("looking at `disk.raw`")?.len();
+    let words = oracle::run("fsverity", ["digest".as_ref(), disk.as_os_str()])?;
+    let digest = words.split(' ').next().unwrap_or_default();
+    let DiskFacts { size: said, fs_verity } = bundle.manifest.disk;
+    ensure!(said.0 == size, "`disk.raw` has {size} bytes, the manifest says {said}");
+    ensure!(digest == format!("sha256:{fs_verity}"), "`disk.raw` is {digest}, the manifest says {fs_verity}");
     Ok(())
 }
 

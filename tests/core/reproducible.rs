@@ -42,7 +42,7 @@ fn a_stranger_builds_the_same_bytes() -> anyhow::Result<()> {
     // Not below the user's own folder, which a stranger may not be able to enter.
     let place = tempfile::Builder::new().prefix("imgbuild-stranger-").tempdir().context("making a folder")?;
     let theirs = build_as_stranger(&scene, place.path())?;
-    for name in ours.manifest.files.keys().map(String::as_str).chain([manifest::FILE]) {
+    for name in ours.manifest.files.keys().map(String::as_str).chain(["disk.raw", manifest::FILE]) {
         oracle::run("cmp", [ours.file(name), theirs.file(name)])
             .with_context(|| format!("comparing `{name}`"))?;
     }

@@ -17,7 +17,7 @@ boot_arm=(qemu-system-aarch64:qemu-system-arm /usr/share/AAVMF/AAVMF_CODE.fd:qem
 oracles=(sgdisk:gdisk fdisk:fdisk fsck.vfat:dosfstools mdir:mtools fsck.erofs:erofs-utils veritysetup:cryptsetup-bin
   depmod:kmod cpio:cpio objdump:binutils dpkg-deb:dpkg ssh:openssh-client ssh-keygen:openssh-client
   openssl:openssl xz:xz-utils zstd:zstd systemd-sysusers:systemd unshare:util-linux
-  setpriv:util-linux debugfs:e2fsprogs cmp:diffutils modinfo:kmod sbverify:sbsigntool pesign:pesign
+  setpriv:util-linux fsverity:fsverity debugfs:e2fsprogs cmp:diffutils modinfo:kmod sbverify:sbsigntool pesign:pesign
   osslsigncode:osslsigncode sign-efi-sig-list:efitools
   "$(python3 -c 'import ensurepip; print(ensurepip.__file__)' 2>/dev/null || echo none):python3-venv")
 # Intel's microcode is judged on Intel's architecture only: elsewhere there is no such package.

@@ -1,9 +1,11 @@
 //! `manifest.json`: what a build folder holds; a function of the inputs only.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -19,6 +21,8 @@ use crate::units::{Arch, Bytes, Lba, RootHash, SectorSize, Sha256, Timestamp};
 pub const FORMAT: u32 = 1;
 /// Its file name.
 pub const FILE: &str = "manifest.json";
+/// The disk image's.
+pub const DISK: &str = "disk.raw";
 /// The longest that is read; a real one has some 40 KiB.
 const LONGEST: Bytes = Bytes(64 << 20);
 
@@ -31,7 +35,7 @@ pub enum ManifestError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It is no JSON, or lacks what a manifest has.
     #[error("manifest `{}` is malformed", path.display())]
@@ -87,7 +91,7 @@ impl Manifest {
 
     /// Bytes of all files of the folder, as far as they can be counted.
     pub fn total(&self) -> Bytes {
-        sizes::sum(self.files.values().map(|facts| facts.size))
+        sizes::sum(self.files.values().map(|facts| facts.size).chain([self.disk.size]))
     }
 
     /// Reads the manifest of a build folder.
@@ -169,7 +173,9 @@ pub struct Manifest {
     /// Size of the microcode inside the UKI; 0 where there is none.
     #[serde(default)]
     pub microcode_size: Bytes,
-    /// Files of the folder by name.
+    /// The disk image, `disk.raw`.
+    pub disk: DiskFacts,
+    /// The other files of the folder by name.
     pub files: BTreeMap<String, FileFacts>,
     /// Bytes of a sector of `disk.raw`.
     #[serde(default)]
@@ -193,7 +199,18 @@ pub struct Manifest {
     pub programs: BTreeMap<String, ProgramFacts>,
 }
 
-/// A file of the folder.
+/// The disk image.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskFacts {
+    /// Size in bytes.
+    pub size: Bytes,
+    /// Digest as fs-verity computes it, with SHA-256 and blocks of 4096 bytes: `fsverity digest disk.raw` prints it. Most
+    /// of a disk is zeros, which it passes over; SHA-256 alone takes longer for them than the build for the rest.
+    pub fs_verity: Sha256,
+}
+
+/// Another file of the folder.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileFacts {
@@ -201,6 +218,15 @@ pub struct FileFacts {
     pub size: Bytes,
     /// Digest.
     pub sha256: Sha256,
+}
+
+impl FileFacts {
+    /// Reads `file` to its end.
+    pub fn read(mut file: impl Read) -> io::Result<Self> {
+        let mut hasher = sha2::Sha256::new();
+        let size = Bytes(io::copy(&mut file, &mut hasher)?);
+        Ok(Self { size, sha256: Sha256(hasher.finalize().into()) })
+    }
 }
 
 /// A partition of `disk.raw`.

@@ -6,6 +6,7 @@
 
 use serde_json::{Value, json};
 
+use super::manifest::DISK;
 use super::sbom::{HOME, Inventory, VERSION, purl};
 
 /// Its file name in a build folder.
@@ -14,11 +15,10 @@ pub const FILE: &str = "provenance.json";
 /// The statement over all files of the manifest so far.
 pub fn statement(inventory: &Inventory<'_>) -> Value {
     let manifest = inventory.manifest;
-    let subject: Vec<Value> = manifest
-        .files
-        .iter()
-        .map(|(name, facts)| json!({ "name": name, "digest": { "sha256": facts.sha256 } }))
-        .collect();
+    let disk = json!({ "name": DISK, "digest": { "fsverity": manifest.disk.fs_verity } });
+    let files = manifest.files.iter();
+    let files = files.map(|(name, facts)| json!({ "name": name, "digest": { "sha256": facts.sha256 } }));
+    let subject: Vec<Value> = [disk].into_iter().chain(files).collect();
     let packages = inventory.debs.iter().map(|deb| {
         let mut dependency =
             json!({ "name": deb.name, "uri": deb.purl(), "digest": { "sha256": deb.sha256 } });

@@ -24,7 +24,7 @@ use super::interrupt::{self, Cleanup};
 use super::locking::Locking;
 use crate::archive::lock::Selection;
 use crate::bundle::artifacts::Artifacts;
-use crate::bundle::manifest::{self, FileFacts, Manifest, Package, Partition};
+use crate::bundle::manifest::{self, DiskFacts, Manifest, Package, Partition};
 use crate::bundle::programs::ProgramFacts;
 use crate::bundle::root::{self, Ingredients, Root};
 use crate::bundle::seal::{self, Bundle};
@@ -146,7 +146,7 @@ fn unpack_boot(
 /// A written disk.
 struct Laid {
     layout: DiskLayout,
-    disk: FileFacts,
+    disk: DiskFacts,
     /// Bytes in use by the files of the ESP.
     esp: Bytes,
     /// Bytes in use in the BIOS boot partition.
@@ -188,7 +188,7 @@ fn lay(
         esp: &esp,
         bios: bios.as_ref(),
     };
-    let path = staging.path().join(folder::DISK);
+    let path = staging.path().join(manifest::DISK);
     let layout = disk::write(&contents, &plan.image, &path)?;
     let disk = folder::facts(&path)?;
     task.finish(&format!("{} partitions, {}", layout.partitions.len(), layout.size));
@@ -242,7 +242,8 @@ fn describe(
         },
         initrd_size: Bytes::of(&bundle.initrd),
         microcode_size: root.microcode.as_deref().map_or(Bytes(0), Bytes::of),
-        files: files.chain([(folder::DISK.to_owned(), laid.disk)]).collect(),
+        disk: laid.disk,
+        files: files.collect(),
         sector_size: laid.layout.sector_size,
         partitions: laid.layout.partitions.iter().map(|partition| used(partition, laid, bundle)).collect(),
         packages: selection.packages.iter().map(|item| package(item, true)).collect(),
@@ -302,16 +303,17 @@ fn show(plan: &Plan, manifest: &Manifest, facts: &BuildFacts, context: &Context)
         return Ok(context.printer.json(&shown)?);
     }
     let mut text = format!("{}\n", plan.output.display());
-    for (name, file) in &manifest.files {
-        let _ = writeln!(text, "  {name:<15} {:>10}  {}", file.size.to_string(), file.sha256);
-    }
-    let mut line = |name: &str, fact: &str| {
-        let _ = writeln!(text, "  {name:<15} {:>10}  {fact}", "");
+    let mut line = |name: &str, size: &str, fact: &str| {
+        let _ = writeln!(text, "  {name:<15} {size:>10}  {fact}");
     };
-    line("root hash", &manifest.root_hash.to_string());
-    line("secure boot", &String::from(manifest.secure_boot));
+    for (name, file) in &manifest.files {
+        line(name, &file.size.to_string(), &file.sha256.to_string());
+    }
+    line(manifest::DISK, &manifest.disk.size.to_string(), &format!("fs-verity {}", manifest.disk.fs_verity));
+    line("root hash", "", &manifest.root_hash.to_string());
+    line("secure boot", "", &String::from(manifest.secure_boot));
     if let Some(signer) = signer {
-        line("signed by", &signer);
+        line("signed by", "", &signer);
     }
     for (what, names) in [("unpinned", &manifest.unpinned), ("absent", &manifest.absent)] {
         if !names.is_empty() {

@@ -78,7 +78,7 @@ fn summary(folder: &Folder, verdict: &Verdict, is_trusted: bool) -> String {
     let mut line = |name: &str, fact: &str| {
         let _ = writeln!(text, "{name:<11} {fact}");
     };
-    line("files", &format!("{} as the manifest says", manifest.files.len()));
+    line("files", &format!("{} as the manifest says", manifest.files.len().saturating_add(1)));
     line("root hash", &format!("{}, over {} blocks", manifest.root_hash, verdict.blocks));
     line("partitions", &format!("{} as the manifest says", manifest.partitions.len()));
     line(

@@ -10,8 +10,9 @@
 //! (salt before data), SHA-256, blocks of 4096 bytes for data and hashes.
 //!
 //! [`Writer`] hashes what passes through it; [`hash_tree`] is for data that exist; [`verify`] says
-//! which block is bad.
+//! which block is bad. [`file_digest`] is fs-verity's, whose tree is the same.
 
+mod fs_verity;
 mod levels;
 mod superblock;
 mod verify;
@@ -24,6 +25,7 @@ use uuid::Uuid;
 
 use crate::units::{Bytes, RootHash, Sha256};
 
+pub use fs_verity::file_digest;
 pub use verify::{VerifyError, verify};
 pub use writer::{Writer, hash_tree};
 

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::folder::{DISK, Folder, FolderError, start};
+use super::folder::{Folder, FolderError, start};
 use super::verify;
-use crate::bundle::manifest::{Artifact, Manifest, Package, Partition};
+use crate::bundle::manifest::{Artifact, DISK, Manifest, Package, Partition};
 use crate::bundle::owners::Owners;
 use crate::bundle::seal;
 use crate::bundle::sparse;
@@ -131,7 +131,9 @@ impl Differences {
         };
         let programs = changes(&facts(one), &facts(other));
         let outputs = |manifest: &Manifest| -> Vec<(String, String)> {
-            manifest.files.iter().map(|(name, facts)| (name.clone(), facts.sha256.to_string())).collect()
+            let disk = (DISK.to_owned(), format!("fs-verity {}", manifest.disk.fs_verity));
+            let files = manifest.files.iter().map(|(name, facts)| (name.clone(), facts.sha256.to_string()));
+            [disk].into_iter().chain(files).collect()
         };
         let outputs = changes(&outputs(one), &outputs(other));
         // What is damaged is not read, and what has the same digest need not be.

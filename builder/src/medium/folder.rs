@@ -7,16 +7,13 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::bundle::manifest::{Manifest, ManifestError, Partition};
+use crate::bundle::manifest::{DISK, Manifest, ManifestError, Partition};
 use crate::bundle::seal;
 use crate::format::erofs;
 use crate::format::gpt::{self, Table};
 use crate::regular_file;
 use crate::tree::Tree;
 use crate::units::SectorSize;
-
-/// The disk image's file name.
-pub const DISK: &str = "disk.raw";
 
 /// A build folder.
 #[derive(Clone, Debug)]

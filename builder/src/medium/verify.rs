@@ -11,8 +11,8 @@ use std::io;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::folder::{DISK, Folder, FolderError, start};
-use crate::bundle::manifest::{FileFacts, Partition};
+use super::folder::{Folder, FolderError, start};
+use crate::bundle::manifest::{DISK, FileFacts, Partition};
 use crate::bundle::programs::{ProgramFacts, Programs};
 use crate::bundle::signature::{self, PublicKey, SignatureError};
 use crate::bundle::{provenance, sbom, seal, sparse};
@@ -24,8 +24,7 @@ use crate::units::{Bytes, RootHash, SectorSize, Sha256};
 const PROGRAM: (&str, &str) = ("usr/bin/firstboot", "firstboot");
 
 /// What every build has; a manifest that leaves one out would vouch for less than it seems to.
-const FILES: [&str; 7] =
-    [DISK, seal::UKI, seal::ROOT, seal::VERITY, sbom::SPDX, sbom::CYCLONEDX, provenance::FILE];
+const FILES: [&str; 6] = [seal::UKI, seal::ROOT, seal::VERITY, sbom::SPDX, sbom::CYCLONEDX, provenance::FILE];
 
 /// A way in which a folder is not what it should be.
 #[derive(Debug, Error)]
@@ -59,10 +58,12 @@ pub enum Fault {
         found: Bytes,
     },
     /// A file has other content.
-    #[error("`{name}` has sha256 {found}, the manifest says {expected}")]
+    #[error("`{name}` has {kind} {found}, the manifest says {expected}")]
     Digest {
         /// Its name.
         name: String,
+        /// What its digest is called: `sha256`, `fs-verity digest`.
+        kind: &'static str,
         /// By the manifest.
         expected: Sha256,
         /// On disk.
@@ -206,6 +207,8 @@ pub fn compare(folder: &Folder, advance: impl Fn(u64)) -> Agreement {
     let files = &folder.manifest.files;
     let unnamed = FILES.into_iter().filter(|name| !files.contains_key(*name));
     faults.extend(unnamed.map(|name| Fault::Unnamed { name }));
+    faults.extend(check_disk(folder).err());
+    advance(folder.manifest.disk.size.0);
     for (name, expected) in files {
         faults.extend(check_file(folder, name, *expected).err());
         advance(expected.size.0);
@@ -250,22 +253,38 @@ fn without_repetition(faults: Vec<Fault>) -> Vec<Fault> {
     faults.into_iter().filter(is_news).collect()
 }
 
+fn check_disk(folder: &Folder) -> Result<(), Fault> {
+    let expected = folder.manifest.disk;
+    let found = sparse::facts(&present(folder, DISK)?).map_err(|source| unreadable(folder, DISK, source))?;
+    check_size(DISK, expected.size, found.size)?;
+    check_digest(DISK, "fs-verity digest", expected.fs_verity, found.fs_verity)
+}
+
 fn check_file(folder: &Folder, name: &str, expected: FileFacts) -> Result<(), Fault> {
-    let file = match folder.file(name) {
+    let found = FileFacts::read(present(folder, name)?).map_err(|source| unreadable(folder, name, source))?;
+    check_size(name, expected.size, found.size)?;
+    check_digest(name, "sha256", expected.sha256, found.sha256)
+}
+
+fn check_size(name: &str, expected: Bytes, found: Bytes) -> Result<(), Fault> {
+    if found == expected { Ok(()) } else { Err(Fault::Size { name: name.to_owned(), expected, found }) }
+}
+
+fn check_digest(name: &str, kind: &'static str, expected: Sha256, found: Sha256) -> Result<(), Fault> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Fault::Digest { name: name.to_owned(), kind, expected, found })
+}
+
+/// A file that should be there.
+fn present(folder: &Folder, name: &str) -> Result<File, Fault> {
+    match folder.file(name) {
         Err(FolderError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            return Err(Fault::Missing { name: name.to_owned() });
+            Err(Fault::Missing { name: name.to_owned() })
         }
-        other => other?,
-    };
-    let found = sparse::facts(&file).map_err(|source| unreadable(folder, name, source))?;
-    let name = name.to_owned();
-    if found.size != expected.size {
-        return Err(Fault::Size { name, expected: expected.size, found: found.size });
+        other => Ok(other?),
     }
-    if found.sha256 != expected.sha256 {
-        return Err(Fault::Digest { name, expected: expected.sha256, found: found.sha256 });
-    }
-    Ok(())
 }
 
 fn unreadable(folder: &Folder, name: &str, source: io::Error) -> Fault {

@@ -131,7 +131,7 @@ fn verify_names_whatever_is_damaged() {
     let behind = (partition("root-a").first.0 + 1) * 512 + partition("root-a").used.0;
     flip(&place, "disk.raw", behind);
     let (list, _) = faults(&place, &[]);
-    assert!(list[0].starts_with("`disk.raw` has sha256 "), "{list:?}");
+    assert!(list[0].starts_with("`disk.raw` has fs-verity digest "), "{list:?}");
     assert_eq!(list[1..], ["partition `root-a` does not hold `root.erofs`"]);
     flip(&place, "disk.raw", behind);
 
@@ -156,13 +156,13 @@ fn verify_names_whatever_is_damaged() {
         [format!("`usr/bin/firstboot` in the root has sha256 {program}, the manifest says {other}")]
     );
     // A name in other words, so that the file is named by nobody and another one is missing.
-    place.write("out/manifest.json", &honest.replace("\"disk.raw\": {", "\"disk.img\": {"));
+    place.write("out/manifest.json", &honest.replace("\"os.efi\": {", "\"os.img\": {"));
     let (list, _) = faults(&place, &[]);
-    assert_eq!(list[1..], ["the manifest does not name `disk.raw`", "`disk.img` is missing"]);
+    assert_eq!(list[1..], ["the manifest does not name `os.efi`", "`os.img` is missing"]);
 
     for name in ["/dev/zero", "../disk.raw", "..", "\\u001b[31m"] {
         let hostile = format!("\"{name}\": {{");
-        place.write("out/manifest.json", &honest.replace("\"disk.raw\": {", &hostile));
+        place.write("out/manifest.json", &honest.replace("\"os.efi\": {", &hostile));
         let (code, stdout, stderr) = place.ask(&["verify", "out"]);
         let shown = name.replace("\\u001b", "\\u{1b}");
         let said = format!(

@@ -35,7 +35,7 @@ fn write(place: &Place, arguments: &[&str]) -> (i32, String, String) {
 
 /// Digest of the disk, by which a change shows.
 fn digest(place: &Place) -> Sha256 {
-    imgbuild::bundle::sparse::facts(&File::open(place.path("machine.raw")).unwrap()).unwrap().sha256
+    imgbuild::bundle::sparse::facts(&File::open(place.path("machine.raw")).unwrap()).unwrap().fs_verity
 }
 
 #[test]

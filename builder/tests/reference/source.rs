@@ -60,6 +60,7 @@ pub(crate) fn build_folder(manifest: &str, programs: &str, facts: &str, timings:
     text += "\nSizes are in bytes, digests in hexadecimal.\n";
     for (title, source, kind) in [
         ("manifest.json", manifest, "Manifest"),
+        ("manifest.json: `disk`", manifest, "DiskFacts"),
         ("manifest.json: each of `files`", manifest, "FileFacts"),
         ("manifest.json: each of `partitions`", manifest, "Partition"),
         ("manifest.json: each of `packages` and `boot_packages`", manifest, "Package"),

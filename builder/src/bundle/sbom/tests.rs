@@ -3,11 +3,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::*;
+use crate::bundle::manifest::DiskFacts;
 use crate::bundle::programs::ProgramFacts;
 use crate::bundle::provenance;
 use crate::secure_boot::SignedBy;
 use crate::tree::Metadata;
-use crate::units::{Arch, Bytes, RootHash, SectorSize};
+use crate::units::{Arch, Bytes, RootHash, SectorSize, Sha256};
 
 const COPYRIGHT: &str = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\n\
     Files: *\nLicense: GPL-2+\n\nFiles: a\nLicense: Expat\n\nFiles: b\nLicense: public-domain\n";
@@ -54,6 +55,7 @@ pub(crate) fn manifest() -> Manifest {
         secure_boot: SignedBy::Nobody,
         initrd_size: Bytes(0),
         microcode_size: Bytes(0),
+        disk: DiskFacts { size: Bytes(0), fs_verity: Sha256::of(b"disk") },
         files: BTreeMap::new(),
         sector_size: SectorSize::B512,
         partitions: Vec::new(),

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::plan::Plan;
 use super::timings::{Stage, Timings};
 use crate::archive::lock::{Lock, Selection};
-use crate::bundle::manifest::{self, Manifest};
+use crate::bundle::manifest::{self, DISK, Manifest};
 use crate::bundle::programs::ProgramFacts;
 use crate::secure_boot::Keys;
 use crate::units::{Bytes, Sha256};
@@ -103,7 +103,7 @@ impl BuildFacts {
 
     /// Adds the stamps of the manifest and the files it names.
     pub(super) fn with_files(mut self, folder: &Path, manifest: &Manifest) -> anyhow::Result<Self> {
-        for name in manifest.files.keys().map(String::as_str).chain([manifest::FILE]) {
+        for name in manifest.files.keys().map(String::as_str).chain([DISK, manifest::FILE]) {
             let stamp = stamp(&folder.join(name)).with_context(|| format!("looking at `{name}`"))?;
             self.files.insert(name.to_owned(), stamp);
         }

@@ -13,10 +13,9 @@ use super::super::Note as _;
 use super::super::interrupt::Cleanup;
 use super::cached::BuildFacts;
 use super::documents;
-use crate::bundle::manifest::{self, FileFacts, Manifest};
+use crate::bundle::manifest::{self, DiskFacts, Manifest};
 use crate::bundle::signature::SigningKey;
 use crate::bundle::sparse;
-pub(super) use crate::medium::folder::DISK;
 
 /// A build under way.
 #[derive(Debug)]
@@ -159,8 +158,8 @@ impl Drop for Staging {
     }
 }
 
-/// Size and digest of a file that was just written.
-pub(super) fn facts(path: &Path) -> anyhow::Result<FileFacts> {
+/// Size and digest of a disk that was just written.
+pub(super) fn facts(path: &Path) -> anyhow::Result<DiskFacts> {
     let facts = File::open(path).and_then(|file| sparse::facts(&file));
     facts.with_context(|| format!("reading `{}` back", path.display()))
 }

@@ -9,11 +9,11 @@ use firstboot::slot::Slot;
 
 use super::StagingError;
 use super::layout::Layout;
-use crate::bundle::manifest::Manifest;
+use crate::bundle::manifest::{DISK, Manifest};
 use crate::bundle::seal;
 use crate::medium::bios::{BiosSlot, InstalledBios};
 use crate::medium::esp::ADDONS;
-use crate::medium::folder::{DISK, Folder};
+use crate::medium::folder::Folder;
 use crate::units::Bytes;
 
 /// Boot programs and their settings, of which a disk has one each for both slots.

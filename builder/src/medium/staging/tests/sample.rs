@@ -6,13 +6,13 @@ use bytes::Bytes as Content;
 use firstboot::slot::{Generation, Slot};
 
 use super::recorder::Recorder;
-use crate::bundle::manifest::{Manifest, Partition};
+use crate::bundle::manifest::{DISK, Manifest, Partition};
 use crate::bundle::{sbom, seal};
 use crate::format::uki::{self, Uki};
 use crate::image::{self, Image, Role};
 use crate::medium::bios::{self, BiosBoot, BiosSlot};
 use crate::medium::disk::{self, DiskContents};
-use crate::medium::folder::{DISK, Folder};
+use crate::medium::folder::Folder;
 use crate::medium::staging::Source;
 use crate::secure_boot::SecureBoot;
 use crate::units::{Arch, Bytes, RootHash, SectorSize, Sha256, Timestamp};
