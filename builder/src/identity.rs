@@ -6,7 +6,7 @@
 mod access;
 mod file;
 pub mod key_file;
-mod lock;
+mod protection;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use self::access::Access;
-pub use self::lock::{Lock, Recipient, RecipientError};
+pub use self::protection::{Protection, Recipient, RecipientError};
 use crate::bundle::signature::SigningKey;
 use crate::format::signer::SignerError;
 use crate::secure_boot::Keys;
@@ -146,19 +146,19 @@ impl Identity {
     }
 
     /// Opens the identity `path`; with it comes how it was locked, for writing it back.
-    pub fn open(path: &Path, access: &Access) -> Result<(Self, Lock), IdentityError> {
+    pub fn open(path: &Path, access: &Access) -> Result<(Self, Protection), IdentityError> {
         let (text, passphrase) = access.decrypt(path)?;
         let (identity, recipients) = file::parse(&text, path)?;
-        let lock = match passphrase {
-            Some(passphrase) => Lock::Passphrase(passphrase),
-            None => Lock::Recipients(recipients),
+        let protection = match passphrase {
+            Some(passphrase) => Protection::Passphrase(passphrase),
+            None => Protection::Recipients(recipients),
         };
-        Ok((identity, lock))
+        Ok((identity, protection))
     }
 
     /// The file's content: encrypted, different each time.
-    pub fn encrypt(&self, path: &Path, lock: &Lock) -> Result<Vec<u8>, IdentityError> {
-        lock.encrypt(&file::render(self, lock, path)?, path)
+    pub fn encrypt(&self, path: &Path, protection: &Protection) -> Result<Vec<u8>, IdentityError> {
+        protection.encrypt(&file::render(self, protection, path)?, path)
     }
 }
 

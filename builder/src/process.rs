@@ -205,7 +205,7 @@ impl Running {
 
     /// The error to report when it ended with `status` and should not have.
     pub fn ended_badly(&mut self, status: ExitStatus) -> ProcessError {
-        let words = self.words().unwrap_or_default();
+        let words = self.output_tail().unwrap_or_default();
         ProcessError::Status { purpose: self.purpose, command: self.command.clone(), status, words }
     }
 
@@ -217,7 +217,7 @@ impl Running {
     }
 
     /// The last of what it has said so far, on either output.
-    pub fn words(&mut self) -> io::Result<String> {
+    pub fn output_tail(&mut self) -> io::Result<String> {
         let length = self.words.seek(SeekFrom::End(0))?;
         let back = WORDS.min(i64::try_from(length).unwrap_or(WORDS));
         self.words.seek(SeekFrom::End(-back))?;

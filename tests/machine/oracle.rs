@@ -26,7 +26,7 @@ pub fn words<A: Into<OsString>>(
     if !status.success() {
         return Err(running.ended_badly(status).into());
     }
-    running.words().with_context(|| format!("reading what `{name}` said"))
+    running.output_tail().with_context(|| format!("reading what `{name}` said"))
 }
 
 /// A program of the host, also where it is not on PATH.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use sha2::Digest as _;
 use thiserror::Error;
 
-pub use self::partial::{Finished, Partial, Slot};
+pub use self::partial::{Claim, Finished, Partial};
 use crate::environment;
 use crate::units::{Bytes, Sha256};
 
@@ -117,7 +117,7 @@ impl Cache {
     /// Takes the file with this digest if it is there, else its partial, for this process alone.
     ///
     /// Waits while another process downloads the same file.
-    pub async fn take(&self, size: impl Into<Option<Bytes>>, sha256: Sha256) -> Result<Slot, CacheError> {
+    pub async fn take(&self, size: impl Into<Option<Bytes>>, sha256: Sha256) -> Result<Claim, CacheError> {
         Partial::take(self, size.into(), sha256).await
     }
 

@@ -12,7 +12,7 @@ use reqwest::{Client, Url};
 
 pub use self::error::DownloadError;
 use self::transfer::Fault;
-use super::cache::{Cache, Finished, Partial, Slot};
+use super::cache::{Cache, Claim, Finished, Partial};
 use crate::printer::{Printer, Task};
 use crate::units::{Bytes, Sha256};
 
@@ -172,8 +172,8 @@ impl<'a> Downloader<'a> {
         task: &Task,
     ) -> Result<(Sha256, PathBuf), DownloadError> {
         let mut partial = match self.cache.take(file.size, file.sha256).await? {
-            Slot::Present(path) => return Ok((file.sha256, path)),
-            Slot::Partial(partial) => partial,
+            Claim::Present(path) => return Ok((file.sha256, path)),
+            Claim::Partial(partial) => partial,
         };
         let mut was_resumed = partial.length() > Bytes(0);
         loop {
@@ -187,8 +187,8 @@ impl<'a> Downloader<'a> {
                 }
             }
             partial = match self.cache.take(file.size, file.sha256).await? {
-                Slot::Present(path) => return Ok((file.sha256, path)),
-                Slot::Partial(partial) => partial,
+                Claim::Present(path) => return Ok((file.sha256, path)),
+                Claim::Partial(partial) => partial,
             };
         }
     }

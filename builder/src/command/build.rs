@@ -15,7 +15,7 @@ use clap::Args;
 use serde::Serialize;
 
 use self::cached::BuildFacts;
-use self::folder::Staging;
+use self::folder::Unfinished;
 use self::plan::Plan;
 use self::timings::Timings;
 use super::Context;
@@ -94,7 +94,7 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
     let artifacts =
         timings.measure("artifacts", || plan.given.supply(&plan.profile, &selection, &locking))?;
     artifacts::note(&artifacts, printer);
-    let staging = Staging::begin(&plan.output, &plan.staging, cleanup)?;
+    let unfinished = Unfinished::begin(&plan.output, &plan.partial, cleanup)?;
     let cache = context.derived(plan.imgbuild)?;
     let ingredients = Ingredients {
         profile: &plan.profile,
@@ -120,15 +120,15 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
             signer: plan.secure_boot.as_ref().map(|keys| &keys.database),
             cache: &cache,
         };
-        let bundle = seal::seal(&parts, staging.path(), printer);
+        let bundle = seal::seal(&parts, unfinished.path(), printer);
         cache.trim(derived::LIMIT);
         bundle
     })?;
-    let laid = timings.measure("lay", || lay(plan, &bundle, &root, &boot.tree, &staging, context))?;
+    let laid = timings.measure("lay", || lay(plan, &bundle, &root, &boot.tree, &unfinished, context))?;
     let mut manifest = describe(plan, &selection, &artifacts, &root, &bundle, &laid);
-    documents::write(&mut manifest, &selection, &root, &boot, staging.path())?;
+    documents::write(&mut manifest, &selection, &root, &boot, unfinished.path())?;
     let facts = BuildFacts::new(plan, lock, &selection, timings);
-    let facts = staging.publish(&manifest, facts, plan.signing_key.as_ref())?;
+    let facts = unfinished.publish(&manifest, facts, plan.signing_key.as_ref())?;
     show(plan, &manifest, &facts, context)
 }
 
@@ -158,12 +158,12 @@ fn lay(
     bundle: &Bundle,
     root: &Root,
     boot: &Tree,
-    staging: &Staging,
+    unfinished: &Unfinished,
     context: &Context,
 ) -> anyhow::Result<Laid> {
     let task = context.printer.task("laying the disk", None);
     let bios = bios_boot(plan, boot)?;
-    let uki = std::fs::read(staging.path().join(seal::UKI)).context("reading the UKI back")?;
+    let uki = std::fs::read(unfinished.path().join(seal::UKI)).context("reading the UKI back")?;
     let slot = BiosSlot {
         kernel: root.kernel.image.clone(),
         microcode: root.microcode.clone(),
@@ -183,12 +183,12 @@ fn lay(
         arch: plan.arch,
         root_hash: bundle.root_hash,
         time: root.date,
-        root: &staging.path().join(seal::ROOT),
-        verity: &staging.path().join(seal::VERITY),
+        root: &unfinished.path().join(seal::ROOT),
+        verity: &unfinished.path().join(seal::VERITY),
         esp: &esp,
         bios: bios.as_ref(),
     };
-    let path = staging.path().join(manifest::DISK);
+    let path = unfinished.path().join(manifest::DISK);
     let layout = disk::write(&contents, &plan.image, &path)?;
     let disk = folder::facts(&path)?;
     task.finish(&format!("{} partitions, {}", layout.partitions.len(), layout.size));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{Identity, IdentityError, KeyError, Lock, Recipient};
+use super::{Identity, IdentityError, KeyError, Protection, Recipient};
 use crate::bundle::signature::SigningKey;
 use crate::format::signer::Signer;
 use crate::secret::Secret;
@@ -84,7 +84,7 @@ fn key_fault(path: &Path, purpose: &'static str) -> impl FnOnce(KeyError) -> Ide
 
 pub(super) fn render(
     identity: &Identity,
-    lock: &Lock,
+    protection: &Protection,
     path: &Path,
 ) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
     let fault = |purpose| key_fault(path, purpose);
@@ -105,7 +105,7 @@ pub(super) fn render(
     };
     let file = File {
         version: VERSION,
-        recipients: lock.recipients().iter().map(ToString::to_string).collect(),
+        recipients: protection.recipients().iter().map(ToString::to_string).collect(),
         manifest_signing: signing_key.map_err(KeyError::from).map_err(fault("manifest signing"))?.into(),
         secure_boot,
     };

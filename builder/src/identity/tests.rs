@@ -29,9 +29,9 @@ impl Place {
         (path, public[0].clone())
     }
 
-    fn write(&self, identity: &Identity, lock: &Lock) -> PathBuf {
+    fn write(&self, identity: &Identity, protection: &Protection) -> PathBuf {
         let path = self.path(FILE);
-        fs::write(&path, identity.encrypt(&path, lock).unwrap()).unwrap();
+        fs::write(&path, identity.encrypt(&path, protection).unwrap()).unwrap();
         path
     }
 
@@ -70,13 +70,13 @@ fn is_opened_by_each_of_its_keys_and_by_no_other() {
     assert_eq!(fs::metadata(&age).unwrap().permissions().mode() & 0o777, 0o600);
     let ((ed25519, second), (rsa, third)) = (place.ssh_key("ed25519"), place.ssh_key("rsa"));
     let identity = identity();
-    let path = place.write(&identity, &Lock::Recipients(vec![ours, second, third]));
+    let path = place.write(&identity, &Protection::Recipients(vec![ours, second, third]));
     for key in [&age, &ed25519, &rsa] {
-        let (opened, lock) = Identity::open(&path, &with_keys(&[key])).unwrap();
+        let (opened, protection) = Identity::open(&path, &with_keys(&[key])).unwrap();
         assert!(same(&opened, &identity), "{}", key.display());
         // What it is locked by is kept, so that writing it back locks nobody out.
-        assert_eq!(lock.recipients().len(), 3);
-        let again = place.write(&opened, &lock);
+        assert_eq!(protection.recipients().len(), 3);
+        let again = place.write(&opened, &protection);
         assert!(same(&Identity::open(&again, &with_keys(&[&age])).unwrap().0, &identity));
     }
     let other = place.path("other.key");
@@ -92,9 +92,10 @@ fn is_opened_by_each_of_its_keys_and_by_no_other() {
 fn is_opened_by_its_passphrase_and_asks_nobody_without_a_terminal() {
     let place = Place::new();
     let identity = identity();
-    let path = place.write(&identity, &Lock::Passphrase(SecretString::from("correct horse".to_owned())));
-    let (opened, lock) = Identity::open(&path, &with_passphrase("correct horse")).unwrap();
-    assert!(same(&opened, &identity) && matches!(lock, Lock::Passphrase(_)));
+    let path =
+        place.write(&identity, &Protection::Passphrase(SecretString::from("correct horse".to_owned())));
+    let (opened, protection) = Identity::open(&path, &with_passphrase("correct horse")).unwrap();
+    assert!(same(&opened, &identity) && matches!(protection, Protection::Passphrase(_)));
     let fault = Identity::open(&path, &with_passphrase("wrong")).unwrap_err();
     let expected = "identity `PLACE/identity.age` is not opened by the passphrase: Decryption failed";
     assert_eq!(place.shown(&fault), expected);
@@ -109,7 +110,8 @@ fn is_opened_by_its_passphrase_and_asks_nobody_without_a_terminal() {
 #[test]
 fn a_file_with_damage_behind_its_header_is_called_damaged() {
     let place = Place::new();
-    let path = place.write(&identity(), &Lock::Passphrase(SecretString::from("correct horse".to_owned())));
+    let path =
+        place.write(&identity(), &Protection::Passphrase(SecretString::from("correct horse".to_owned())));
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() - 100]).unwrap();
     let fault = Identity::open(&path, &with_passphrase("correct horse")).unwrap_err();
@@ -131,9 +133,9 @@ fn the_signing_key_is_one_that_openssh_reads() {
 fn refuses_each_malformed_file_with_its_own_error() {
     let place = Place::new();
     let key = place.path("key");
-    let lock = Lock::Recipients(vec![key_file::create(&key).unwrap()]);
+    let protection = Protection::Recipients(vec![key_file::create(&key).unwrap()]);
     let path = place.path(FILE);
-    let good = file::render(&identity(), &lock, &path).unwrap();
+    let good = file::render(&identity(), &protection, &path).unwrap();
     let good = std::str::from_utf8(&good).unwrap();
     for (from, to, expected) in [
         (
@@ -157,7 +159,7 @@ fn refuses_each_malformed_file_with_its_own_error() {
     ] {
         let text = good.replacen(from, to, 1);
         assert_ne!(text, good, "{from}");
-        fs::write(&path, lock.encrypt(text.as_bytes(), &path).unwrap()).unwrap();
+        fs::write(&path, protection.encrypt(text.as_bytes(), &path).unwrap()).unwrap();
         let shown = place.shown(&Identity::open(&path, &with_keys(&[&key])).unwrap_err());
         assert!(shown.starts_with(expected), "{shown}");
         assert!(!shown.contains("PRIVATE KEY"), "{shown}");
@@ -175,10 +177,10 @@ fn shows_no_secret_in_debug_output_and_leaves_none_in_the_file() {
     let place = Place::new();
     let identity = identity();
     let secret = keys().database.key_pem().unwrap();
-    let lock = Lock::Recipients(vec![key_file::create(&place.path("key")).unwrap()]);
-    let path = place.write(&identity, &lock);
+    let protection = Protection::Recipients(vec![key_file::create(&place.path("key")).unwrap()]);
+    let path = place.write(&identity, &protection);
     let line = secret.lines().nth(1).unwrap();
-    let shown = format!("{identity:?} {lock:?} {:?}", with_passphrase("correct horse"));
+    let shown = format!("{identity:?} {protection:?} {:?}", with_passphrase("correct horse"));
     for text in [shown.as_bytes(), &fs::read(path).unwrap()] {
         let text = String::from_utf8_lossy(text);
         assert!(!text.contains(line) && !text.contains("correct horse"), "{text}");
@@ -197,8 +199,8 @@ fn refuses_what_is_no_public_key_without_repeating_secrets() {
 #[test]
 fn a_passphrase_takes_the_same_work_on_every_machine() {
     let place = Place::new();
-    let lock = Lock::Passphrase(SecretString::from("correct horse".to_owned()));
-    let encrypted = fs::read(place.write(&identity(), &lock)).unwrap();
+    let protection = Protection::Passphrase(SecretString::from("correct horse".to_owned()));
+    let encrypted = fs::read(place.write(&identity(), &protection)).unwrap();
     // The header of age-encryption.org/v1: `-> scrypt`, the salt, and log2 of the work.
     let header: Vec<&str> = encrypted
         .split(|byte| *byte == b'\n')

@@ -17,7 +17,7 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// What [`Cache::take`] finds.
 #[derive(Debug)]
-pub enum Slot {
+pub enum Claim {
     /// The whole file.
     Present(PathBuf),
     /// The beginning of it, perhaps empty.
@@ -47,7 +47,11 @@ pub enum Finished {
 }
 
 impl Partial {
-    pub(super) async fn take(cache: &Cache, size: Option<Bytes>, sha256: Sha256) -> Result<Slot, CacheError> {
+    pub(super) async fn take(
+        cache: &Cache,
+        size: Option<Bytes>,
+        sha256: Sha256,
+    ) -> Result<Claim, CacheError> {
         loop {
             let cache = cache.clone();
             let attempt = blocking(move || attempt(&cache, size, sha256));
@@ -110,9 +114,9 @@ impl Partial {
 }
 
 /// Looks for the file, then tries to lock its partial; `None` if another process has it.
-fn attempt(cache: &Cache, size: Option<Bytes>, sha256: Sha256) -> Result<Option<Slot>, CacheError> {
+fn attempt(cache: &Cache, size: Option<Bytes>, sha256: Sha256) -> Result<Option<Claim>, CacheError> {
     if let Some(path) = cache.find(size, sha256)? {
-        return Ok(Some(Slot::Present(path)));
+        return Ok(Some(Claim::Present(path)));
     }
     let complete = cache.path(sha256);
     let path = complete.with_extension("partial");
@@ -123,12 +127,12 @@ fn attempt(cache: &Cache, size: Option<Bytes>, sha256: Sha256) -> Result<Option<
     // It may have been completed between the first look and the lock; the lock file is then a new one.
     if let Some(present) = cache.find(size, sha256)? {
         std::fs::remove_file(&path).map_err(|source| CacheError::new(&path, source))?;
-        return Ok(Some(Slot::Present(present)));
+        return Ok(Some(Claim::Present(present)));
     }
     // Reading to the end also puts the file's position there.
     let (length, hasher) = hash(&file).map_err(|source| CacheError::new(&path, source))?;
     let file = tokio::fs::File::from_std(file);
-    Ok(Some(Slot::Partial(Box::new(Partial { file, path, complete, length, hasher }))))
+    Ok(Some(Claim::Partial(Box::new(Partial { file, path, complete, length, hasher }))))
 }
 
 /// Opens or makes the file and locks it; `None` if it is locked, or was renamed or removed meanwhile.

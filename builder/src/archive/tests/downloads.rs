@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::archive::{NOW, TestArchive};
 use super::place::Place;
 use super::server::{Fault, Server};
-use crate::archive::cache::{Cache, Slot};
+use crate::archive::cache::{Cache, Claim};
 use crate::archive::download::Wanted;
 use crate::archive::suite::fetch_packages;
 use crate::units::{Bytes, Sha256};
@@ -281,13 +281,13 @@ async fn a_downloader_that_is_dropped_leaves_its_beginning_to_others() {
     let place = Place::new();
     let size = Bytes(4);
     let sha256 = Sha256::of(b"data");
-    let Slot::Partial(mut first) = place.cache.take(size, sha256).await.unwrap() else { panic!("present") };
+    let Claim::Partial(mut first) = place.cache.take(size, sha256).await.unwrap() else { panic!("present") };
     first.append(b"da").await.unwrap();
     let second = place.cache.take(size, sha256);
     let waited = tokio::time::timeout(Duration::from_millis(300), second).await;
     assert_eq!(waited.map(|_| ()).unwrap_err().to_string(), "deadline has elapsed");
     drop(first);
-    let Slot::Partial(second) = place.cache.take(size, sha256).await.unwrap() else { panic!("present") };
+    let Claim::Partial(second) = place.cache.take(size, sha256).await.unwrap() else { panic!("present") };
     assert_eq!(second.length(), Bytes(2));
 }
 

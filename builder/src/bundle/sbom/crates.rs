@@ -33,7 +33,7 @@ pub struct Crate {
 }
 
 #[derive(Deserialize)]
-struct Lock {
+struct CargoLock {
     package: Vec<Locked>,
 }
 
@@ -62,7 +62,7 @@ pub fn of_node_programs() -> &'static [Crate] {
 
 /// The first of `members` and all that it needs; `None` for a lock that is none.
 fn closure(lock: &str, members: &[(&str, &str)]) -> Option<Vec<Crate>> {
-    let Lock { package: locked } = toml::from_str(lock).ok()?;
+    let CargoLock { package: locked } = toml::from_str(lock).ok()?;
     let declared: BTreeMap<&str, Member> = members
         .iter()
         .map(|(name, manifest)| Some((*name, toml::from_str(manifest).ok()?)))

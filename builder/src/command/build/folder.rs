@@ -19,7 +19,7 @@ use crate::bundle::sparse;
 
 /// A build under way.
 #[derive(Debug)]
-pub(super) struct Staging {
+pub(super) struct Unfinished {
     output: PathBuf,
     path: PathBuf,
     is_published: bool,
@@ -46,7 +46,7 @@ pub(super) fn check_replaceable(output: &Path) -> anyhow::Result<()> {
     Err(fault.input().hint("give another folder with `--output`"))
 }
 
-impl Staging {
+impl Unfinished {
     /// Makes the folder, for this process alone; what an ended build left there is removed.
     pub(super) fn begin(output: &Path, path: &Path, cleanup: &Cleanup) -> anyhow::Result<Self> {
         let making = || format!("making folder `{}`", path.display());
@@ -149,7 +149,7 @@ fn swap(new: &Path, old: &Path) -> io::Result<()> {
     }
 }
 
-impl Drop for Staging {
+impl Drop for Unfinished {
     fn drop(&mut self) {
         if !self.is_published {
             // A left-over is replaced by the next build; there is nobody to tell while failing.

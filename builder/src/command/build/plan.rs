@@ -34,7 +34,7 @@ pub(super) struct Plan {
     /// The build folder.
     pub(super) output: PathBuf,
     /// Beside it: where a build is under way.
-    pub(super) staging: PathBuf,
+    pub(super) partial: PathBuf,
 }
 
 /// What a build is signed by.
@@ -82,9 +82,9 @@ impl Plan {
             let fault = anyhow::anyhow!("output folder `{}` has no name of its own", output.display());
             fault.input().hint("give a folder that is made anew with `--output`")
         })?;
-        let mut staging = name.to_owned();
-        staging.push(".partial");
-        let staging = output.with_file_name(staging);
+        let mut partial = name.to_owned();
+        partial.push(".partial");
+        let partial = output.with_file_name(partial);
         super::folder::check_replaceable(&output)?;
         Ok(Self {
             cluster,
@@ -98,7 +98,7 @@ impl Plan {
             signing_key: keys.manifest,
             imgbuild: this_program()?,
             output,
-            staging,
+            partial,
         })
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::super::{Context, Note as _, file};
 use super::opening::Opening;
-use crate::identity::{Identity, Lock};
+use crate::identity::{Identity, Protection};
 
 /// Arguments of `identity create`.
 #[derive(Debug, Args)]
@@ -25,19 +25,24 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         return Err(is_there(&path));
     }
     let identity = Identity::generate().context("making the manifest's signing key")?;
-    let lock = arguments.opening.new_lock(&cluster, context)?;
-    write(&path, &identity, &lock, context)
+    let protection = arguments.opening.new_protection(&cluster, context)?;
+    write(&path, &identity, &protection, context)
 }
 
 /// Writes an identity to where none is, and shows it.
-pub(super) fn write(path: &Path, identity: &Identity, lock: &Lock, context: &Context) -> anyhow::Result<()> {
-    let encrypted = identity.encrypt(path, lock)?;
+pub(super) fn write(
+    path: &Path,
+    identity: &Identity,
+    protection: &Protection,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let encrypted = identity.encrypt(path, protection)?;
     let is_new = file::create(path, &encrypted).with_context(|| format!("writing `{}`", path.display()))?;
     if !is_new {
         return Err(is_there(path));
     }
     context.printer.note(&wrote(path));
-    super::show::show(path, identity, lock, context)
+    super::show::show(path, identity, protection, context)
 }
 
 /// What is said whenever an identity was written.

@@ -8,7 +8,7 @@ use clap::Args;
 use super::super::{Context, Note as _};
 use super::unlock::{self, Unlock};
 use crate::cluster::Cluster;
-use crate::identity::{Lock, Recipient, key_file};
+use crate::identity::{Protection, Recipient, key_file};
 use crate::terminal::Terminal;
 
 /// What opens an identity, be it there or new.
@@ -28,24 +28,24 @@ impl Opening {
     }
 
     /// What a new identity is encrypted to: what the options say, or a passphrase that is asked for, or a new key file.
-    pub(super) fn new_lock(&self, cluster: &Cluster, context: &Context) -> anyhow::Result<Lock> {
+    pub(super) fn new_protection(&self, cluster: &Cluster, context: &Context) -> anyhow::Result<Protection> {
         let mut recipients = self.recipient.clone();
         if let Some(path) = &self.unlock.identity_key {
             recipients.extend(key_file::recipients(path).map_err(unlock::of_identity)?);
         }
         let passphrase = self.unlock.passphrase()?;
         match (passphrase, recipients.is_empty()) {
-            (Some(passphrase), true) => return Ok(Lock::Passphrase(passphrase)),
+            (Some(passphrase), true) => return Ok(Protection::Passphrase(passphrase)),
             (Some(_), false) => {
                 let fault = anyhow::anyhow!("an identity is opened by a passphrase or by keys, not by both");
                 return Err(fault.input());
             }
-            (None, false) => return Ok(Lock::Recipients(recipients)),
+            (None, false) => return Ok(Protection::Recipients(recipients)),
             (None, true) => {}
         }
         match ask_passphrase()? {
-            Some(passphrase) => Ok(Lock::Passphrase(passphrase)),
-            None => key_file_lock(cluster, context),
+            Some(passphrase) => Ok(Protection::Passphrase(passphrase)),
+            None => key_file_protection(cluster, context),
         }
     }
 }
@@ -64,7 +64,7 @@ fn ask_passphrase() -> anyhow::Result<Option<SecretString>> {
     Ok(Some(passphrase))
 }
 
-fn key_file_lock(cluster: &Cluster, context: &Context) -> anyhow::Result<Lock> {
+fn key_file_protection(cluster: &Cluster, context: &Context) -> anyhow::Result<Protection> {
     let path = unlock::default_key_file(cluster);
     let path = path.context("neither HOME nor XDG_CONFIG_HOME is set").map_err(|error| {
         error.input().hint("`--recipient KEY` or `--passphrase-file FILE` says what opens the identity")
@@ -79,11 +79,11 @@ fn key_file_lock(cluster: &Cluster, context: &Context) -> anyhow::Result<Lock> {
     if path.exists() {
         let recipients = key_file::recipients(&path).map_err(unlock::of_identity)?;
         context.printer.note(&format!("the identity is opened by {}, which was there", path.display()));
-        return Ok(Lock::Recipients(recipients));
+        return Ok(Protection::Recipients(recipients));
     }
     let recipient = key_file::create(&path)?;
     context
         .printer
         .note(&format!("wrote {}, which opens the identity: keep it secret, and a copy", path.display()));
-    Ok(Lock::Recipients(vec![recipient]))
+    Ok(Protection::Recipients(vec![recipient]))
 }

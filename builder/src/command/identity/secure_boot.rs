@@ -12,7 +12,7 @@ use super::super::{Context, Note as _, file};
 use super::opening::Opening;
 use crate::cluster::Cluster;
 use crate::format::signer::{Signer, SignerError};
-use crate::identity::{Identity, Lock};
+use crate::identity::{Identity, Protection};
 use crate::secure_boot::Keys;
 use crate::units::Timestamp;
 
@@ -42,24 +42,28 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     }
     // Before anything is written: what is imported may be faulty.
     let keys = keys(arguments, replaced, &cluster)?;
-    let (mut identity, lock) = if let Some(opened) = there {
+    let (mut identity, protection) = if let Some(opened) = there {
         opened
     } else {
         let identity = Identity::generate().context("making the manifest's signing key")?;
-        (identity, arguments.opening.new_lock(&cluster, context)?)
+        (identity, arguments.opening.new_protection(&cluster, context)?)
     };
     identity.secure_boot = Some(keys);
     if is_new {
-        return super::create::write(&path, &identity, &lock, context);
+        return super::create::write(&path, &identity, &protection, context);
     }
-    let encrypted = identity.encrypt(&path, &lock)?;
+    let encrypted = identity.encrypt(&path, &protection)?;
     file::replace(&path, &encrypted).with_context(|| format!("writing `{}`", path.display()))?;
     context.printer.note(&super::create::wrote(&path));
-    super::show::show(&path, &identity, &lock, context)
+    super::show::show(&path, &identity, &protection, context)
 }
 
 /// The identity that is there, and what locks it.
-fn open(arguments: &Arguments, path: &Path, cluster: &Cluster) -> anyhow::Result<Option<(Identity, Lock)>> {
+fn open(
+    arguments: &Arguments,
+    path: &Path,
+    cluster: &Cluster,
+) -> anyhow::Result<Option<(Identity, Protection)>> {
     if path.symlink_metadata().is_err() {
         return Ok(None);
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::Context;
 use super::Unlock;
 use crate::format::efi_variable::Variable;
-use crate::identity::{Identity, Lock};
+use crate::identity::{Identity, Protection};
 use crate::units::{Sha256, Timestamp};
 
 /// Arguments of `identity show`.
@@ -54,13 +54,18 @@ struct ShownKey {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
     let path = super::path(&cluster);
-    let (identity, lock) = arguments.unlock.open(&path, &cluster)?;
-    show(&path, &identity, &lock, context)
+    let (identity, protection) = arguments.unlock.open(&path, &cluster)?;
+    show(&path, &identity, &protection, context)
 }
 
 /// Shows an identity.
-pub(super) fn show(path: &Path, identity: &Identity, lock: &Lock, context: &Context) -> anyhow::Result<()> {
-    let shown = shown(path, identity, lock)?;
+pub(super) fn show(
+    path: &Path,
+    identity: &Identity,
+    protection: &Protection,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let shown = shown(path, identity, protection)?;
     if context.printer.is_json() {
         return Ok(context.printer.json(&shown)?);
     }
@@ -82,10 +87,10 @@ pub(super) fn show(path: &Path, identity: &Identity, lock: &Lock, context: &Cont
     Ok(context.printer.data(&text)?)
 }
 
-fn shown<'a>(path: &'a Path, identity: &Identity, lock: &Lock) -> anyhow::Result<Shown<'a>> {
-    let opened_by = match lock {
-        Lock::Passphrase(_) => vec!["passphrase".to_owned()],
-        Lock::Recipients(recipients) => recipients.iter().map(ToString::to_string).collect(),
+fn shown<'a>(path: &'a Path, identity: &Identity, protection: &Protection) -> anyhow::Result<Shown<'a>> {
+    let opened_by = match protection {
+        Protection::Passphrase(_) => vec!["passphrase".to_owned()],
+        Protection::Recipients(recipients) => recipients.iter().map(ToString::to_string).collect(),
     };
     let signing = identity.signing_key.public();
     let secure_boot = identity.secure_boot.as_ref().map(|keys| {

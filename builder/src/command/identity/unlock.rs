@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::super::Note as _;
 use crate::cluster::Cluster;
 use crate::environment;
-use crate::identity::{Access, Identity, IdentityError, Lock};
+use crate::identity::{Access, Identity, IdentityError, Protection};
 
 /// Keys of the user's own that OpenSSH uses too and age knows.
 const SSH_KEYS: [&str; 2] = ["id_ed25519", "id_rsa"];
@@ -28,7 +28,11 @@ pub(in super::super) struct Unlock {
 
 impl Unlock {
     /// Opens the identity at `path`.
-    pub(in super::super) fn open(&self, path: &Path, cluster: &Cluster) -> anyhow::Result<(Identity, Lock)> {
+    pub(in super::super) fn open(
+        &self,
+        path: &Path,
+        cluster: &Cluster,
+    ) -> anyhow::Result<(Identity, Protection)> {
         let access = Access { key_files: self.key_files(cluster), passphrase: self.passphrase()? };
         Identity::open(path, &access).map_err(of_identity)
     }

@@ -17,7 +17,7 @@ const WORK_FACTOR: u8 = 18;
 
 /// What an identity is encrypted to: either a passphrase or keys (age-encryption.org/v1).
 #[derive(Clone, Debug)]
-pub enum Lock {
+pub enum Protection {
     /// A passphrase.
     Passphrase(SecretString),
     /// Keys.
@@ -67,7 +67,7 @@ impl fmt::Debug for Recipient {
     }
 }
 
-impl Lock {
+impl Protection {
     /// The keys; none with a passphrase.
     pub fn recipients(&self) -> &[Recipient] {
         match self {
