@@ -5,14 +5,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use imgbuild::archive::cache::Cache;
+use imgbuild::archive::lock::Lock;
 use imgbuild::bundle::manifest;
 use imgbuild::units::Arch;
-use machine::{Bundle, Scene, oracle};
+use machine::{Bundle, Mirror, Scene, oracle};
 
-/// Builds as nobody, with a /dev of three devices. Arguments: the folder, then a program that gives up all rights.
+/// Builds as nobody, with a /dev of three devices, packages from another mirror, and a cache on a file system that lists
+/// folders in another order. Arguments: the folder, the mirror, then a program that gives up all rights.
 const STRANGER: &str = r#"
 set -eu
-place=$1; shift
+place=$1 mirror=$2; shift 2
+mkdir "$place/cache"
+mount -t tmpfs -o mode=1777 none "$place/cache"
 mkdir "$place/dev"
 mount -t tmpfs none "$place/dev"
 for device in null zero urandom; do
@@ -24,7 +29,7 @@ test "$(echo /dev/*)" = "/dev/null /dev/urandom /dev/zero"
 umask 077
 cd "$place/cluster"
 export LC_ALL=de_DE.UTF-8 TZ=Asia/Tokyo RAYON_NUM_THREADS=1 HOME=/nonexistent
-exec "$@" "$place/bin/imgbuild" --offline --cache "$place/cache" build cloud --locked \
+exec "$@" "$place/bin/imgbuild" --mirror "$mirror" --cache "$place/cache" build cloud --locked \
   --without-artifacts --artifact k3s="$place/k3s-stand-in"
 "#;
 
@@ -63,7 +68,9 @@ fn build_as_stranger(scene: &Scene, place: &Path) -> anyhow::Result<Bundle> {
     for (name, program) in [("firstboot", &nodes.firstboot), ("stage0", &nodes.stage0)] {
         fs::write(place.join("lib/imgbuild/amd64").join(name), program).context("copying a node program")?;
     }
-    copy(&scene.cache(), "cache")?;
+    let lock = Lock::load(&scene.cluster_file().with_file_name("imgbuild.lock"))?;
+    let selection = lock.selection("cloud", Arch::Amd64).context("the lock has no packages")?;
+    let mirror = Mirror::start(selection, &Cache::open(&scene.cache())?)?;
     for name in ["cluster.toml", "imgbuild.lock"] {
         copy(&scene.cluster_file().with_file_name(name), &format!("cluster/{name}"))?;
     }
@@ -78,6 +85,7 @@ fn build_as_stranger(scene: &Scene, place: &Path) -> anyhow::Result<Bundle> {
         .arguments(enter)
         .arguments(["sh", "-c", STRANGER, "sh"])
         .argument(place)
+        .argument(mirror.url())
         .arguments(leave)
         .output(Duration::from_mins(10))
         .context("building as nobody; this needs root, or user namespaces for ordinary users")?;

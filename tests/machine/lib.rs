@@ -6,6 +6,7 @@
 //! - [`Recording`], [`FirstBoot`]: a first boot and the power cuts in it, by a [`WriteLog`]
 //! - [`Staging`]: a staging and the power cuts in it
 //! - [`expect_refusal`]: machines that must not start
+//! - [`Mirror`]: a Debian mirror with what a lock names
 //! - [`oracle`]: programs of the host that judge what we wrote
 //! - [`Random`]: repeatable choices by SEED
 #![expect(clippy::print_stdout, reason = "boots take minutes: tests say how far they are")]
@@ -13,6 +14,7 @@
 mod disk;
 mod fault;
 mod first_boot;
+mod mirror;
 pub mod oracle;
 mod random;
 mod scene;
@@ -25,6 +27,7 @@ mod write_log;
 pub use disk::{Disk, SeenPartition, check_table, partitions};
 pub use fault::expect_refusal;
 pub use first_boot::{FirstBoot, Recording};
+pub use mirror::Mirror;
 pub use random::{Random, number};
 pub use scene::{Bundle, Scene, remove_folder};
 pub use staging::Staging;
