@@ -15,6 +15,7 @@ use crate::bundle::artifacts::Artifacts;
 use crate::bundle::programs::{ProgramFacts, Programs};
 use crate::bundle::root::{self, Ingredients};
 use crate::cluster::Cluster;
+use crate::derived;
 use crate::profile::Profile;
 use crate::rootfs::review::ReviewTable;
 use crate::settings::{self, Kind};
@@ -126,6 +127,7 @@ fn number(
     }
     let (packages, _) = locking.fetch(selection)?;
     let lock = locking.lock();
+    let cache = context.derived(imgbuild)?;
     let ingredients = Ingredients {
         profile,
         lock,
@@ -135,9 +137,11 @@ fn number(
         artifacts: &Artifacts::default(),
         reviews,
         programs,
-        cache: &context.derived(imgbuild)?,
+        cache: &cache,
     };
-    let added = root::compose(&ingredients, &context.printer)?.added;
+    let composed = root::compose(&ingredients, &context.printer);
+    cache.trim(derived::LIMIT);
+    let added = composed?.added;
     locking.add_numbers(&added)?;
     Ok(locking.cache().keep_done(inputs(locking.lock()))?)
 }
