@@ -34,7 +34,8 @@ pub use name::{DnsLabel, Endpoint, NameError, TimeZone};
 pub use network::{InterfaceAddress, Mac, NetworkError, Range};
 pub use schema::schema;
 
-use crate::diagnostic::{Faults, Report, did_you_mean};
+use crate::diagnostic::{Faults, Report};
+use crate::spelling::did_you_mean;
 use crate::units::Arch;
 
 /// A checked cluster file with every default filled in.

@@ -170,20 +170,6 @@ impl FaultyFile {
     }
 }
 
-/// The candidate that `wrong` was probably meant to be: at most a third of its letters differ.
-pub fn did_you_mean<'candidates>(
-    wrong: &str,
-    candidates: impl IntoIterator<Item = &'candidates str>,
-) -> Option<&'candidates str> {
-    let wrong = wrong.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&wrong, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.chars().count().div_ceil(3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
 /// Names in backticks, divided by commas.
 pub(crate) fn listed<'names>(names: impl IntoIterator<Item = &'names str>) -> String {
     let quoted: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
@@ -258,17 +244,5 @@ mod tests {
         1 | …aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaXbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb…
           |                                          ^
         ");
-    }
-
-    #[test]
-    fn suggests_the_nearest_name_only_when_near() {
-        for (wrong, right) in [
-            ("nmae", Some("name")),
-            ("time_zone", Some("time-zone")),
-            ("Endpoint", Some("endpoint")),
-            ("zebra", None),
-        ] {
-            assert_eq!(did_you_mean(wrong, ["name", "time-zone", "endpoint"]), right, "{wrong}");
-        }
     }
 }

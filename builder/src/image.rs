@@ -73,3 +73,21 @@ pub enum Role {
     /// Hash tree of slot B.
     RootBVerity,
 }
+
+impl Role {
+    /// All of them, in the order of a disk.
+    pub const ALL: [Self; 6] =
+        [Self::BiosBoot, Self::Esp, Self::RootA, Self::RootAVerity, Self::RootB, Self::RootBVerity];
+
+    /// Its name in an image file, and the label of such a partition once it is in use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BiosBoot => "bios-boot",
+            Self::Esp => "esp",
+            Self::RootA => "root-a",
+            Self::RootAVerity => "root-a-verity",
+            Self::RootB => "root-b",
+            Self::RootBVerity => "root-b-verity",
+        }
+    }
+}

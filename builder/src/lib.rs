@@ -27,6 +27,7 @@ pub mod rootfs;
 pub mod secret;
 pub mod secure_boot;
 pub mod settings;
+pub mod spelling;
 pub mod terminal;
 pub mod tree;
 pub mod units;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::artifacts::Supplied;
 use super::programs::ProgramFacts;
 use super::{seal, sizes};
+use crate::image::Role;
 use crate::printable;
 use crate::regular_file;
 use crate::secure_boot::SignedBy;
@@ -84,9 +85,9 @@ pub enum ManifestError {
 }
 
 impl Manifest {
-    /// The partition of `disk.raw` called `label`.
-    pub fn partition(&self, label: &str) -> Option<&Partition> {
-        self.partitions.iter().find(|partition| partition.label == label)
+    /// The partition of `disk.raw` that is in use as `role`.
+    pub fn partition(&self, role: Role) -> Option<&Partition> {
+        self.partitions.iter().find(|partition| partition.label == role.name())
     }
 
     /// Bytes of all files of the folder, as far as they can be counted.

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::manifest::{Artifact, Manifest, Package, Partition};
 use super::owners::Owners;
+use crate::image::Role;
 use crate::tree::{Kind, Tree, is_within};
 use crate::units::Bytes;
 
@@ -218,16 +219,16 @@ fn take(parts: &mut BTreeMap<String, Bytes>, mut amount: u64) {
 }
 
 fn boot(manifest: &Manifest) -> Vec<Part> {
-    let used = |label| manifest.partition(label).map(|partition| partition.used).unwrap_or_default();
+    let used = |role| manifest.partition(role).map(|partition| partition.used).unwrap_or_default();
     let uki = manifest.files.get(super::seal::UKI).map(|facts| facts.size).unwrap_or_default();
     let (initrd, microcode) = (manifest.initrd_size, manifest.microcode_size);
     let kernel = Bytes(uki.0.saturating_sub(initrd.0).saturating_sub(microcode.0));
     let parts = [("initrd", initrd), ("microcode", microcode), ("kernel and stub", kernel)];
     let parts = parts.map(|(name, size)| (name.to_owned(), size)).into_iter().filter(|(_, size)| size.0 > 0);
     // GRUB reads no UKI: all that is in one is there once more.
-    let has_copies = used("bios-boot").0 > 0;
+    let has_copies = used(Role::BiosBoot).0 > 0;
     let rest = if has_copies { "boot loaders, and the same for BIOS" } else { "boot loader" };
-    completed(parts.collect(), used("esp"), rest)
+    completed(parts.collect(), used(Role::Esp), rest)
 }
 
 /// All of them, without an end at 2^64.

@@ -9,7 +9,8 @@ use firstboot::plan::NODE_RANGE;
 use super::addresses::{self, assign};
 use super::raw::{RawCluster, RawFile, RawGitops, RawInterface, RawNetwork, RawNode};
 use super::{Available, Cluster, Gitops, Interface, K3s, Network, Node, Range, Role};
-use crate::diagnostic::{Located, Report, Span, did_you_mean, listed};
+use crate::diagnostic::{Located, Report, Span, listed};
+use crate::spelling::did_you_mean;
 use crate::units::Arch;
 
 /// Control planes that form a quorum without waste; etcd gains nothing from an even number.

@@ -13,6 +13,7 @@ use firstboot::screen;
 use super::interrupt::{self, Flag};
 use super::{Context, Note as _, failure};
 use crate::bundle::manifest::Manifest;
+use crate::image::Role;
 use crate::machine::{
     Bus, Firmware, FirmwareError, FirmwareKind, Machine, MachineError, Settings, disk, late_timers,
 };
@@ -20,8 +21,6 @@ use crate::medium::folder;
 use crate::secure_boot::SignedBy;
 use crate::units::{Arch, Bytes};
 
-/// Label of the partition that a BIOS starts from.
-const BIOS_BOOT: &str = "bios-boot";
 /// Room that the machine's disk has beyond the image, for the state partition.
 const STATE: Bytes = Bytes(4 << 30);
 /// What systemd prints when a machine is up.
@@ -105,8 +104,9 @@ fn check_bios(manifest: &Manifest) -> anyhow::Result<()> {
     if arch != Arch::Amd64 {
         return Err(anyhow::Error::from(MachineError::NoBios { arch }).input());
     }
-    if manifest.partition(BIOS_BOOT).is_none() {
-        let fault = anyhow::anyhow!("image `{}` has no partition `{BIOS_BOOT}`", manifest.image);
+    if manifest.partition(Role::BiosBoot).is_none() {
+        let fault =
+            anyhow::anyhow!("image `{}` has no partition `{}`", manifest.image, Role::BiosBoot.name());
         return Err(fault.input().hint("it starts by UEFI: leave out `--firmware bios`"));
     }
     Ok(())
@@ -148,7 +148,7 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
 
 /// Only on a disk that is thrown away: one that is kept may go to a real machine.
 fn allow_late_timers(disk: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    let Some(esp) = manifest.partition("esp") else { return Ok(()) };
+    let Some(esp) = manifest.partition(Role::Esp) else { return Ok(()) };
     Ok(late_timers::allow(disk, Bytes(folder::start(esp, manifest.sector_size)), esp.size)?)
 }
 

@@ -271,12 +271,12 @@ fn used(placed: &disk::PlacedPartition, laid: &Laid, bundle: &Bundle) -> Partiti
         let facts = bundle.files.iter().find(|(name, _)| *name == wanted).map(|(_, facts)| facts.size);
         facts.unwrap_or_default()
     };
-    let used = match placed.label.as_str() {
-        "root-a" => size(seal::ROOT),
-        "root-a-verity" => size(seal::VERITY),
-        "esp" => laid.esp,
-        "bios-boot" => laid.bios_boot,
-        _ => Bytes(0),
+    let used = match placed.role {
+        Role::RootA => size(seal::ROOT),
+        Role::RootAVerity => size(seal::VERITY),
+        Role::Esp => laid.esp,
+        Role::BiosBoot => laid.bios_boot,
+        Role::RootB | Role::RootBVerity => Bytes(0),
     };
     Partition {
         label: placed.label.clone(),

@@ -11,7 +11,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::report::{Located, Report};
-use super::{Span, did_you_mean, listed};
+use super::{Span, listed};
+use crate::spelling::did_you_mean;
 
 /// A table that is being read.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::raw::{FILE, ROLES, RawImage, RawPartition, RawSecureBoot};
+use super::raw::{FILE, RawImage, RawPartition, RawSecureBoot};
 use super::{Image, Partition, Role};
 use crate::diagnostic::{Located, Report};
 use crate::format::verity;
@@ -72,10 +72,6 @@ fn secure_boot(raw: Option<RawSecureBoot>) -> SecureBoot {
     }
 }
 
-fn role_name(role: Role) -> &'static str {
-    ROLES.iter().find(|(_, known)| *known == role).map_or("", |(name, _)| name)
-}
-
 fn check_roles(partitions: &[RawPartition], report: &Report) {
     // What a partition is for, whose role could not be read, is anybody's guess.
     let is_whole = partitions.iter().all(|partition| partition.role.is_some());
@@ -83,13 +79,13 @@ fn check_roles(partitions: &[RawPartition], report: &Report) {
     for (index, Located { value, span }) in roles.iter().enumerate() {
         if let Some(first) = roles[..index].iter().find(|first| first.value == *value) {
             let line = report.line(&first.span);
-            report.fault(span, format!("`{}` is in line {line} already", role_name(*value)));
+            report.fault(span, format!("`{}` is in line {line} already", value.name()));
         }
     }
     let has = |role| roles.iter().any(|located| located.value == role);
     for role in [Role::Esp, Role::RootA, Role::RootAVerity] {
         if is_whole && !partitions.is_empty() && !has(role) {
-            report.fault(&FILE, format!("the image has no partition `{}`", role_name(role)));
+            report.fault(&FILE, format!("the image has no partition `{}`", role.name()));
         }
     }
     if is_whole && has(Role::RootB) != has(Role::RootBVerity) {
@@ -119,7 +115,7 @@ fn check_sizes(partitions: &[RawPartition], sector_size: SectorSize, report: &Re
             _ => continue,
         };
         if size.0 < least.0 {
-            report.fault(span, format!("`{}` needs {least}, not {size}", role_name(*role)));
+            report.fault(span, format!("`{}` needs {least}, not {size}", role.name()));
         }
     }
 }
@@ -138,7 +134,7 @@ fn check_slots(partitions: &[RawPartition], report: &Report) {
             let reason = format!(
                 "the hash tree of a root of {} needs {needed}, `{}` has {}",
                 root.value,
-                role_name(verity),
+                verity.name(),
                 tree.value
             );
             report.fault(&tree.span, reason);
@@ -149,9 +145,9 @@ fn check_slots(partitions: &[RawPartition], report: &Report) {
         if first.value != second.value {
             let reason = format!(
                 "`{}` is {}, `{}` {}: slots have one size",
-                role_name(a),
+                a.name(),
                 first.value,
-                role_name(b),
+                b.name(),
                 second.value
             );
             report.fault(&second.span, reason);

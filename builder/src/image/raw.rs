@@ -13,16 +13,6 @@ use crate::units::Size;
 /// The only version of the file so far.
 const VERSION: u32 = 1;
 
-/// Names of the roles in the file.
-pub(super) const ROLES: [(&str, Role); 6] = [
-    ("bios-boot", Role::BiosBoot),
-    ("esp", Role::Esp),
-    ("root-a", Role::RootA),
-    ("root-a-verity", Role::RootAVerity),
-    ("root-b", Role::RootB),
-    ("root-b-verity", Role::RootBVerity),
-];
-
 /// The medium that a bundle is laid on: partitions, and what depends on the medium alone.
 #[derive(Debug, JsonSchema)]
 #[schemars(rename = "image", rename_all = "kebab-case", deny_unknown_fields)]
@@ -78,7 +68,7 @@ pub(super) struct RawPartition {
     #[schemars(
         required,
         with = "String",
-        extend("enum" = ["bios-boot", "esp", "root-a", "root-a-verity", "root-b", "root-b-verity"])
+        extend("enum" = Role::ALL.map(Role::name))
     )]
     pub(super) role: Option<Located<Role>>,
     /// Its size, a whole number of MiB, such as `512 MiB`.
@@ -112,7 +102,10 @@ impl RawSecureBoot {
 
 impl RawPartition {
     fn read(table: &mut Table<'_>) -> Self {
-        Self { role: table.required("role").choice(&ROLES), size: table.required("size").parsed() }
+        Self {
+            role: table.required("role").choice(&Role::ALL.map(|role| (role.name(), role))),
+            size: table.required("size").parsed(),
+        }
     }
 }
 

@@ -59,6 +59,8 @@ pub struct DiskLayout {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PlacedPartition {
+    /// What it holds.
+    pub role: Role,
     /// Name in the table.
     pub label: String,
     /// Partition type GUID.
@@ -148,7 +150,7 @@ pub enum DiskError {
 /// Where partitions begin, and the room for the table at either end.
 const ALIGNMENT: Bytes = Bytes::MIB;
 /// Label of the partitions of a slot that nothing was staged to (sysupdate.d(5)).
-const EMPTY: &str = "_empty";
+pub(super) const EMPTY: &str = "_empty";
 
 /// Writes a disk image to `out`, which appears only when it is complete.
 pub fn write(contents: &DiskContents<'_>, image: &Image, out: &Path) -> Result<DiskLayout, DiskError> {
@@ -189,7 +191,7 @@ fn lay_out(contents: &DiskContents<'_>, image: &Image) -> Result<DiskLayout, Dis
     let mut roles = Vec::new();
     let mut end = ALIGNMENT.0;
     for Partition { role, size } in &image.partitions {
-        let name = role_name(*role);
+        let name = role.name();
         if roles.contains(role) {
             return Err(DiskError::Duplicate { label: name });
         }
@@ -198,6 +200,7 @@ fn lay_out(contents: &DiskContents<'_>, image: &Image) -> Result<DiskLayout, Dis
             return Err(DiskError::Alignment { label: name, size: *size });
         }
         partitions.push(PlacedPartition {
+            role: *role,
             label: label(*role).to_owned(),
             partition_type: partition_type::of(*role, contents.arch),
             partuuid: partuuid(*role, contents.root_hash),
@@ -222,7 +225,7 @@ fn check_slots(contents: &DiskContents<'_>, image: &Image) -> Result<(), DiskErr
         let size = length(path)?;
         // 80 % is 4/5, reckoned without overflow.
         if size.0 > slot.0 / 5 * 4 {
-            return Err(DiskError::SlotFull { label: role_name(*role), size, slot: *slot });
+            return Err(DiskError::SlotFull { label: role.name(), size, slot: *slot });
         }
     }
     Ok(())
@@ -286,22 +289,10 @@ fn entries(layout: &DiskLayout) -> Vec<gpt::Entry> {
     layout.partitions.iter().map(entry).collect()
 }
 
-/// The name of a partition once it is in use.
-const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::BiosBoot => "bios-boot",
-        Role::Esp => "esp",
-        Role::RootA => "root-a",
-        Role::RootAVerity => "root-a-verity",
-        Role::RootB => "root-b",
-        Role::RootBVerity => "root-b-verity",
-    }
-}
-
 const fn label(role: Role) -> &'static str {
     match role {
         Role::RootB | Role::RootBVerity => EMPTY,
-        used => role_name(used),
+        used => used.name(),
     }
 }
 
@@ -310,7 +301,7 @@ fn partuuid(role: Role, root_hash: RootHash) -> Uuid {
     match role {
         Role::RootA => root_hash.root_partuuid(),
         Role::RootAVerity => root_hash.verity_partuuid(),
-        other => derived(root_hash, role_name(other)),
+        other => derived(root_hash, other.name()),
     }
 }
 

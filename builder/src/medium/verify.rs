@@ -18,6 +18,7 @@ use crate::bundle::signature::{self, PublicKey, SignatureError};
 use crate::bundle::{provenance, sbom, seal, sparse};
 use crate::format::gpt::Entry;
 use crate::format::verity;
+use crate::image::Role;
 use crate::units::{Bytes, RootHash, SectorSize, Sha256};
 
 /// The program in the root that the manifest knows, by its path and its name there.
@@ -225,8 +226,8 @@ pub fn compare(folder: &Folder, advance: impl Fn(u64)) -> Agreement {
     match check_table(folder) {
         Ok((sector_size, differences)) => {
             faults.extend(differences);
-            for (label, name) in [("root-a", seal::ROOT), ("root-a-verity", seal::VERITY)] {
-                faults.extend(check_content(folder, sector_size, label, name).err());
+            for (role, name) in [(Role::RootA, seal::ROOT), (Role::RootAVerity, seal::VERITY)] {
+                faults.extend(check_content(folder, sector_size, role, name).err());
             }
         }
         Err(fault) => faults.push(fault),
@@ -339,21 +340,21 @@ fn differences(said: &Partition, entry: &Entry, sector_size: SectorSize) -> Vec<
 fn check_content(
     folder: &Folder,
     sector_size: SectorSize,
-    label: &str,
+    role: Role,
     name: &'static str,
 ) -> Result<(), Fault> {
-    let Some(partition) = folder.manifest.partition(label) else { return Ok(()) };
+    let Some(partition) = folder.manifest.partition(role) else { return Ok(()) };
     let (disk, file) = (folder.file(DISK)?, folder.file(name)?);
     let holds = holds(&disk, start(partition, sector_size), partition.size, &file);
     if !holds.map_err(|source| unreadable(folder, DISK, source))? {
-        return Err(Fault::Content { label: label.to_owned(), name });
+        return Err(Fault::Content { label: partition.label.clone(), name });
     }
     let length = file.metadata().map_err(|source| unreadable(folder, name, source))?.len();
     if length == partition.used.0 {
         return Ok(());
     }
     let (expected, found) = (partition.used.0.to_string(), length.to_string());
-    Err(Fault::Partition { label: label.to_owned(), field: "the size in use", expected, found })
+    Err(Fault::Partition { label: partition.label.clone(), field: "the size in use", expected, found })
 }
 
 fn holds(disk: &File, start: u64, size: Bytes, file: &File) -> io::Result<bool> {

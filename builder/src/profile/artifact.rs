@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::value::{DownloadUrl, Mode, Pattern, Reason, Release, RootPath};
 use crate::cluster::DnsLabel;
 use crate::diagnostic::table::Entry;
-use crate::diagnostic::{Faults, Located, Report, Span, Table, did_you_mean, listed};
+use crate::diagnostic::{Faults, Located, Report, Span, Table, listed};
 use crate::settings::{self, Kind, ReadError, Settings};
+use crate::spelling::did_you_mean;
 use crate::units::{Arch, Bytes, Sha256};
 
 /// The only version of the file so far.

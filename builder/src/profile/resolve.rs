@@ -11,9 +11,10 @@ use super::raw::{
 use super::value::{Package, Reason, RootPath, Unit};
 use super::{AddedContent, AddedFile, Exclusion, Firmware, Kernel, Packages, Profile, Reasoned, Root, Units};
 use crate::cluster::DnsLabel;
-use crate::diagnostic::{Faults, Located, Report, Span, did_you_mean, listed};
+use crate::diagnostic::{Faults, Located, Report, Span, listed};
 use crate::format::erofs::{Compression, CompressionError};
 use crate::settings::{self, Kind, LoadError};
+use crate::spelling::did_you_mean;
 use crate::units::Arch;
 
 /// Permission bits of a file that names none.

@@ -51,7 +51,7 @@ impl UniverseError {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SolveError {
     /// A requested name that no index has.
-    #[error("{origin} wants {name}, which no index has{}", did_you_mean(nearest.as_deref()))]
+    #[error("{origin} wants {name}, which no index has{}", in_words(nearest.as_deref()))]
     Unknown {
         /// Who asked.
         origin: String,
@@ -229,21 +229,10 @@ impl fmt::Display for Gap {
     }
 }
 
-fn did_you_mean(nearest: Option<&str>) -> String {
+fn in_words(nearest: Option<&str>) -> String {
     nearest.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
 
 fn join(items: &[impl ToString], separator: &str) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
-}
-
-/// The most similar of the known names, if it is similar enough to be meant.
-pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<String> {
-    // Below this, Jaro-Winkler pairs names that share little more than a prefix such as `lib`.
-    const SIMILAR: f64 = 0.85;
-    known
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(similarity, _)| *similarity >= SIMILAR)
-        .max_by(|left, right| left.0.total_cmp(&right.0).then_with(|| right.1.cmp(left.1)))
-        .map(|(_, candidate)| candidate.to_owned())
 }

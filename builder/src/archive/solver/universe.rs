@@ -4,12 +4,13 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::Request;
-use super::error::{SolveError, UniverseError, nearest};
+use super::error::{SolveError, UniverseError};
 use crate::archive::index::Package;
 use crate::archive::relation::{
     Qualifier, Relation, RelationError, parse_groups, parse_list, parse_provides,
 };
 use crate::archive::version::Version;
+use crate::spelling::did_you_mean;
 
 /// Packages of one architecture and `all`, with the newest version of each name as its candidate.
 ///
@@ -157,7 +158,7 @@ impl<'a> Universe<'a> {
         let providers = self.providers(name);
         if providers.is_empty() {
             let known = self.candidates.iter().map(|candidate| candidate.package.name.as_str());
-            let nearest = nearest(name, known);
+            let nearest = did_you_mean(name, known).map(str::to_owned);
             Err(SolveError::Unknown { origin: origin(), name: name.to_owned(), nearest })
         } else {
             Err(SolveError::Virtual { origin: origin(), name: name.to_owned(), providers })

@@ -14,10 +14,11 @@ use super::super::locking::Locking;
 use crate::archive::lock::{LockedArtifact, Selection};
 use crate::bundle::artifacts::{Artifacts, Supplied};
 use crate::cluster::Cluster;
-use crate::diagnostic::{did_you_mean, listed};
+use crate::diagnostic::listed;
 use crate::printer::Printer;
 use crate::profile::{Placement, Profile};
 use crate::regular_file;
+use crate::spelling::did_you_mean;
 use crate::units::{self, Sha256};
 
 /// The longest file that is taken by hand: k3s' images, the largest artifact, are about 200 MiB, and a file is in memory

@@ -9,6 +9,7 @@ use super::OTHERS;
 use super::treemap::{Area, squarify};
 use crate::bundle::manifest::Manifest;
 use crate::bundle::sizes::{ArtifactSize, PackageSize, Part, Sizes, sum};
+use crate::image::Role;
 use crate::printable;
 use crate::units::Bytes;
 
@@ -82,10 +83,13 @@ fn nodes(sizes: &Sizes) -> Vec<Node> {
         .iter()
         .filter(|partition| partition.used.0 > 0)
         .map(|partition| {
-            let (hue, parts) = match partition.label.as_str() {
-                "esp" => (35, leaves(&sizes.boot, 35)),
-                "root-a" => (210, root(sizes)),
-                _ => (280, Vec::new()),
+            let is = |role: Role| partition.label == role.name();
+            let (hue, parts) = if is(Role::Esp) {
+                (35, leaves(&sizes.boot, 35))
+            } else if is(Role::RootA) {
+                (210, root(sizes))
+            } else {
+                (280, Vec::new())
             };
             Node { name: partition.label.clone(), size: partition.used, parts, hue }
         })

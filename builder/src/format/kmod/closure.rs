@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::graph::Graph;
 use super::indexes::builtin_aliases;
 use super::{KmodError, Module, module_name};
+use crate::spelling::did_you_mean;
 
 /// The `wanted` modules with everything they need, each after what it needs: dependencies by symbol
 /// and softdeps, `pre` before and `post` after the module that names them.
@@ -65,13 +66,8 @@ impl Names {
     }
 
     fn nearest(&self, name: &str) -> Option<String> {
-        let name = name.replace('-', "_");
-        self.modules
-            .keys()
-            .map(|other| (strsim::damerau_levenshtein(&name, other), other))
-            .filter(|(distance, _)| distance.saturating_mul(3) <= name.len())
-            .min()
-            .map(|(_, nearest)| nearest.clone())
+        let known = self.modules.keys().map(String::as_str);
+        did_you_mean(&name.replace('-', "_"), known).map(str::to_owned)
     }
 }
 

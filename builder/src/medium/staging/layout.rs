@@ -7,11 +7,10 @@ use firstboot::slot::Slot;
 use super::StagingError;
 use crate::bundle::manifest::{Manifest, Partition};
 use crate::image::Role;
+use crate::medium::disk::EMPTY;
 use crate::medium::partition_type;
 use crate::units::{Arch, Bytes};
 
-/// Label of the partitions of a slot that nothing was staged to.
-const EMPTY: &str = "_empty";
 /// Made by the node.
 const STATE: &str = "state";
 
@@ -51,7 +50,8 @@ impl Layout {
             };
             return Err(StagingError::Partitions { found: list(&found), expected: list(&expected) });
         }
-        let place = |label: &str| {
+        let place = |role: Role| {
+            let label = role.name();
             let found = names.iter().zip(table.entries()).find(|(name, _)| *name == label);
             found.map(|(_, entry)| entry).ok_or_else(|| StagingError::Partitions {
                 found: format!("without `{label}`"),
@@ -59,14 +59,14 @@ impl Layout {
             })
         };
         let spot = |(number, entry): (u32, &Entry)| Place { number, extent: entry.extent };
-        let (root_a, root_b) = (place("root-a")?, place("root-b")?);
+        let (root_a, root_b) = (place(Role::RootA)?, place(Role::RootB)?);
         check_arch(root_a.1, manifest.arch)?;
         Ok(Self {
-            bios_boot: place("bios-boot").ok().map(spot),
-            esp: spot(place("esp")?),
+            bios_boot: place(Role::BiosBoot).ok().map(spot),
+            esp: spot(place(Role::Esp)?),
             root_ids: [root_a.1.id, root_b.1.id],
             roots: [spot(root_a), spot(root_b)],
-            trees: [spot(place("root-a-verity")?), spot(place("root-b-verity")?)],
+            trees: [spot(place(Role::RootAVerity)?), spot(place(Role::RootBVerity)?)],
         })
     }
 
@@ -95,9 +95,13 @@ const fn index(slot: Slot) -> usize {
 
 /// Labels in their order, an empty slot's as they are once it is in use.
 fn labels(labels: impl Iterator<Item = String>) -> Vec<String> {
-    let mut empty = ["root-b", "root-b-verity"].into_iter();
+    let mut empty = [Role::RootB, Role::RootBVerity].into_iter();
     labels
-        .map(|label| if label == EMPTY { empty.next().map_or(label, str::to_owned) } else { label })
+        .map(
+            |label| {
+                if label == EMPTY { empty.next().map_or(label, |role| role.name().to_owned()) } else { label }
+            },
+        )
         .collect()
 }
 
