@@ -27,6 +27,7 @@ const CREATE: Opcode = code(3);
 const REMOVE: Opcode = code(4);
 const SUSPEND_OR_RESUME: Opcode = code(6);
 const LOAD_TABLE: Opcode = code(9);
+const TABLE_STATUS: Opcode = code(12);
 
 /// `struct dm_ioctl` and the bytes behind it.
 #[repr(C)]
@@ -142,6 +143,13 @@ impl DeviceMapper {
             drop(self.call::<REMOVE>(Request::new(name, "", 0)?));
         }
         outcome.map(|()| DeviceNumber::decode(created.device))
+    }
+
+    /// What the target of the device `name` says of itself, as `dmsetup status` shows it behind the target's name.
+    pub fn status(&self, name: &str) -> Result<String> {
+        let answer = self.call::<TABLE_STATUS>(Request::new(name, "", 0)?)?;
+        let text = answer.payload[TARGET_SIZE..].split(|byte| *byte == 0).next().unwrap_or_default();
+        Ok(String::from_utf8_lossy(text).into_owned())
     }
 
     fn load_and_resume(&self, name: &str, target: &Target) -> Result<()> {

@@ -180,7 +180,16 @@ impl Session {
             }
         };
         let esp = self.esp_path(&disk)?;
-        let state = self.open_state(&disk, settings.state_minimum)?;
+        let state = match self.open_state(&disk, settings.state_minimum) {
+            Ok(state) => state,
+            Err(failure) => {
+                // Programs of the root do it: where they can't be read, the state is not at fault.
+                if !is_on_trial && root::is_damaged() {
+                    self.give_way(&disk, &settings);
+                }
+                return Err(failure);
+            }
+        };
         self.install_machine_id()?;
         write_report(&BootReport {
             version: 1,

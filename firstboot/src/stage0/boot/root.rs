@@ -97,6 +97,14 @@ impl Session {
     }
 }
 
+/// Whether a block was read that the root hash does not vouch for.
+pub(super) fn is_damaged() -> bool {
+    let mapper = DeviceMapper::open(Path::new(CONTROL)).ok();
+    let status = mapper.and_then(|mapper| mapper.status(DEVICE_NAME).ok());
+    // `verity_status` in the kernel's `drivers/md/dm-verity-target.c`: `V` until a block was found corrupted.
+    status.is_some_and(|status| status.starts_with('C'))
+}
+
 fn give_up(disk: &BootDisk, root: &RootHash) -> Result<Option<(Slot, Generation)>, FatError> {
     let Some(mut esp) = open_esp(disk)? else { return Ok(None) };
     node::give_up(&mut esp, root, |root| slot_of(&disk.copies.table, root))
