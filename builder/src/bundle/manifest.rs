@@ -1,7 +1,7 @@
 //! `manifest.json`: what a build folder holds; a function of the inputs only.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -19,11 +19,13 @@ use crate::secure_boot::SignedBy;
 use crate::units::{Arch, Bytes, Lba, RootHash, SectorSize, Sha256, Timestamp};
 
 /// The format this program writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Its file name.
 pub const FILE: &str = "manifest.json";
 /// The disk image's.
 pub const DISK: &str = "disk.raw";
+/// Bytes of a file that are hashed at a time.
+const BUFFER: usize = 256 << 10;
 /// The longest that is read; a real one has some 40 KiB.
 const LONGEST: Bytes = Bytes(64 << 20);
 
@@ -90,9 +92,9 @@ impl Manifest {
         self.partitions.iter().find(|partition| partition.label == role.name())
     }
 
-    /// Bytes of all files of the folder, as far as they can be counted.
+    /// Bytes of all files of the folder but the disk, which is mostly a hole, as far as they can be counted.
     pub fn total(&self) -> Bytes {
-        sizes::sum(self.files.values().map(|facts| facts.size).chain([self.disk.size]))
+        sizes::sum(self.files.values().map(|facts| facts.size))
     }
 
     /// Reads the manifest of a build folder.
@@ -147,7 +149,7 @@ fn is_file_name(name: &str) -> bool {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Format; 1.
+    /// Format; 2.
     pub format: u32,
     /// Profile the bundle was made from.
     pub profile: String,
@@ -206,8 +208,7 @@ pub struct Manifest {
 pub struct DiskFacts {
     /// Size in bytes.
     pub size: Bytes,
-    /// Digest as fs-verity computes it, with SHA-256 and blocks of 4096 bytes: `fsverity digest disk.raw` prints it. Most
-    /// of a disk is zeros, which it passes over; SHA-256 alone takes longer for them than the build for the rest.
+    /// Digest as fs-verity computes it, with SHA-256 and blocks of 4096 bytes: `fsverity digest disk.raw` prints it.
     pub fs_verity: Sha256,
 }
 
@@ -223,9 +224,9 @@ pub struct FileFacts {
 
 impl FileFacts {
     /// Reads `file` to its end.
-    pub fn read(mut file: impl Read) -> io::Result<Self> {
+    pub fn read(file: impl Read) -> io::Result<Self> {
         let mut hasher = sha2::Sha256::new();
-        let size = Bytes(io::copy(&mut file, &mut hasher)?);
+        let size = Bytes(io::copy(&mut BufReader::with_capacity(BUFFER, file), &mut hasher)?);
         Ok(Self { size, sha256: Sha256(hasher.finalize().into()) })
     }
 }
@@ -335,13 +336,26 @@ mod tests {
 
     #[test]
     fn refuses_what_it_does_not_know_and_says_where() {
-        for pointer in
-            ["/uesd", "/partitions/0/uesd", "/packages/1/uesd", "/files/os.efi/uesd", "/programs/stage0/uesd"]
-        {
+        for pointer in [
+            "/uesd",
+            "/disk/uesd",
+            "/partitions/0/uesd",
+            "/packages/1/uesd",
+            "/files/os.efi/uesd",
+            "/programs/stage0/uesd",
+        ] {
             let said = fault(pointer, json!(1));
             let start = "manifest `out/manifest.json` is malformed: unknown field `uesd`, expected ";
             assert!(said.starts_with(start) && said.contains(" at line "), "{pointer}: {said}");
         }
+    }
+
+    #[test]
+    fn refuses_a_manifest_of_another_format_and_one_without_a_disk() {
+        let said = fault("/format", json!(1));
+        assert_eq!(said, "manifest `out/manifest.json` has format 1, this program reads 2");
+        let said = fault("/disk", Value::Null);
+        assert!(said.starts_with("manifest `out/manifest.json` is malformed: invalid type: null"), "{said}");
     }
 
     #[test]

@@ -9,25 +9,28 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
 use super::manifest::DiskFacts;
-use crate::format::verity;
+use crate::format::verity::{self, Sparse};
 use crate::units::Bytes;
 
 /// Bytes read, hashed or compared at a time.
 const BUFFER: usize = 256 << 10;
 
+impl Sparse for File {
+    type Error = io::Error;
+
+    fn is_hole(&self, range: Range<u64>) -> io::Result<bool> {
+        Ok(data_from(self, range)?.is_empty())
+    }
+
+    fn read(&self, position: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.read_exact_at(buffer, position)
+    }
+}
+
 /// Size and fs-verity digest of a disk image, for which holes are neither read nor hashed.
 pub fn facts(file: &File) -> io::Result<DiskFacts> {
     let size = Bytes(file.metadata()?.len());
-    let fs_verity = verity::file_digest(size, |range| {
-        if data_from(file, range.clone())?.is_empty() {
-            return Ok::<_, io::Error>(None);
-        }
-        let length = range.end.saturating_sub(range.start);
-        let mut data = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-        file.read_exact_at(&mut data, range.start)?;
-        Ok(Some(data))
-    })?;
-    Ok(DiskFacts { size, fs_verity })
+    Ok(DiskFacts { size, fs_verity: verity::file_digest(file, size)? })
 }
 
 /// Whether a part of a file has nothing but zeros.

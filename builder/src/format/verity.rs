@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::units::{Bytes, RootHash, Sha256};
 
-pub use fs_verity::file_digest;
+pub use fs_verity::{Sparse, file_digest};
 pub use verify::{VerifyError, verify};
 pub use writer::{Writer, hash_tree};
 

@@ -141,9 +141,12 @@ fn verify_names_whatever_is_damaged() {
     assert!(list[1].starts_with("reading the partition table of `out/disk.raw`: "), "{list:?}");
     flip(&place, "disk.raw", 1024 + 56);
 
-    fs::rename(place.path("out/os.efi"), place.path("kept")).unwrap();
-    assert_eq!(faults(&place, &[]).0, ["`os.efi` is missing"]);
-    fs::rename(place.path("kept"), place.path("out/os.efi")).unwrap();
+    for name in ["os.efi", "disk.raw"] {
+        let path = place.path("out").join(name);
+        fs::rename(&path, place.path("kept")).unwrap();
+        assert_eq!(faults(&place, &[]).0, [format!("`{name}` is missing")]);
+        fs::rename(place.path("kept"), path).unwrap();
+    }
 
     let honest = place.read("out/manifest.json");
     let program = manifest.programs["firstboot"].sha256.to_string();

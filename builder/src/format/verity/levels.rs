@@ -8,7 +8,7 @@ use super::{BLOCK, Digester};
 /// Bytes of a digest.
 pub(super) const DIGEST: usize = 32;
 /// Digests per hash block.
-pub(super) const PER_BLOCK: u64 = 128;
+const PER_BLOCK: u64 = 128;
 
 /// Blocks of each level, level 0 first. One data block has no levels: its digest is the root hash.
 pub(super) fn blocks(data_blocks: u64) -> Vec<u64> {
