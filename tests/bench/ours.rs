@@ -72,6 +72,7 @@ impl Ours {
         let derived = Cache::open(&self.cache)?.derived();
         // Set aside, for a file system looks longer for room where many files were removed just before.
         let aside = derived.with_extension("aside");
+        remove_folder(&aside)?;
         fs::rename(&derived, &aside).context("setting the derived files aside")?;
         let build = self.build_warm();
         remove_folder(&aside)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use imgbuild::bundle::{provenance, sbom};
+use imgbuild::bundle::{manifest, provenance, sbom};
 use imgbuild::process::Program;
 use machine::{Scene, oracle};
 
@@ -82,9 +82,8 @@ fn documents_name_every_package_of_the_manifest() -> anyhow::Result<()> {
             ensure!(text.contains(&facts.sha256.to_string()), "`{name}` lacks {program}");
         }
     }
-    let words = oracle::run("fsverity", ["digest".as_ref(), bundle.file("disk.raw").as_os_str()])?;
-    let (_, digest) = words.split(' ').next().and_then(|word| word.split_once(':')).context("no digest")?;
+    let digest = oracle::fs_verity(&bundle.file(manifest::DISK))?;
     let text = fs::read_to_string(bundle.file(provenance::FILE)).context("reading the provenance")?;
-    ensure!(text.contains(digest), "the provenance is not about {digest}");
+    ensure!(text.contains(&digest), "the provenance is not about {digest}");
     Ok(())
 }

@@ -11,13 +11,11 @@ use imgbuild::bundle::manifest;
 use imgbuild::units::Arch;
 use machine::{Bundle, Mirror, Scene, oracle};
 
-/// Builds as nobody, with a /dev of three devices, packages from another mirror, and a cache on a file system that lists
-/// folders in another order. Arguments: the folder, the mirror, then a program that gives up all rights.
+/// Builds as nobody, with a /dev of three devices and packages from another mirror. Arguments: the folder, the mirror, then
+/// a program that gives up all rights.
 const STRANGER: &str = r#"
 set -eu
 place=$1 mirror=$2; shift 2
-mkdir "$place/cache"
-mount -t tmpfs -o mode=1777 none "$place/cache"
 mkdir "$place/dev"
 mount -t tmpfs none "$place/dev"
 for device in null zero urandom; do
@@ -28,7 +26,7 @@ mount --rbind "$place/dev" /dev
 test "$(echo /dev/*)" = "/dev/null /dev/urandom /dev/zero"
 umask 077
 cd "$place/cluster"
-export LC_ALL=de_DE.UTF-8 TZ=Asia/Tokyo RAYON_NUM_THREADS=1 HOME=/nonexistent
+export no_proxy=127.0.0.1 LC_ALL=de_DE.UTF-8 TZ=Asia/Tokyo RAYON_NUM_THREADS=1 HOME=/nonexistent
 exec "$@" "$place/bin/imgbuild" --mirror "$mirror" --cache "$place/cache" build cloud --locked \
   --without-artifacts --artifact k3s="$place/k3s-stand-in"
 "#;
@@ -47,7 +45,7 @@ fn a_stranger_builds_the_same_bytes() -> anyhow::Result<()> {
     // Not below the user's own folder, which a stranger may not be able to enter.
     let place = tempfile::Builder::new().prefix("imgbuild-stranger-").tempdir().context("making a folder")?;
     let theirs = build_as_stranger(&scene, place.path())?;
-    for name in ours.manifest.files.keys().map(String::as_str).chain(["disk.raw", manifest::FILE]) {
+    for name in ours.manifest.files.keys().map(String::as_str).chain([manifest::DISK, manifest::FILE]) {
         oracle::run("cmp", [ours.file(name), theirs.file(name)])
             .with_context(|| format!("comparing `{name}`"))?;
     }
@@ -70,7 +68,8 @@ fn build_as_stranger(scene: &Scene, place: &Path) -> anyhow::Result<Bundle> {
     }
     let lock = Lock::load(&scene.cluster_file().with_file_name("imgbuild.lock"))?;
     let selection = lock.selection("cloud", Arch::Amd64).context("the lock has no packages")?;
-    let mirror = Mirror::start(selection, &Cache::open(&scene.cache())?)?;
+    let packages: Vec<_> = selection.packages.iter().chain(&selection.boot_packages).collect();
+    let mirror = Mirror::start(&packages, &Cache::open(&scene.cache())?)?;
     for name in ["cluster.toml", "imgbuild.lock"] {
         copy(&scene.cluster_file().with_file_name(name), &format!("cluster/{name}"))?;
     }
@@ -89,5 +88,7 @@ fn build_as_stranger(scene: &Scene, place: &Path) -> anyhow::Result<Bundle> {
         .arguments(leave)
         .output(Duration::from_mins(10))
         .context("building as nobody; this needs root, or user namespaces for ordinary users")?;
+    // Else they came from the snapshot archive.
+    mirror.check_all_served()?;
     Bundle::load(place.join("cluster/out/cloud-amd64"))
 }

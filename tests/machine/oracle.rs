@@ -1,6 +1,7 @@
 //! Programs of the host that judge what we wrote.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -29,10 +30,17 @@ pub fn words<A: Into<OsString>>(
     running.output_tail().with_context(|| format!("reading what `{name}` said"))
 }
 
+/// The fs-verity digest of a file, in hexadecimal.
+pub fn fs_verity(path: &Path) -> anyhow::Result<String> {
+    let words = run("fsverity", ["digest".as_ref(), path.as_os_str()])?;
+    let digest = words.strip_prefix("sha256:").and_then(|rest| rest.split(' ').next());
+    digest.map(str::to_owned).with_context(|| format!("`fsverity` says `{words}`"))
+}
+
 /// A program of the host, also where it is not on PATH.
 pub fn program(name: &str) -> anyhow::Result<Program> {
     let elsewhere = || {
-        let mut places = ADMINISTRATION.iter().map(|folder| std::path::Path::new(folder).join(name));
+        let mut places = ADMINISTRATION.iter().map(|folder| Path::new(folder).join(name));
         places.find(|path| path.is_file())
     };
     let path = find(name).or_else(elsewhere);

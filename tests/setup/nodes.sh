@@ -39,6 +39,7 @@ for machine in x86_64 aarch64; do
   export "$name=$linker"
 done
 # Small is what they should be: every machine reads them at every boot. Tests take what cargo makes in a third of the time.
+# A panic in either ends the program, which nothing catches: there is nothing to unwind for.
 export CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 CARGO_PROFILE_RELEASE_PANIC=abort
 RUSTC=$compiler/rustc cargo build --release --locked --target-dir "$folder" -p firstboot --bins \
   --target x86_64-unknown-linux-gnu --target aarch64-unknown-linux-gnu
