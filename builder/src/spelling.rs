@@ -1,7 +1,7 @@
 //! What somebody meant who wrote a name that nothing has.
 
-/// The candidate that `wrong` was probably meant to be: at most a third of its letters differ. Of several that are as
-/// near, the first by alphabet.
+/// The candidate that `wrong` was probably meant to be: at most a third of its letters differ, capitals aside. Of several
+/// that are as near, the first by alphabet.
 pub fn did_you_mean<'candidates>(
     wrong: &str,
     candidates: impl IntoIterator<Item = &'candidates str>,
@@ -9,8 +9,8 @@ pub fn did_you_mean<'candidates>(
     let wrong = wrong.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&wrong, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.chars().count().div_ceil(3))
+        .map(|candidate| (strsim::damerau_levenshtein(&wrong, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| distance.saturating_mul(3) <= candidate.chars().count())
         .min()
         .map(|(_, candidate)| candidate)
 }
@@ -25,9 +25,12 @@ mod tests {
             ("nmae", Some("name")),
             ("time_zone", Some("time-zone")),
             ("Endpoint", Some("endpoint")),
+            ("ipt_REJCT", Some("ipt_REJECT")),
             ("zebra", None),
+            ("gm", None),
         ] {
-            assert_eq!(did_you_mean(wrong, ["name", "time-zone", "endpoint"]), right, "{wrong}");
+            let known = ["name", "time-zone", "endpoint", "ipt_REJECT", "gn"];
+            assert_eq!(did_you_mean(wrong, known), right, "{wrong}");
         }
     }
 }

@@ -51,7 +51,7 @@ impl UniverseError {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SolveError {
     /// A requested name that no index has.
-    #[error("{origin} wants {name}, which no index has{}", in_words(nearest.as_deref()))]
+    #[error("{origin} wants {name}, which no index has{}", suggestion(nearest.as_deref()))]
     Unknown {
         /// Who asked.
         origin: String,
@@ -229,7 +229,7 @@ impl fmt::Display for Gap {
     }
 }
 
-fn in_words(nearest: Option<&str>) -> String {
+fn suggestion(nearest: Option<&str>) -> String {
     nearest.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
 
