@@ -7,7 +7,7 @@ mod check;
 mod raw;
 
 use schemars::Schema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::secure_boot::SecureBoot;
 use crate::units::{Bytes, SectorSize};
@@ -57,8 +57,7 @@ pub struct Partition {
 }
 
 /// What a partition holds (design §5). The state partition is absent: the node makes it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
     /// GRUB's BIOS core.
     BiosBoot,
@@ -79,6 +78,11 @@ impl Role {
     pub const ALL: [Self; 6] =
         [Self::BiosBoot, Self::Esp, Self::RootA, Self::RootAVerity, Self::RootB, Self::RootBVerity];
 
+    /// The role that a partition with this label is in use as.
+    pub fn of_label(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == label)
+    }
+
     /// Its name in an image file, and the label of such a partition once it is in use.
     pub const fn name(self) -> &'static str {
         match self {
@@ -89,5 +93,11 @@ impl Role {
             Self::RootB => "root-b",
             Self::RootBVerity => "root-b-verity",
         }
+    }
+}
+
+impl Serialize for Role {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }

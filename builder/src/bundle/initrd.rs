@@ -12,6 +12,9 @@ use crate::format::cpio::{self, CpioError};
 use crate::tree::{Metadata, Tree, TreeError};
 use crate::units::{Sha256, Timestamp};
 
+/// Of zstd: near those of level 18, with a much shorter search. The window of 8 MiB takes in the whole archive. No level
+/// has a say beside them.
+///
 /// Measured on 6.1 MB of stage0 and modules, the cloud profile's for amd64: level 9 gives 1.63 MB in 0.1 s of processor
 /// time, 15 the same in 0.9 s, 17 1.50 MB in 1.4 s, 19 1.46 MB in 2.0 s; this gives 1.50 MB in 0.8 s. The firmware reads
 /// the initrd at every boot of every node, so that the size is worth it.

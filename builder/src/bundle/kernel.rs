@@ -171,7 +171,7 @@ fn read_modules(files: &[(&str, &[u8])], cache: &dyn DerivedCache) -> Result<Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::derived::NoCache;
+    use crate::derived::{Memory, NoCache};
 
     #[test]
     fn refuses_a_root_without_kernel_and_one_with_two() {
@@ -185,5 +185,20 @@ mod tests {
         tree.remove("usr/lib/modules/6.12-b");
         let fault = Kernel::take(&mut tree, &NoCache).unwrap_err().to_string();
         assert_eq!(fault, "kernel 6.12-a has no `boot/vmlinuz-6.12-a`");
+    }
+
+    #[test]
+    fn modules_that_were_read_before_are_not_read_again() {
+        let module = include_bytes!("../../../tests/fuzz/seeds/module/plain").to_vec();
+        let cache = Memory::default();
+        let read = |path, content: &[u8]| read_modules(&[(path, content)], &cache).unwrap();
+        let modules = read("kernel/a.ko", &module);
+        assert_eq!(modules[0].info.name, "a");
+        assert_eq!(read("kernel/a.ko", &module), modules);
+        let key = *cache.0.lock().unwrap().first_key_value().unwrap().0;
+        cache.keep(key, b"[]");
+        assert_eq!(read("kernel/a.ko", &module), []);
+        assert_eq!(read("kernel/b.ko", &module)[0].info.name, "b");
+        assert_eq!(read("kernel/a.ko", &[&module[..], b"signature"].concat()), modules);
     }
 }

@@ -12,7 +12,7 @@ use firstboot::screen;
 
 use super::interrupt::{self, Flag};
 use super::{Context, Note as _, failure};
-use crate::bundle::manifest::Manifest;
+use crate::bundle::manifest::{self, Manifest};
 use crate::image::Role;
 use crate::machine::{
     Bus, Firmware, FirmwareError, FirmwareKind, Machine, MachineError, Settings, disk, late_timers,
@@ -116,10 +116,10 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
     // Not by ending the process: QEMU is ended by its own handle.
     let flag = interrupt::flag()?;
     let record = arguments.node.as_deref().map(|node| write_record(node, scratch, context)).transpose()?;
-    let disk = arguments.disk.clone().unwrap_or_else(|| scratch.join("disk.raw"));
+    let disk = arguments.disk.clone().unwrap_or_else(|| scratch.join(manifest::DISK));
     if !disk.exists() {
         let task = context.printer.task("copying the disk", None);
-        disk::copy(&arguments.folder.join("disk.raw"), &disk, STATE)?;
+        disk::copy(&arguments.folder.join(manifest::DISK), &disk, STATE)?;
         if arguments.firmware == FirmwareKind::Bios && arguments.disk.is_none() {
             allow_late_timers(&disk, manifest)?;
         }

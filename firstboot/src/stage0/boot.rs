@@ -170,26 +170,18 @@ impl Session {
         let source = self.find_source(settings.esp)?;
         let disk = self.wait_for_disk(source)?;
         let is_on_trial = self.variables.is_on_trial() || settings.is_on_trial;
-        let slot = match self.open_root(&disk, &settings, is_on_trial) {
-            Ok(slot) => slot,
-            Err(failure) => {
-                if !is_on_trial {
-                    self.give_way(&disk, &settings);
-                }
-                return Err(failure);
-            }
-        };
+        let slot = self.open_root(&disk, &settings, is_on_trial);
+        if slot.is_err() && !is_on_trial {
+            self.give_way(&disk, &settings);
+        }
+        let slot = slot?;
         let esp = self.esp_path(&disk)?;
-        let state = match self.open_state(&disk, settings.state_minimum) {
-            Ok(state) => state,
-            Err(failure) => {
-                // Programs of the root do it: where they can't be read, the state is not at fault.
-                if !is_on_trial && root::is_damaged() {
-                    self.give_way(&disk, &settings);
-                }
-                return Err(failure);
-            }
-        };
+        let state = self.open_state(&disk, settings.state_minimum);
+        // Programs of the root do it: where they can't be read, the state is not at fault.
+        if state.is_err() && !is_on_trial && root::is_damaged() {
+            self.give_way(&disk, &settings);
+        }
+        let state = state?;
         self.install_machine_id()?;
         write_report(&BootReport {
             version: 1,

@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     super::show::show(&path, &identity, &protection, context)
 }
 
-/// The identity that is there, and what locks it.
+/// The identity that is there, and what protects it.
 fn open(
     arguments: &Arguments,
     path: &Path,

@@ -83,13 +83,10 @@ fn nodes(sizes: &Sizes) -> Vec<Node> {
         .iter()
         .filter(|partition| partition.used.0 > 0)
         .map(|partition| {
-            let is = |role: Role| partition.label == role.name();
-            let (hue, parts) = if is(Role::Esp) {
-                (35, leaves(&sizes.boot, 35))
-            } else if is(Role::RootA) {
-                (210, root(sizes))
-            } else {
-                (280, Vec::new())
+            let (hue, parts) = match Role::of_label(&partition.label) {
+                Some(Role::Esp) => (35, leaves(&sizes.boot, 35)),
+                Some(Role::RootA) => (210, root(sizes)),
+                _ => (280, Vec::new()),
             };
             Node { name: partition.label.clone(), size: partition.used, parts, hue }
         })
