@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod command;
 pub mod control;
 pub mod files;
+pub mod network;
 pub mod notify;
 pub mod options;
 pub mod output;

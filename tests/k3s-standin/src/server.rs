@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::cluster::{Cluster, Write};
 use crate::control::manifests::Deployer;
@@ -23,7 +23,7 @@ use crate::pki::{Key, server as tls};
 use crate::serve::{Phase, Server, Trust};
 use crate::supervisor::{Supervisor, bootstrap};
 use crate::token::{self, Credentials, Token, is_bootstrap};
-use crate::{agent, files, notify, output};
+use crate::{agent, files, network, notify, output};
 
 /// How long each phase of the start takes, in milliseconds, for tests that look at one.
 const PHASE: &str = "K3S_STAND_IN_PHASE_MS";
@@ -50,30 +50,58 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let hash = hash::of_bundle(files.server_ca.bundle.as_bytes());
     write_tokens(&options, &data, &hash, &server_password, &agent_password)?;
     write_kubeconfig(&options, &files, port)?;
+    check_datastore(&options, &data)?;
     let cluster = Arc::new(Cluster::open(&data.join("server/db/stand-in.log"))?);
     let is_node = !options.flag("disable-agent");
     let own = if is_node { Some((options.node_name(), agent::password(&options)?)) } else { None };
     let trust = Trust::new(&files, server_password, agent_password.clone())?;
-    let supervisor = Supervisor::new(vec![format!("{address}:{port}")], Key::generate()?, own);
+    let supervisor = Supervisor::new(address, port, Key::generate()?, own);
     let (phase, _) = watch::channel(Phase::Starting);
     let server = Arc::new(Server { cluster, files, options, phase, trust, supervisor });
     let serving = tokio::spawn(server.clone().serve(listener));
     output::info(&format!("k3s stand-in is listening on {bind}:{port}"));
     start(&server, address, port).await?;
+    let (failed, failure) = oneshot::channel();
     if is_node {
         let url = format!("https://127.0.0.1:{port}");
         let token = token::full(&hash, "node", &agent_password);
         let agent = agent::Agent::of_server(server.options.clone(), url, token)?;
+        // Where its node ends, a server ends.
         tokio::spawn(async move {
-            if let Err(error) = agent.run().await {
-                output::error(&format!("agent: {error:#}"));
-            }
+            let ended = agent.run().await;
+            drop(failed.send(ended));
         });
         tokio::spawn(label_own_node(server.clone()));
     }
     output::info("k3s stand-in is up and running");
     notify::notify("READY=1");
-    serving.await?
+    tokio::select! {
+        ended = serving => ended?,
+        Ok(ended) = failure => ended,
+    }
+}
+
+/// A datastore that is there makes `cluster-init` and `server` moot (k3s, `shouldBootstrapLoad`): what shows it is
+/// the folder of etcd's log, which is empty here.
+fn check_datastore(options: &Options, data: &Path) -> anyhow::Result<()> {
+    let folder = data.join("server/db/etcd");
+    if folder.join("member/wal").exists() {
+        return Ok(network::check_address(options)?);
+    }
+    let join = options.text("server");
+    if !join.is_empty() {
+        bail!("the k3s stand-in can't join the server at {join}: of control planes it knows one");
+    }
+    if options.flag("cluster-init") {
+        network::check_address(options)?;
+        fs::create_dir_all(folder.join("member/wal"))
+            .with_context(|| format!("making `{}`", folder.display()))?;
+        let mut random = [0_u8; 4];
+        getrandom(&mut random, GetRandomFlags::empty())?;
+        let name = format!("{}-{}", options.node_name(), hex(&random));
+        files::write_private(&folder.join("name"), name.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Phase by phase.

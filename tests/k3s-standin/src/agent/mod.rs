@@ -21,7 +21,7 @@ use crate::options::{Options, OptionsError};
 use crate::pki::Key;
 use crate::pki::hash::hex;
 use crate::token::{Credentials, Token};
-use crate::{files, notify, output};
+use crate::{files, network, notify, output};
 use balancer::Balancer;
 use client::{Believes, Client, ClientError};
 use kubelet::Kubelet;
@@ -89,6 +89,7 @@ impl Agent {
         if let Some(balancer) = &balancer {
             self.learn_servers(balancer, &url, &believes, &credentials).await;
         }
+        network::check_interface(&self.options)?;
         self.wait_for_api(&url).await?;
         let kubelet = Kubelet::new(&self.options)?;
         let client = self.client(&url, "client-kubelet").context("the kubelet's certificate")?;

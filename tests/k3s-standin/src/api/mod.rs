@@ -5,6 +5,7 @@ pub mod fields;
 pub mod lists;
 pub mod managed;
 pub mod patch;
+pub mod protobuf;
 pub mod resources;
 pub mod schema;
 pub mod selector;

@@ -10,6 +10,7 @@ use super::body::{self, Body};
 use super::query::Query;
 use super::watch::{self, Watch};
 use crate::api::patch::PatchKind;
+use crate::api::protobuf::{self, ProtobufError};
 use crate::api::resources::Resource;
 use crate::api::selector::Selector;
 use crate::api::status::Status;
@@ -95,8 +96,9 @@ async fn dispatch(
         }
         "watch" => Ok(watch::start(Watch { cluster, resource, namespace, selector, as_table, query })),
         "delete" | "deletecollection" => {
+            let content_type = body::header(&request, "content-type").to_owned();
             let body = body::read(request).await?;
-            let options = if body.is_empty() { Value::Null } else { parse(&body)? };
+            let options = if body.is_empty() { Value::Null } else { parse(&content_type, &body)? };
             let deletion = Deletion::parse(&options, query.flag("dryRun"));
             if verb == "delete" {
                 let (told, _) = cluster.delete(&resource, &target.namespace, &target.name, &deletion)?;
@@ -131,10 +133,7 @@ async fn write(
         is_forced: query.flag("force"),
         ..Write::by(resource, &target.namespace, "")
     };
-    if content_type.contains("protobuf") || content_type.contains("cbor") {
-        return Err(Status::unsupported_media_type(&content_type));
-    }
-    let object = parse(&body::read(request).await?)?;
+    let object = parse(&content_type, &body::read(request).await?)?;
     let (code, object) = match method {
         Method::POST => (201, cluster.create(&write, object)?),
         Method::PUT => (200, cluster.update(&write, &target.name, object)?),
@@ -147,7 +146,16 @@ async fn write(
     Ok(body::json(code, &shown(resource, object, as_table)))
 }
 
-fn parse(body: &[u8]) -> Result<Value, Status> {
+fn parse(content_type: &str, body: &[u8]) -> Result<Value, Status> {
+    if content_type.contains("cbor") {
+        return Err(Status::unsupported_media_type(content_type));
+    }
+    if content_type.contains("protobuf") {
+        return protobuf::parse(body).map_err(|error| match error {
+            ProtobufError::Kind { .. } => Status::unsupported_media_type(&format!("{content_type}: {error}")),
+            error => Status::bad_request(error.to_string()),
+        });
+    }
     serde_json::from_slice(body).or_else(|error| {
         let text = std::str::from_utf8(body).map_err(|_| Status::bad_request(error.to_string()))?;
         yaml::parse(text).map_err(|error| Status::bad_request(format!("the object is no YAML: {error}")))
@@ -245,7 +253,8 @@ async fn review(
     target: &Target,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Status> {
-    let mut object = parse(&body::read(request).await?)?;
+    let content_type = body::header(&request, "content-type").to_owned();
+    let mut object = parse(&content_type, &body::read(request).await?)?;
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let status = if target.resource == "selfsubjectreviews" {
         json!({"userInfo": {"username": user.name, "groups": user.groups}})

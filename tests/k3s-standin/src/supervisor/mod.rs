@@ -3,7 +3,7 @@
 pub mod bootstrap;
 pub mod password;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -18,6 +18,7 @@ use crate::api::discovery::VERSION;
 use crate::api::status::Status;
 use crate::auth::{AGENTS, BOOTSTRAPPERS, NODES, SERVERS, User};
 use crate::options::Options;
+use crate::output;
 use crate::pki::{Key, Leaf};
 use crate::serve::body::{self, Body, header};
 use crate::serve::{Phase, Server};
@@ -30,6 +31,8 @@ const AT_ONCE: (usize, usize) = (20, 10);
 pub struct Supervisor {
     reads: Semaphore,
     writes: Semaphore,
+    /// Where it listens.
+    port: u16,
     /// Addresses of API servers, `ip:port`.
     pub apiservers: Vec<String>,
     /// For agents that send no request of their own.
@@ -39,9 +42,17 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// With the addresses that agents are told.
-    pub fn new(apiservers: Vec<String>, shared: Key, own: Option<(String, String)>) -> Self {
-        Self { reads: Semaphore::new(AT_ONCE.0), writes: Semaphore::new(AT_ONCE.1), apiservers, shared, own }
+    /// Of a server that agents reach at `address`.
+    pub fn new(address: IpAddr, port: u16, shared: Key, own: Option<(String, String)>) -> Self {
+        let apiservers = vec![SocketAddr::new(address, port).to_string()];
+        Self {
+            reads: Semaphore::new(AT_ONCE.0),
+            writes: Semaphore::new(AT_ONCE.1),
+            port,
+            apiservers,
+            shared,
+            own,
+        }
     }
 }
 
@@ -80,7 +91,7 @@ async fn handle(
     }
     let text = |content: String| Ok(body::response(200, "text/plain", content));
     match path.as_str() {
-        "config" => Ok(body::json(200, &config(&server.options)?)),
+        "config" => Ok(body::json(200, &config(&server.options, server.supervisor.port)?)),
         "apiservers" => Ok(body::json(
             200,
             &json!(if is_linked { server.supervisor.apiservers.clone() } else { Vec::new() }),
@@ -122,7 +133,8 @@ async fn kubelet_certificate(
     if password.is_empty() {
         return Err(Status::bad_request("node password not set"));
     }
-    check_node(server, user, &node, &password)?;
+    // scrypt takes a tenth of a second, in which others are answered.
+    tokio::task::block_in_place(|| check_node(server, user, &node, &password))?;
     if path == "client-kubelet.crt" {
         let common_name = format!("system:node:{node}");
         let leaf = Leaf { common_name: &common_name, organizations: &[NODES], ..Leaf::default() };
@@ -152,11 +164,17 @@ fn check_node(server: &Server, user: &User, node: &str, password: &str) -> Resul
         }
     }
     match own {
-        // Before the controllers run, the server's own file is all there is.
-        Some((_, wanted)) if !is_core && wanted != password => Err(Status::forbidden(format!(
+        // Before the controllers run, the server's own file is all there is; a Secret of an earlier life of this
+        // server is told, and no more.
+        Some((_, wanted)) if wanted == password => {
+            if is_core && let Err(status) = password::ensure(&server.cluster, node, password) {
+                output::error(&format!("NodePasswordValidationFailed: {}", status.message));
+            }
+            Ok(())
+        }
+        Some(_) if !is_core => Err(Status::forbidden(format!(
             "unable to verify local password for node '{node}': password does not match"
         ))),
-        Some(_) if !is_core => Ok(()),
         _ if !is_core => Err(Status::unavailable("runtime core not ready")),
         _ => password::ensure(&server.cluster, node, password),
     }
@@ -180,7 +198,7 @@ async fn sign(
 }
 
 /// What of k3s' `config.Control` agents read.
-fn config(options: &Options) -> Result<Value, Status> {
+fn config(options: &Options, port: u16) -> Result<Value, Status> {
     let range = |name: &str, otherwise: &str| {
         let text = options.list(name).first().cloned().unwrap_or_else(|| otherwise.to_owned());
         let invalid = || Status::internal(format!("{name} `{text}` is no network"));
@@ -202,7 +220,7 @@ fn config(options: &Options) -> Result<Value, Status> {
         "ClusterIPRange": pods, "ClusterIPRanges": [pods], "ServiceIPRange": services, "ServiceIPRanges": [services],
         "ServiceNodePortRange": {"Base": 30000, "Size": 2768},
         "ClusterDNS": dns, "ClusterDNSs": [dns], "ClusterDomain": text("cluster-domain", "cluster.local"),
-        "HTTPSPort": 6443, "SupervisorPort": 6443, "FlannelBackend": text("flannel-backend", "vxlan"),
+        "HTTPSPort": port, "SupervisorPort": port, "FlannelBackend": text("flannel-backend", "vxlan"),
         "EgressSelectorMode": text("egress-selector-mode", "agent"),
         "DisableCCM": options.flag("disable-cloud-controller"), "DisableNPC": options.flag("disable-network-policy"),
         "DisableKubeProxy": options.flag("disable-kube-proxy"),

@@ -56,6 +56,26 @@ fn kubectl_reads_writes_and_removes() {
     assert!(server.refused(&["get", "secret", "s", "-n=n"], "").contains("not found"));
 }
 
+/// These send protobuf.
+#[test]
+fn typed_commands_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--disable-agent"]).ready();
+    assert_eq!(server.run(&["create", "namespace", "one"]), "namespace/one created\n");
+    server.run(&["create", "secret", "generic", "s", "-n=one", "--from-literal=a=b"]);
+    assert_eq!(server.run(&["get", "secret", "s", "-n=one", "-o=jsonpath={.data.a} {.type}"]), "Yg== Opaque");
+    server.run(&["create", "configmap", "c", "--from-literal=a=b"]);
+    assert_eq!(server.run(&["get", "cm", "c", "-o=jsonpath={.data.a}"]), "b");
+    server.run(&["create", "clusterrole", "r", "--verb=get", "--resource=secrets"]);
+    server.run(&["create", "clusterrolebinding", "b", "--clusterrole=r", "--group=approvers"]);
+    let role = ["get", "clusterrolebinding", "b", "-o=jsonpath={.roleRef.name} {.subjects[0].name}"];
+    assert_eq!(server.run(&role), "r approvers");
+    assert_eq!(server.run(&["auth", "can-i", "delete", "nodes"]), "yes\n");
+    assert!(server.run(&["auth", "whoami"]).contains("system:admin"));
+    let error = server.refused(&["create", "deployment", "p", "--image=i"], "");
+    assert!(error.contains("the k3s stand-in reads no `Deployment` of `apps/v1` in protobuf"), "{error}");
+}
+
 #[test]
 fn server_side_apply_keeps_owners() {
     let folder = tempfile::tempdir().unwrap();

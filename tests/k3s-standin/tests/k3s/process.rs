@@ -180,6 +180,15 @@ impl Server {
     }
 }
 
+/// Waits until something is.
+pub(crate) fn wait_until(mut is: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is() {
+        assert!(started.elapsed() < PATIENCE, "it has not come within {PATIENCE:?}");
+        sleep(Duration::from_millis(100));
+    }
+}
+
 /// Waits until something is, or says what there was instead.
 pub(crate) fn wait_for(what: &str, is: impl Fn() -> bool, otherwise: impl Fn() -> String) {
     let started = Instant::now();

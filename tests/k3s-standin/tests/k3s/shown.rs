@@ -23,6 +23,40 @@ fn systemd_is_told_when_the_server_is_ready() {
 }
 
 #[test]
+fn a_server_remembers_that_it_has_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--disable-agent", "--cluster-init"]).ready();
+    let etcd = server.data().join("server/db/etcd");
+    let name = std::fs::read_to_string(etcd.join("name")).unwrap();
+    server.process.kill();
+    // From now on it goes on with what it has, whatever it is told to join.
+    let server = Server::start(folder.path(), &["--disable-agent", "--server=https://127.0.0.1:1"]).ready();
+    assert_eq!(std::fs::read_to_string(etcd.join("name")).unwrap(), name);
+    drop(server);
+    let other = tempfile::tempdir().unwrap();
+    let mut server = Server::start(other.path(), &["--disable-agent", "--server=https://127.0.0.1:1"]);
+    let is_refused = || server.process.log().contains("can't join the server at https://127.0.0.1:1");
+    process::wait_for("refusal", is_refused, || server.process.log());
+    process::wait_until(|| server.process.has_ended());
+}
+
+/// The password file is the server's own word; a Secret of an earlier life does not lock it out.
+#[test]
+fn a_stale_secret_does_not_stop_a_server_s_own_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--node-name=cp-1"];
+    let server = Server::start(folder.path(), &flags).ready();
+    let is_there = |server: &Server| server.kubectl(&["get", "node", "cp-1"]).status.success();
+    process::wait_for("node", || is_there(&server), || server.process.log());
+    server.process.kill();
+    std::fs::write(folder.path().join("etc/rancher/node/password"), "another").unwrap();
+    let server = Server::start(folder.path(), &flags).ready();
+    let is_up = || server.process.log().matches("agent stand-in is up and running").count() == 2;
+    process::wait_for("node again", is_up, || server.process.log());
+    assert!(server.process.log().contains("NodePasswordValidationFailed"), "{}", server.process.log());
+}
+
+#[test]
 fn a_release_holds_the_program_and_its_links() {
     let release = k3s_standin::pack::release(b"\x7fELF\x02program").unwrap();
     let at = release.windows(4).position(|bytes| bytes == [0x28, 0xb5, 0x2f, 0xfd]).unwrap();
