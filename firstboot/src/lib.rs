@@ -12,6 +12,7 @@
 //! - [`key`]: the node key
 //! - [`status`], [`screen`], [`run`], [`cli`]: reporting and the program
 //! - [`console`]: showing text on a console that may be stopped
+//! - [`k3s`]: k3s' places on the node, and its start
 //! - [`stage0`]: the initrd's `/init`
 //! - [`gpt`]: partition tables that survive power cuts
 //! - [`fat`]: files on the EFI system partition that survive power cuts
@@ -31,6 +32,7 @@ pub mod esp;
 pub mod fat;
 pub mod gate;
 pub mod gpt;
+pub mod k3s;
 pub mod key;
 pub mod plan;
 pub mod process;
@@ -43,6 +45,7 @@ pub mod slot;
 pub mod source;
 pub mod stage0;
 pub mod status;
+mod systemd;
 
 /// The unit that starts `firstboot` on a node.
 pub const UNIT: &str = include_str!("../systemd/firstboot.service");
