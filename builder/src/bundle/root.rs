@@ -140,7 +140,7 @@ fn place_programs(tree: &mut Tree, programs: &Programs) -> anyhow::Result<()> {
     }
     for mode in [RunMode::Server, RunMode::Agent] {
         let path = format!("usr/lib/systemd/system/{}", mode.unit_name());
-        tree.write(&path, Metadata::FILE, mode.unit().into())?;
+        tree.write(&path, Metadata::FILE, mode.unit())?;
     }
     for (unit, text) in [
         ("emergency", firstboot::EMERGENCY),
