@@ -1,6 +1,8 @@
 //! What runs on a node.
 //!
 //! - [`record`]: the node record, which the builder writes and firstboot reads
+//! - [`cluster`]: the cluster record, which every medium carries
+//! - [`document`], [`public_key`]: what a key vouches for
 //! - [`artifacts`]: what the image lacks of its pinned artifacts
 //! - [`boot`]: what stage0 hands to firstboot
 //! - [`source`]: where the record is looked for
@@ -25,8 +27,10 @@ pub mod apply;
 pub mod artifacts;
 pub mod boot;
 pub mod cli;
+pub mod cluster;
 pub mod console;
 pub mod converge;
+pub mod document;
 pub mod durable;
 pub mod esp;
 pub mod fat;
@@ -36,6 +40,7 @@ pub mod k3s;
 pub mod key;
 pub mod plan;
 pub mod process;
+pub mod public_key;
 pub mod random;
 pub mod record;
 pub mod root_hash;
