@@ -3,6 +3,7 @@
 //! - [`record`]: the node record, which the builder writes and firstboot reads
 //! - [`cluster`]: the cluster record, which every medium carries
 //! - [`document`], [`public_key`]: what a key vouches for
+//! - [`ticket`], [`membership`]: the permission to join, and what a joined node holds
 //! - [`artifacts`]: what the image lacks of its pinned artifacts
 //! - [`boot`]: what stage0 hands to firstboot
 //! - [`source`]: where the record is looked for
@@ -38,6 +39,7 @@ pub mod gate;
 pub mod gpt;
 pub mod k3s;
 pub mod key;
+pub mod membership;
 pub mod plan;
 pub mod process;
 pub mod public_key;
@@ -51,6 +53,7 @@ pub mod source;
 pub mod stage0;
 pub mod status;
 mod systemd;
+pub mod ticket;
 
 /// The unit that starts `firstboot` on a node.
 pub const UNIT: &str = include_str!("../systemd/firstboot.service");
