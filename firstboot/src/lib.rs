@@ -4,6 +4,7 @@
 //! - [`cluster`]: the cluster record, which every medium carries
 //! - [`document`], [`public_key`]: what a key vouches for
 //! - [`ticket`], [`membership`]: the permission to join, and what a joined node holds
+//! - [`claim`]: the exchange of the one for the other; [`peers`], [`node_password`]: what comes with it
 //! - [`artifacts`]: what the image lacks of its pinned artifacts
 //! - [`boot`]: what stage0 hands to firstboot
 //! - [`source`]: where the record is looked for
@@ -27,6 +28,7 @@
 pub mod apply;
 pub mod artifacts;
 pub mod boot;
+pub mod claim;
 pub mod cli;
 pub mod cluster;
 pub mod console;
@@ -39,7 +41,10 @@ pub mod gate;
 pub mod gpt;
 pub mod k3s;
 pub mod key;
+mod keyed_hash;
 pub mod membership;
+pub mod node_password;
+pub mod peers;
 pub mod plan;
 pub mod process;
 pub mod public_key;
