@@ -11,11 +11,13 @@
 //! ```
 //!
 //! [`message`] is what goes over the wire, [`challenge`] and [`code`] make and check it, [`service`] decides, over a
-//! [`store`] that survives it. None of them knows a network.
+//! [`store`] that survives it. None of them knows a network: [`server`] and [`client`] do.
 
 pub mod challenge;
+pub mod client;
 pub mod code;
 pub mod message;
+pub mod server;
 pub mod service;
 pub mod store;
 

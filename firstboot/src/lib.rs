@@ -4,6 +4,7 @@
 //! - [`cluster`]: the cluster record, which every medium carries
 //! - [`document`], [`public_key`]: what a key vouches for
 //! - [`ticket`], [`membership`]: the permission to join, and what a joined node holds
+//! - [`tls`], [`http`]: connections to who holds a key
 //! - [`claim`]: the exchange of the one for the other; [`peers`], [`node_password`]: what comes with it
 //! - [`artifacts`]: what the image lacks of its pinned artifacts
 //! - [`boot`]: what stage0 hands to firstboot
@@ -39,6 +40,7 @@ pub mod esp;
 pub mod fat;
 pub mod gate;
 pub mod gpt;
+pub mod http;
 pub mod k3s;
 pub mod key;
 mod keyed_hash;
@@ -59,6 +61,7 @@ pub mod stage0;
 pub mod status;
 mod systemd;
 pub mod ticket;
+pub mod tls;
 
 /// The unit that starts `firstboot` on a node.
 pub const UNIT: &str = include_str!("../systemd/firstboot.service");

@@ -1,5 +1,5 @@
-use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use super::challenge::Challenger;
@@ -31,18 +31,30 @@ struct Objects {
 }
 
 #[derive(Default)]
-struct Memory {
-    objects: RefCell<Objects>,
-    operations_left: RefCell<Option<u32>>,
+pub(super) struct Memory {
+    objects: Mutex<Objects>,
+    operations_left: Mutex<Option<u32>>,
 }
 
 impl Memory {
+    fn objects(&self) -> MutexGuard<'_, Objects> {
+        self.objects.lock().unwrap()
+    }
+
+    pub(super) fn cut_after(&self, operations: Option<u32>) {
+        *self.operations_left.lock().unwrap() = operations;
+    }
+
+    pub(super) fn count_burnt(&self) -> usize {
+        self.objects().burnt.len()
+    }
+
     fn operate<T>(&self, operation: impl FnOnce(&mut Objects) -> T) -> Result<T, StoreError> {
-        if let Some(left) = self.operations_left.borrow_mut().as_mut() {
+        if let Some(left) = self.operations_left.lock().unwrap().as_mut() {
             *left =
                 left.checked_sub(1).ok_or_else(|| StoreError::NotReady("the power is gone".to_owned()))?;
         }
-        Ok(operation(&mut self.objects.borrow_mut()))
+        Ok(operation(&mut self.objects()))
     }
 }
 
@@ -88,7 +100,7 @@ impl Store for Memory {
     }
 }
 
-fn service() -> Service {
+pub(super) fn service() -> Service {
     Service {
         cluster: cluster(),
         membership_key: membership_key(),
@@ -105,7 +117,7 @@ fn service() -> Service {
     }
 }
 
-fn wireguard(byte: u8) -> String {
+pub(super) fn wireguard(byte: u8) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode([byte; 32])
 }
@@ -149,7 +161,7 @@ impl Machine {
     }
 }
 
-fn with(ticket: &Ticket) -> Right {
+pub(super) fn with(ticket: &Ticket) -> Right {
     Right::Ticket(document::sign(ticket, &ticket_key()).unwrap())
 }
 
@@ -176,7 +188,7 @@ fn a_ticket_brings_all_that_a_node_needs_and_is_answered_again_for_the_same_key(
     let token = grant.token.strip_prefix(&format!("K10{}::", "ab".repeat(32))).unwrap();
     let (id, secret) = token.split_once('.').unwrap();
     assert_eq!((id.len(), secret.len()), (6, 16), "{token}");
-    let (kept, expires) = store.objects.borrow().tokens[id].clone();
+    let (kept, expires) = store.objects().tokens[id].clone();
     assert_eq!(kept, secret);
     let life = expires.duration_since(now()).unwrap();
     assert!(life >= Duration::from_mins(15) && life <= Duration::from_mins(20), "{life:?}");
@@ -186,21 +198,21 @@ fn a_ticket_brings_all_that_a_node_needs_and_is_answered_again_for_the_same_key(
     // The reply was lost.
     let again = granted(machine(1).ask_at(with(&ticket()), now() + Duration::from_mins(1), &store));
     assert_eq!((again.membership, again.node_password), (grant.membership, grant.node_password));
-    assert_eq!(store.objects.borrow().forgotten, ["edge1"], "once, for its first generation");
+    assert_eq!(store.objects().forgotten, ["edge1"], "once, for its first generation");
 }
 
 #[test]
 fn a_used_ticket_names_the_first_machine_and_leaves_everything_as_it_is() {
     let store = Memory::default();
     granted(machine(1).ask(with(&ticket()), &store));
-    let before = store.objects.borrow().clone();
+    let before = store.objects().clone();
     let (cause, reason) = refused(machine(2).ask(with(&ticket()), &store));
     assert_eq!(cause, Cause::Used);
     let first = machine(1).key().fingerprint();
     let expected =
         format!("the ticket of `edge1` was used at 2027-01-15T08:00:00Z by key {first}, from 198.51.100.7");
     assert_eq!(reason, expected);
-    assert_eq!(*store.objects.borrow(), before);
+    assert_eq!(*store.objects(), before);
 }
 
 #[test]
@@ -222,7 +234,7 @@ fn every_wrong_ticket_has_its_own_refusal_and_burns_nothing() {
         let (cause, reason) = refused(machine.ask_at(right, at, &store));
         assert_eq!(cause, expected, "{reason}");
     }
-    assert_eq!(*store.objects.borrow(), Objects::default());
+    assert_eq!(*store.objects(), Objects::default());
 }
 
 #[test]
@@ -245,7 +257,7 @@ fn a_request_that_is_not_fresh_or_not_signed_by_its_key_is_refused() {
     for text in [&b""[..], b"GET / HTTP/1.1", b"imgbuild-claim.e30.AAAA", &vec![0xff; 300_000]] {
         assert_eq!(refused(service().answer(text, "::1", now(), &store)).0, Cause::Malformed);
     }
-    assert_eq!(*store.objects.borrow(), Objects::default());
+    assert_eq!(*store.objects(), Objects::default());
 }
 
 #[test]
@@ -255,7 +267,7 @@ fn a_node_that_is_imaged_anew_replaces_itself_and_the_old_one_is_told() {
     let newer = Ticket { generation: 3_000_002, nonce: ClusterId([8; 16]), ..ticket() };
     let new = granted(machine(2).ask(with(&newer), &store));
     assert_ne!(old.node_password, new.node_password);
-    assert_eq!(store.objects.borrow().forgotten, ["edge1", "edge1"], "k3s must take the new password");
+    assert_eq!(store.objects().forgotten, ["edge1", "edge1"], "k3s must take the new password");
     let (cause, reason) = refused(machine(1).ask(Right::Membership(old.membership), &store));
     let expected = "generation 3000002 of `edge1` has joined since, this is generation 3000001";
     assert_eq!((cause, reason.as_str()), (Cause::Superseded, expected));
@@ -272,7 +284,7 @@ fn a_member_comes_back_to_a_control_plane_that_knows_nobody() {
     let back = granted(machine.ask_at(Right::Membership(grant.membership.clone()), years, &empty));
     assert_eq!(back.node_password, grant.node_password);
     assert_ne!(back.token, grant.token);
-    assert_eq!(empty.objects.borrow().joined["edge1"].key, machine.key());
+    assert_eq!(empty.objects().joined["edge1"].key, machine.key());
     // Somebody who has only read the membership.
     let thief = Machine { seed: 2, ..machine };
     assert_eq!(refused(thief.ask_at(Right::Membership(grant.membership), years, &empty)).0, Cause::Stolen);
@@ -286,7 +298,7 @@ fn a_box_without_a_ticket_waits_for_a_person() {
     let later = now() + Duration::from_hours(48);
     assert_eq!(machine(1).ask_at(Right::Approval, later, &store), Reply::Waiting { code: code.clone() });
     let verdict = |verdict| {
-        let mut objects = store.objects.borrow_mut();
+        let mut objects = store.objects();
         objects.waiting.get_mut(&code).unwrap().verdict = Some(verdict);
     };
     verdict(Verdict::Approved {
@@ -309,10 +321,10 @@ fn a_ticket_that_asks_for_approval_is_not_burnt_before() {
     let store = Memory::default();
     let careful = Ticket { approve: true, ..ticket() };
     let Reply::Waiting { code } = machine(2).ask(with(&careful), &store) else { panic!("no code") };
-    assert_eq!(store.objects.borrow().waiting[&code].node.as_deref(), Some("edge1"));
-    store.objects.borrow_mut().waiting.get_mut(&code).unwrap().verdict = Some(Verdict::Rejected);
+    assert_eq!(store.objects().waiting[&code].node.as_deref(), Some("edge1"));
+    store.objects().waiting.get_mut(&code).unwrap().verdict = Some(Verdict::Rejected);
     assert_eq!(refused(machine(2).ask(with(&careful), &store)).0, Cause::Rejected);
-    assert!(store.objects.borrow().burnt.is_empty(), "the thief was rejected, the owner may come");
+    assert!(store.objects().burnt.is_empty(), "the thief was rejected, the owner may come");
     let Reply::Waiting { code } = machine(1).ask(with(&careful), &store) else { panic!("no code") };
     let approved = Verdict::Approved {
         node: "edge1".to_owned(),
@@ -320,9 +332,9 @@ fn a_ticket_that_asks_for_approval_is_not_burnt_before() {
         address: careful.address,
         generation: careful.generation,
     };
-    store.objects.borrow_mut().waiting.get_mut(&code).unwrap().verdict = Some(approved);
+    store.objects().waiting.get_mut(&code).unwrap().verdict = Some(approved);
     granted(machine(1).ask(with(&careful), &store));
-    assert_eq!(store.objects.borrow().burnt[&careful.nonce].key, machine(1).key());
+    assert_eq!(store.objects().burnt[&careful.nonce].key, machine(1).key());
 }
 
 #[test]
@@ -332,9 +344,9 @@ fn a_power_cut_between_any_two_operations_is_made_good_by_asking_again() {
     let mut cuts = 0;
     for operations in 0.. {
         let store = Memory::default();
-        *store.operations_left.borrow_mut() = Some(operations);
+        store.cut_after(Some(operations));
         let first = machine(1).ask(with(&ticket()), &store);
-        *store.operations_left.borrow_mut() = None;
+        store.cut_after(None);
         match first {
             Reply::Later { seconds } => assert_eq!(seconds, 10),
             reply => {
@@ -344,7 +356,7 @@ fn a_power_cut_between_any_two_operations_is_made_good_by_asking_again() {
         }
         cuts += 1;
         assert_eq!(granted(machine(1).ask(with(&ticket()), &store)), expected, "after {operations}");
-        let (mut found, wanted) = (store.objects.borrow().clone(), whole.objects.borrow().clone());
+        let (mut found, wanted) = (store.objects().clone(), whole.objects().clone());
         assert!(!found.forgotten.is_empty(), "k3s forgets the old password, maybe twice");
         found.forgotten.clone_from(&wanted.forgotten);
         assert_eq!(found, wanted, "after {operations}");
