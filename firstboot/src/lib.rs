@@ -5,6 +5,7 @@
 //! - [`document`], [`public_key`]: what a key vouches for
 //! - [`ticket`], [`membership`]: the permission to join, and what a joined node holds
 //! - [`tls`], [`http`]: connections to who holds a key
+//! - [`control_plane`]: what a control-plane node is given, once, by its operator
 //! - [`claim`]: the exchange of the one for the other; [`peers`], [`node_password`]: what comes with it
 //! - [`artifacts`]: what the image lacks of its pinned artifacts
 //! - [`boot`]: what stage0 hands to firstboot
@@ -33,6 +34,7 @@ pub mod claim;
 pub mod cli;
 pub mod cluster;
 pub mod console;
+pub mod control_plane;
 pub mod converge;
 pub mod document;
 pub mod durable;
