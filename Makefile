@@ -48,6 +48,7 @@ demo:
 test:
 	@tests/setup/install.sh test
 	@tests/setup/erofs.sh
+	@tests/setup/kubectl.sh
 	@tests/setup/suites.sh
 
 soak: nodes

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Compiles firstboot and stage0 for amd64 and arm64 with one compiler into FOLDER/<triple>/release: nodes.sh FOLDER
+# Compiles firstboot and stage0 for amd64 and arm64 with one compiler into FOLDER/<triple>/release: nodes.sh FOLDER [stand-in]
+# With `stand-in`, the k3s stand-in of the tests as well.
 # Debian's rustc-web comes with a standard library per architecture, which a rustup toolchain need not have. It is
 # unpacked into FOLDER/compiler; the system stays as it is.
 set -euo pipefail
@@ -32,7 +33,8 @@ END
 [ -x "$compiler/rustc" ] || unpack_compiler
 unset APT_CONFIG
 
-# A linker per architecture; no dependency of the node programs has C code.
+# A linker per architecture. No dependency of the node programs has C code; of the stand-in's, ring and zstd have, and
+# find the C compiler by the same name.
 for machine in x86_64 aarch64; do
   name=CARGO_TARGET_${machine^^}_UNKNOWN_LINUX_GNU_LINKER linker=cc
   [ "$machine" = "$(uname -m)" ] || linker=$machine-linux-gnu-gcc
@@ -42,4 +44,9 @@ done
 # A panic in either ends the program, which nothing catches: there is nothing to unwind for.
 export CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 CARGO_PROFILE_RELEASE_PANIC=abort
 RUSTC=$compiler/rustc cargo build --release --locked --target-dir "$folder" -p firstboot --bins \
+  --target x86_64-unknown-linux-gnu --target aarch64-unknown-linux-gnu
+[ "${2-}" = stand-in ] || exit 0
+# Size and speed of the stand-in matter to nobody, the time it takes to compile does.
+unset CARGO_PROFILE_RELEASE_LTO CARGO_PROFILE_RELEASE_CODEGEN_UNITS CARGO_PROFILE_RELEASE_PANIC
+RUSTC=$compiler/rustc cargo build --release --locked --target-dir "$folder" -p k3s-standin --bins \
   --target x86_64-unknown-linux-gnu --target aarch64-unknown-linux-gnu

@@ -19,12 +19,14 @@ cargo=(cargo test --release --locked --target "$TRIPLE")
 # Of every platform, as the test of the crates' list and `make check` look at them offline.
 suite "crates" cargo fetch --locked
 suite "compile" "${cargo[@]}" --workspace --no-run
-suite "node programs" tests/setup/nodes.sh target/nodes
+suite "node programs and k3s stand-in" tests/setup/nodes.sh target/nodes stand-in
 suite "judges of SBOMs" tests/setup/judges.sh target/judges
 suite "programs for the tests" cargo build --release --locked --target "$TRIPLE"
 suite "programs name no folder of this machine" name_no_folder
 suite "units" "${cargo[@]}" --workspace --lib --bins
 suite "programs" "${cargo[@]}" -p imgbuild -p firstboot --test '*'
+# The whole workspace, lest its dependencies be compiled with fewer features once more.
+suite "k3s stand-in" "${cargo[@]}" --workspace --test k3s
 suite "README and guide" "${cargo[@]}" -p imgbuild-tests --test guide -- --nocapture --test-threads=1
 suite "machines" "${cargo[@]}" -p imgbuild-tests --test core -- --nocapture --test-threads=1
 printf '\n== suites\n'

@@ -1,0 +1,8 @@
+//! The program whole: Debian's kubectl and the stand-in's own agent are its clients.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod join;
+mod kubectl;
+mod process;
+mod shown;
