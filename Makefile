@@ -30,7 +30,7 @@ help:
 #:   make soak     the long ones      [SUITE= N= SEED=]
 #:   make bench    speed and size as ratios against peers  [ARGS=--json MKOSI=]
 #:   make check    what CI lints
-#:   make fuzz     parsers under cargo-fuzz  [SECONDS_EACH=60]
+#:   make fuzz     parsers under cargo-fuzz  [SECONDS_EACH=600]
 #:   make install  program, node programs, man pages, completions  [PREFIX=/usr/local]
 #:   make clean    what these made
 build:
@@ -61,11 +61,12 @@ bench: nodes
 	$(CARGO_BUILD)
 	cargo run --release --locked --target $(TRIPLE) -p imgbuild-tests --bin bench -- $(ARGS)
 
+# The crates of every platform are looked at; a build fetches its own only.
 check:
 	@tests/setup/install.sh check
 	cargo fmt --all --check
 	cargo clippy --release --locked --target $(TRIPLE) --workspace --all-targets -- -D warnings
-	cargo deny --all-features --offline check bans licenses sources
+	cargo fetch --locked && cargo deny --all-features --offline check bans licenses sources
 	shellcheck .ci/run tests/setup/*.sh
 
 fuzz:

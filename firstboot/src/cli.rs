@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use crate::console;
 use crate::converge::{Mode, System};
 use crate::gate;
+use crate::k3s::{self, RunMode};
 use crate::run::run;
 use crate::screen;
 use crate::source::Found;
@@ -59,6 +60,11 @@ enum Command {
     },
     /// Wait until every unit has come up and commit the running slot; restart a trial that fails
     Commit,
+    /// Prepare what k3s needs of this image and become k3s, as its unit does
+    K3s {
+        /// What to run
+        mode: RunMode,
+    },
 }
 
 /// Carries out the command line; 0 done, 1 the machine is at fault, 2 the input is.
@@ -67,6 +73,7 @@ pub fn main() -> ExitCode {
     let done = match &arguments.command {
         Some(Command::Status { watch }) => show_status(&arguments, *watch),
         Some(Command::Commit) => gate::commit(&System::new(&arguments.root, Mode::Apply)),
+        Some(Command::K3s { mode }) => start_k3s(&arguments, *mode),
         None => first_boot(&arguments),
     };
     done.unwrap_or_else(|error| {
@@ -102,6 +109,10 @@ fn first_boot(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         show_on_consoles(&status);
     }
     Ok(code)
+}
+
+fn start_k3s(arguments: &Arguments, mode: RunMode) -> anyhow::Result<ExitCode> {
+    match k3s::start(&System::new(&arguments.root, Mode::Apply), mode)? {}
 }
 
 fn show_status(arguments: &Arguments, watch: bool) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,6 @@
-//! The commit gate: a slot is committed once the node is known to work, which is when no unit has failed.
-
-mod systemd;
+//! The commit gate: a slot is committed once the node is known to work. No unit has failed, and k3s, if it was started,
+//! runs for a while without being restarted. Whether it has reached a server is not asked: a dead uplink is no fault of
+//! the slot.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use self::systemd::State;
 use crate::boot::BootReport;
 use crate::converge::System;
 use crate::esp;
@@ -20,11 +19,14 @@ use crate::root_hash::RootHash;
 use crate::slot::node::{self, Report, Running};
 use crate::source;
 use crate::status::{self, SlotStatus, Status};
+use crate::systemd::{self, Process, State};
 
 /// How long a machine may be on its way up; the slowest disks check their state for minutes.
 const DEADLINE: Duration = Duration::from_mins(15);
 /// How long it must stay as it is: units that are restarted fail and come back.
 const SETTLED: Duration = Duration::from_secs(10);
+/// How long k3s must run: what a new version cannot live with ends it earlier.
+const K3S_SETTLED: Duration = Duration::from_mins(1);
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -44,22 +46,23 @@ enum Verdict {
 /// Looks of the gate, each with the time since the first.
 #[derive(Debug, Default)]
 struct Watch {
-    /// The last state, and since when it is that.
-    last: Option<(State, Duration)>,
+    /// The last look, and since when all is like that.
+    last: Option<(State, Process, Duration)>,
 }
 
 impl Watch {
-    fn look(&mut self, state: State, now: Duration) -> Option<Verdict> {
+    fn look(&mut self, state: State, k3s: Process, now: Duration) -> Option<Verdict> {
         let since = match self.last {
-            Some((last, since)) if last == state => since,
+            Some((last, process, since)) if (last, process) == (state, k3s) => since,
             _ => now,
         };
-        self.last = Some((state, since));
-        let is_settled = now.saturating_sub(since) >= SETTLED;
+        self.last = Some((state, k3s, since));
+        let time = now.saturating_sub(since);
+        let needed = if k3s == Process::NotStarted { SETTLED } else { K3S_SETTLED };
         match state {
             State::Stopping => Some(Verdict::Stopping),
-            State::Running if is_settled => Some(Verdict::Works),
-            State::Degraded if is_settled => Some(Verdict::Failed),
+            State::Running if time >= needed && !matches!(k3s, Process::Down(_)) => Some(Verdict::Works),
+            State::Degraded if time >= SETTLED => Some(Verdict::Failed),
             _ if now >= DEADLINE => Some(Verdict::Hangs),
             _ => None,
         }
@@ -125,7 +128,11 @@ fn wait() -> Verdict {
             say(&format!("{error:#}"));
             State::Starting
         });
-        if let Some(verdict) = watch.look(state, started.elapsed()) {
+        let k3s = systemd::k3s().unwrap_or_else(|error| {
+            say(&format!("{error:#}"));
+            Process::Down(0)
+        });
+        if let Some(verdict) = watch.look(state, k3s, started.elapsed()) {
             return verdict;
         }
         thread::sleep(INTERVAL);
@@ -156,7 +163,28 @@ mod tests {
 
     fn verdict(looks: &[(u64, State)]) -> Option<Verdict> {
         let mut watch = Watch::default();
-        looks.iter().find_map(|(second, state)| watch.look(*state, Duration::from_secs(*second)))
+        looks
+            .iter()
+            .find_map(|(second, state)| watch.look(*state, Process::NotStarted, Duration::from_secs(*second)))
+    }
+
+    #[test]
+    fn k3s_must_run_for_a_minute_where_it_was_started() {
+        use Process::{Alive, Down, NotStarted};
+        let verdict = |looks: &[(u64, Process)]| {
+            let mut watch = Watch::default();
+            looks.iter().find_map(|(second, k3s)| watch.look(Running, *k3s, Duration::from_secs(*second)))
+        };
+        for (looks, expected) in [
+            (&[(60, NotStarted), (62, Alive(0)), (72, Alive(0)), (121, Alive(0))][..], None),
+            (&[(60, NotStarted), (62, Alive(0)), (122, Alive(0))], Some(Verdict::Works)),
+            // Each restart begins the minute anew, and one that never ends is a hang.
+            (&[(60, Alive(0)), (100, Alive(1)), (150, Alive(1))], None),
+            (&[(60, Down(3)), (200, Down(3))], None),
+            (&[(60, Down(3)), (890, Alive(40)), (900, Alive(41))], Some(Verdict::Hangs)),
+        ] {
+            assert_eq!(verdict(looks), expected, "{looks:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
@@ -34,8 +34,9 @@ pub enum KeyError {
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    fn of(key: &SigningKey) -> Self {
-        let digest = Sha256::digest(key.verifying_key().as_bytes());
+    /// Of a public key.
+    pub fn of(key: &VerifyingKey) -> Self {
+        let digest = Sha256::digest(key.as_bytes());
         let groups: Vec<String> =
             digest[..16].chunks(2).map(|pair| format!("{:02x}{:02x}", pair[0], pair[1])).collect();
         Self(groups.join("-"))
@@ -48,21 +49,26 @@ impl fmt::Display for Fingerprint {
     }
 }
 
+/// Reads the node key; `None` where there is none yet.
+pub fn load(system: &System) -> Result<Option<SigningKey>, KeyError> {
+    let Some(seed) = system.read(PATH)? else { return Ok(None) };
+    let seed: [u8; 32] = seed.try_into().map_err(|seed: Vec<u8>| KeyError::Length { found: seed.len() })?;
+    Ok(Some(SigningKey::from_bytes(&seed)))
+}
+
 /// Reads the node key, or makes it, on disk before anything else happens with it.
 ///
 /// Without a key, a dry run returns `None`.
 pub fn ensure(system: &System) -> Result<Option<Fingerprint>, KeyError> {
-    if let Some(seed) = system.read(PATH)? {
-        let seed: [u8; 32] =
-            seed.try_into().map_err(|seed: Vec<u8>| KeyError::Length { found: seed.len() })?;
-        return Ok(Some(Fingerprint::of(&SigningKey::from_bytes(&seed))));
+    if let Some(key) = load(system)? {
+        return Ok(Some(Fingerprint::of(&key.verifying_key())));
     }
     if system.mode() == Mode::DryRun {
         return Ok(None);
     }
     let seed: [u8; 32] = random().map_err(KeyError::Random)?;
     system.ensure_file(PATH, &seed, 0o600)?;
-    Ok(Some(Fingerprint::of(&SigningKey::from_bytes(&seed))))
+    Ok(Some(Fingerprint::of(&SigningKey::from_bytes(&seed).verifying_key())))
 }
 
 #[cfg(test)]

@@ -1,6 +1,12 @@
 //! What runs on a node.
 //!
 //! - [`record`]: the node record, which the builder writes and firstboot reads
+//! - [`cluster`]: the cluster record, which every medium carries
+//! - [`document`], [`public_key`]: what a key vouches for
+//! - [`ticket`], [`membership`]: the permission to join, and what a joined node holds
+//! - [`tls`], [`http`]: connections to who holds a key
+//! - [`control_plane`]: what a control-plane node is given, once, by its operator
+//! - [`claim`]: the exchange of the one for the other; [`peers`], [`node_password`]: what comes with it
 //! - [`artifacts`]: what the image lacks of its pinned artifacts
 //! - [`boot`]: what stage0 hands to firstboot
 //! - [`source`]: where the record is looked for
@@ -12,6 +18,7 @@
 //! - [`key`]: the node key
 //! - [`status`], [`screen`], [`run`], [`cli`]: reporting and the program
 //! - [`console`]: showing text on a console that may be stopped
+//! - [`k3s`]: k3s' places on the node, and its start
 //! - [`stage0`]: the initrd's `/init`
 //! - [`gpt`]: partition tables that survive power cuts
 //! - [`fat`]: files on the EFI system partition that survive power cuts
@@ -23,17 +30,28 @@
 pub mod apply;
 pub mod artifacts;
 pub mod boot;
+pub mod claim;
 pub mod cli;
+pub mod cluster;
 pub mod console;
+pub mod control_plane;
 pub mod converge;
+pub mod document;
 pub mod durable;
 pub mod esp;
 pub mod fat;
 pub mod gate;
 pub mod gpt;
+pub mod http;
+pub mod k3s;
 pub mod key;
+mod keyed_hash;
+pub mod membership;
+pub mod node_password;
+pub mod peers;
 pub mod plan;
 pub mod process;
+pub mod public_key;
 pub mod random;
 pub mod record;
 pub mod root_hash;
@@ -43,6 +61,9 @@ pub mod slot;
 pub mod source;
 pub mod stage0;
 pub mod status;
+mod systemd;
+pub mod ticket;
+pub mod tls;
 
 /// The unit that starts `firstboot` on a node.
 pub const UNIT: &str = include_str!("../systemd/firstboot.service");

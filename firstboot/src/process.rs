@@ -1,6 +1,9 @@
-//! Waiting for other programs, no longer than is sensible.
+//! Waiting for other programs, no longer than is sensible, and becoming one.
 
+use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +24,17 @@ pub fn wait(child: &mut Child, deadline: Duration) -> io::Result<Option<ExitStat
     drop(child.kill());
     drop(child.wait());
     Ok(None)
+}
+
+/// Replaces this process by `program`, which is looked for in `PATH` if it is a bare name; returns only if that goes
+/// wrong.
+pub fn replace_with(
+    program: impl AsRef<OsStr>,
+    arguments: impl IntoIterator<Item = impl Into<OsString>>,
+) -> io::Result<Infallible> {
+    #[expect(clippy::disallowed_types, reason = "this is the one door to becoming another program")]
+    let mut command = std::process::Command::new(program);
+    Err(command.args(arguments.into_iter().map(Into::into)).exec())
 }
 
 #[cfg(test)]

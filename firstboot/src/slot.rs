@@ -23,6 +23,10 @@ use thiserror::Error;
 /// How often a slot on trial is started.
 pub const TRIES: u8 = 3;
 
+/// How often in a row systemd-boot starts a committed slot that never arrives, where another one can stand in for it.
+/// More than [`TRIES`], by which the two are told apart, and than stage0 lets pass before it gives the slot up itself.
+pub const KEPT_TRIES: u8 = 5;
+
 /// One of the two places an OS can lie in.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]

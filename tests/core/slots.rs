@@ -26,7 +26,7 @@ fn an_update_is_committed_once_it_works_and_given_up_if_it_does_not() -> anyhow:
     ensure!(disk.ukis()? == ["imgbuild_1.efi", "imgbuild_2+3.efi"], "{:?}", disk.ukis()?);
     check(&disk)?;
     update_by_uefi(&disk, &scene)?;
-    ensure!(disk.ukis()? == ["imgbuild_1.efi", "imgbuild_2.efi"], "{:?}", disk.ukis()?);
+    ensure!(disk.ukis()? == ["imgbuild_1.efi", "imgbuild_2+5.efi"], "{:?}", disk.ukis()?);
     ensure!(disk.environment()? == COMMITTED, "{:?}", disk.environment()?);
     check(&disk)?;
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for SECONDS_EACH (60). What they find lies in target/fuzz/artifacts/.
+# Runs every fuzz target for SECONDS_EACH (600, ten minutes). What they find lies in target/fuzz/artifacts/.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-fuzz=tests/fuzz seconds=${SECONDS_EACH:-60}
+fuzz=tests/fuzz seconds=${SECONDS_EACH:-600}
 # A stable compiler takes the sanitizer's flags this way.
 export RUSTC_BOOTSTRAP=1
 cargo fuzz build --fuzz-dir $fuzz --target "$TRIPLE" --target-dir target/fuzz

@@ -16,6 +16,8 @@ name_no_folder() {
     target/nodes/*/release/{firstboot,stage0}
 }
 cargo=(cargo test --release --locked --target "$TRIPLE")
+# Of every platform, as the test of the crates' list and `make check` look at them offline.
+suite "crates" cargo fetch --locked
 suite "compile" "${cargo[@]}" --workspace --no-run
 suite "node programs and k3s stand-in" tests/setup/nodes.sh target/nodes stand-in
 suite "judges of SBOMs" tests/setup/judges.sh target/judges

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use firstboot::slot::Slot;
+use imgbuild::format::uki;
 use imgbuild::machine::FirmwareKind::{self, Bios, Uefi};
 use machine::{Bundle, Disk, Power, Scene, Vm, number};
 
@@ -50,7 +51,10 @@ const ON_B: &str = "slot        b, generation 2, committed";
 const FOR_B: &str = "slot        a, generation 1, in place of the committed one";
 const MADE_ANEW: &str = "made anew, slot b is committed";
 
-const CASES: [Case; 14] = [
+/// Slot B's, once it is committed with another beside it.
+const UKI_B: &str = "EFI/Linux/imgbuild_2+5.efi";
+
+const CASES: [Case; 15] = [
     Case {
         name: "damaged-root",
         firmware: Uefi,
@@ -112,7 +116,7 @@ const CASES: [Case; 14] = [
     Case {
         name: "no-uki",
         firmware: Uefi,
-        damage: |disk| disk.remove_esp_file("EFI/Linux/imgbuild_2.efi"),
+        damage: |disk| disk.remove_esp_file(UKI_B),
         starts: &[Up(&[FOR_B])],
     },
     Case {
@@ -130,7 +134,7 @@ const CASES: [Case; 14] = [
     Case {
         name: "damaged-uki",
         firmware: Uefi,
-        damage: |disk| disk.zero_in_esp_file("EFI/Linux/imgbuild_2.efi", 0, 512),
+        damage: |disk| disk.zero_in_esp_file(UKI_B, 0, 512),
         starts: &[Up(&[FOR_B])],
     },
     Case {
@@ -148,7 +152,31 @@ const CASES: [Case; 14] = [
             Up(&["the next one begins in 10 seconds", "starting slot a, generation 1", FOR_B]),
         ],
     },
+    Case {
+        name: "damaged-initrd",
+        firmware: Uefi,
+        damage: damage_initrd_of_uki,
+        starts: &[
+            Ends(&["Kernel panic"]),
+            Ends(&["Kernel panic"]),
+            Ends(&["Kernel panic"]),
+            Ends(&["Kernel panic"]),
+            Ends(&["Kernel panic"]),
+            Up(&[ON_A, "generation 2 did not come up"]),
+        ],
+    },
 ];
+
+/// The kernel of such a UKI starts and finds no init.
+fn damage_initrd_of_uki(disk: &Disk) -> anyhow::Result<()> {
+    let copy = disk.folder().join("uki");
+    disk.copy_from_esp(UKI_B, &copy)?;
+    let uki = std::fs::read(&copy).context("reading the UKI")?;
+    let sections = uki::sections(&uki).context("reading the UKI's sections")?;
+    let initrd =
+        sections.iter().find(|section| section.name == ".initrd").context("the UKI has no initrd")?;
+    disk.zero_in_esp_file(UKI_B, u64::from(initrd.offset) + (1 << 16), 4096)
+}
 
 #[test]
 fn engine_slots_that_fail_give_way() -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use firstboot::k3s::RunMode;
 
 use anyhow::Context as _;
 use thiserror::Error;
@@ -136,6 +137,10 @@ fn place_programs(tree: &mut Tree, programs: &Programs) -> anyhow::Result<()> {
     {
         let path = format!("usr/lib/systemd/system/{name}");
         tree.write(&path, Metadata::FILE, Bytes::from_static(text.as_bytes()))?;
+    }
+    for mode in [RunMode::Server, RunMode::Agent] {
+        let path = format!("usr/lib/systemd/system/{}", mode.unit_name());
+        tree.write(&path, Metadata::FILE, mode.unit())?;
     }
     for (unit, text) in [
         ("emergency", firstboot::EMERGENCY),

@@ -61,6 +61,13 @@ pub enum Placement {
         /// Which files, and where to.
         members: Vec<Member>,
     },
+    /// The objects of a Kubernetes manifest, as firstboot applies them.
+    Manifest {
+        /// Path below the root of the list in JSON.
+        path: String,
+        /// The namespace of objects that name none.
+        namespace: String,
+    },
     /// A k3s release, unpacked to `data/<digest>` below a folder.
     K3s {
         /// The folder below the root.
@@ -87,6 +94,7 @@ pub(super) struct Declared {
 enum Unpack {
     Members,
     K3s,
+    Manifest,
 }
 
 /// `[[artifact]]`.
@@ -98,9 +106,10 @@ struct RawArtifact {
     unpack: Option<Located<Unpack>>,
     to: Option<Located<RootPath>>,
     mode: Option<Located<Mode>>,
+    namespace: Option<Located<DnsLabel>>,
     members: Vec<(Located<Pattern>, Located<RootPath>)>,
-    /// Whether `unpack`, `to` and `members` are given, in whatever form.
-    is_given: [bool; 3],
+    /// Whether `unpack`, `to`, `members` and `namespace` are given, in whatever form.
+    is_given: [bool; 4],
     amd64: Option<Source>,
     arm64: Option<Source>,
 }
@@ -179,15 +188,21 @@ impl RawArtifact {
     fn read(table: &mut Table<'_>) -> Self {
         let name = table.required("name").parsed();
         let version = table.required("version").parsed();
-        let [unpack, to, members] = ["unpack", "to", "members"].map(|key| table.optional(key));
+        let [unpack, to, members, namespace] =
+            ["unpack", "to", "members", "namespace"].map(|key| table.optional(key));
         Self {
             span: table.span(),
             name,
             version,
-            is_given: [&unpack, &to, &members].map(Entry::is_given),
-            unpack: unpack.choice(&[("tar.gz", Unpack::Members), ("k3s", Unpack::K3s)]),
+            is_given: [&unpack, &to, &members, &namespace].map(Entry::is_given),
+            unpack: unpack.choice(&[
+                ("tar.gz", Unpack::Members),
+                ("k3s", Unpack::K3s),
+                ("kubernetes", Unpack::Manifest),
+            ]),
             to: to.parsed(),
             mode: table.optional("mode").parsed(),
+            namespace: namespace.parsed(),
             members: members.map(),
             amd64: table.optional(Arch::Amd64.debian()).table(Source::read),
             arm64: table.optional(Arch::Arm64.debian()).table(Source::read),
@@ -199,7 +214,7 @@ impl RawArtifact {
             report
                 .fault(&self.span, "`[[artifact]]` names no source: `[artifact.amd64]`, `[artifact.arm64]`");
         }
-        let [has_unpack, has_to, has_members] = self.is_given;
+        let [has_unpack, has_to, has_members, has_namespace] = self.is_given;
         if has_unpack && self.unpack.is_none() {
             // What else it needs depends on that.
             return;
@@ -217,6 +232,18 @@ impl RawArtifact {
             }
             (false, Some((pattern, _))) => {
                 report.fault(&pattern.span, "only an artifact with `unpack = \"tar.gz\"` has `members`");
+            }
+            _ => {}
+        }
+        match (unpack == Some(Unpack::Manifest), &self.namespace) {
+            (true, None) if !has_namespace => {
+                report.fault(&self.span, "`[[artifact]]` lacks the key `namespace`");
+            }
+            (false, Some(namespace)) => {
+                report.fault(
+                    &namespace.span,
+                    "only an artifact with `unpack = \"kubernetes\"` has a `namespace`",
+                );
             }
             _ => {}
         }
@@ -255,6 +282,9 @@ impl RawArtifact {
                 Placement::Whole { path: to()?, mode: self.mode.as_ref().map_or(MODE, |mode| mode.value.0) }
             }
             Some(Unpack::K3s) => Placement::K3s { folder: to()? },
+            Some(Unpack::Manifest) => {
+                Placement::Manifest { path: to()?, namespace: self.namespace.as_ref()?.value.to_string() }
+            }
             Some(Unpack::Members) => {
                 let member = |(pattern, path): &(Located<Pattern>, Located<RootPath>)| Member {
                     pattern: pattern.value.0.clone(),

@@ -1,9 +1,11 @@
-//! Artifacts in the root: a file laid as it is, programs out of a tar archive, an unpacked k3s release.
+//! Artifacts in the root: a file laid as it is, programs out of a tar archive, an unpacked k3s release, the objects of
+//! a Kubernetes manifest.
 //!
 //! Files are of root; of the permission bits those stay that let others read and run. Where a package or
 //! another artifact has put something already, nothing is replaced.
 
 mod k3s;
+mod kubernetes;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +21,8 @@ use crate::profile::{Member, Placement};
 use crate::tree::{Entry, Kind, Metadata, Tree, TreeError};
 use crate::units::{self, Sha256};
 
+pub use kubernetes::ManifestError;
+
 /// Most that an archive may unpack to: k3s is about 250 MiB.
 const LIMIT: units::Bytes = units::Bytes(1 << 30);
 /// Permission bits that files of an archive keep.
@@ -32,6 +36,9 @@ pub enum ArtifactError {
     /// No k3s release.
     #[error(transparent)]
     K3s(#[from] K3sError),
+    /// No Kubernetes manifest.
+    #[error("reading the manifest")]
+    Manifest(#[from] ManifestError),
     /// An archive can't be decompressed.
     #[error("decompressing the archive")]
     Stream(#[source] StreamFault),
@@ -110,6 +117,10 @@ pub fn place(tree: &mut Tree, content: &Bytes, placement: &Placement) -> Result<
         }
         Placement::Members { members } => place_members(tree, content, members),
         Placement::K3s { folder } => k3s::place(tree, content, folder),
+        Placement::Manifest { path, namespace } => {
+            let objects = kubernetes::convert(content, namespace)?;
+            add(tree, path, Entry { metadata: Metadata::FILE, kind: Kind::File(objects) })
+        }
     }
 }
 
@@ -136,6 +147,7 @@ pub fn expected(placement: &Placement) -> String {
             let patterns = listed(members.iter().map(|member| member.pattern.as_str()));
             format!("a tar archive, compressed by gzip, with {patterns}")
         }
+        Placement::Manifest { .. } => "a Kubernetes manifest in YAML".to_owned(),
         Placement::K3s { .. } => "k3s' release for Linux: an ELF program with an archive inside".to_owned(),
     }
 }
@@ -145,6 +157,7 @@ pub fn places(sha256: Sha256, placement: &Placement) -> Vec<String> {
     match placement {
         Placement::Whole { path, .. } => vec![whole_path(path, sha256)],
         Placement::Members { members } => members.iter().map(|member| member.path.clone()).collect(),
+        Placement::Manifest { path, .. } => vec![path.clone()],
         Placement::K3s { folder } => vec![folder.clone()],
     }
 }

@@ -3,6 +3,11 @@
 //! The rules are those of systemd-boot 257 (`docs/AUTOMATIC_BOOT_ASSESSMENT` of systemd): what has no tries left comes
 //! last; the highest generation comes first, for nothing else differs between our UKIs; a start of an entry with tries
 //! takes one from `left` and adds it to `done`.
+//!
+//! A slot on trial has a counter of [`TRIES`] starts. A committed slot has none as long as nothing could stand in for
+//! it. Once another committed slot lies beside it, it has a counter of [`KEPT_TRIES`], which each boot that arrives
+//! makes new ([`Names::settle`]): only systemd-boot can count starts that end before anything of ours runs, as those of
+//! a damaged initrd do.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,7 +15,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::{Generation, TRIES};
+use super::{Generation, KEPT_TRIES, TRIES};
 
 /// The folder on the ESP.
 pub const FOLDER: &str = "EFI/Linux";
@@ -26,12 +31,22 @@ pub struct Tries {
     pub done: Option<u8>,
 }
 
+impl Tries {
+    /// Both together, which no start changes.
+    const fn total(self) -> u8 {
+        self.left.saturating_add(match self.done {
+            Some(done) => done,
+            None => 0,
+        })
+    }
+}
+
 /// The name of a UKI.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct UkiName {
     /// What it starts.
     pub generation: Generation,
-    /// Its counter; without one it is committed.
+    /// Its counter.
     pub tries: Option<Tries>,
 }
 
@@ -43,6 +58,16 @@ pub struct NoUki(pub String);
 impl UkiName {
     /// The UKI of a new disk.
     pub const NEW: Self = Self { generation: Generation::FIRST, tries: None };
+
+    /// Whether it was staged and not committed yet; with no start left, too.
+    pub fn is_trial(self) -> bool {
+        self.tries.is_some_and(|tries| (1..=TRIES).contains(&tries.total()))
+    }
+
+    /// Whether it is committed and was not given up.
+    pub fn is_committed(self) -> bool {
+        self.tries.is_none_or(|tries| tries.total() > TRIES && tries.left > 0)
+    }
 }
 
 impl fmt::Display for UkiName {
@@ -87,15 +112,16 @@ impl FromStr for UkiName {
 pub struct Names(pub BTreeSet<UkiName>);
 
 impl Names {
-    /// The committed generation: the highest without a counter.
+    /// The committed generation: the highest of those that are.
     pub fn committed(&self) -> Option<Generation> {
-        self.0.iter().filter(|name| name.tries.is_none()).map(|name| name.generation).max()
+        self.0.iter().filter(|name| name.is_committed()).map(|name| name.generation).max()
     }
 
     /// Adds `generation` on trial. What is neither committed nor this goes: its slot is overwritten.
     pub fn stage(&mut self, generation: Generation) {
         let committed = self.committed();
-        self.0.retain(|name| name.tries.is_none() && Some(name.generation) == committed);
+        self.0.retain(|name| name.is_committed() && Some(name.generation) == committed);
+        self.settle();
         self.0.insert(UkiName { generation, tries: Some(Tries { left: TRIES, done: None }) });
     }
 
@@ -113,13 +139,44 @@ impl Names {
         }
     }
 
-    /// Takes the counter from `generation`, if it is there.
+    /// A start of `generation` has arrived: if it is the committed one, nothing counts against it any more, though it
+    /// was the last that its counter allowed.
+    pub fn arrive(&mut self, generation: Generation) {
+        let is_kept = |name: &UkiName| name.tries.is_some_and(|tries| tries.total() > TRIES);
+        if self.0.iter().any(|name| name.generation == generation && is_kept(name)) {
+            self.commit(generation);
+        } else if self.committed() == Some(generation) {
+            self.settle();
+        }
+    }
+
+    /// Gives the committed generation a new counter where another slot can stand in for it, and takes it from every
+    /// other: what stands in is started for ever.
+    fn settle(&mut self) {
+        let committed = self.committed();
+        let others = self.0.iter().filter(|name| name.is_committed()).map(|name| name.generation);
+        let has_substitute = others.filter(|other| Some(*other) != committed).count() > 0;
+        let kept = Tries { left: KEPT_TRIES, done: None };
+        self.0 = std::mem::take(&mut self.0)
+            .into_iter()
+            .map(|name| match name.is_committed() {
+                true if has_substitute && Some(name.generation) == committed => {
+                    UkiName { tries: Some(kept), ..name }
+                }
+                true => UkiName { tries: None, ..name },
+                false => name,
+            })
+            .collect();
+    }
+
+    /// Commits `generation`, if it is there.
     pub fn commit(&mut self, generation: Generation) {
         if !self.0.iter().any(|name| name.generation == generation) {
             return;
         }
         self.0.retain(|name| name.generation != generation);
         self.0.insert(UkiName { generation, tries: None });
+        self.settle();
     }
 
     /// What systemd-boot does at a start: counts, and returns what it starts.

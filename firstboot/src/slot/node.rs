@@ -54,8 +54,12 @@ pub struct Report {
 /// Early in a boot: makes both back ends agree, and takes back that this start was counted as failed, by GRUB or by
 /// stage0. A block that cannot be read is made anew.
 pub fn arrive<D: Disk>(fat: &mut Fat<D>, running: Running, by_grub: bool) -> Result<Report, FatError> {
-    let entries = Entries::read(fat)?;
+    let found = Entries::read(fat)?;
+    let mut entries = found.clone();
     let generation = entries.generation_of(&running.root_hash);
+    if let Some(generation) = generation.filter(|_| !by_grub) {
+        entries.names.arrive(generation);
+    }
     let mut choice = entries.repaired(|root| running.place(root));
     let mut notes = Vec::new();
     if let Some(Grub { environment: Err(fault), .. }) = &entries.grub {
@@ -71,7 +75,7 @@ pub fn arrive<D: Disk>(fat: &mut Fat<D>, running: Running, by_grub: bool) -> Res
         block.failures = 0;
     }
     notes.extend(given_up(&entries, generation));
-    entries.change(&choice, fat)?;
+    found.change(&choice, fat)?;
     if !by_grub {
         starts::write(fat, 0)?;
     }
@@ -90,7 +94,7 @@ pub fn commit<D: Disk>(fat: &mut Fat<D>, running: Running) -> Result<Report, Fat
     if let Some(generation) = generation.filter(is_newer) {
         choice.names.commit(generation);
         let before =
-            choice.names.0.iter().filter(|name| name.tries.is_none() && name.generation < generation).max();
+            choice.names.0.iter().filter(|name| name.is_committed() && name.generation < generation).max();
         let before = before.copied();
         choice.names.0.retain(|name| name.generation >= generation || Some(*name) == before);
         if entries.grub.is_some() {
@@ -117,7 +121,7 @@ pub fn give_up<D: Disk>(
     if entries.committed() != Some(generation) {
         return Ok(None);
     }
-    let is_other = |name: &&UkiName| name.generation != generation && name.tries.is_none();
+    let is_other = |name: &&UkiName| name.generation != generation && name.is_committed();
     let others = entries.names.0.iter().filter(is_other).map(|name| name.generation);
     // GRUB's files alone are enough on a machine whose ESP has lost its UKIs.
     let by_config = entries.grub.iter().flat_map(|grub| grub.slots.iter().map(|(_, generation)| *generation));

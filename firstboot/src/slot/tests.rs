@@ -140,6 +140,22 @@ fn keeps_the_contract<B: BackEnd>() {
 }
 
 #[test]
+fn systemd_boot_goes_over_to_the_substitute_after_five_starts_that_do_not_arrive() {
+    let mut disk = Uefi::new_disk();
+    disk.stage(Generation(2));
+    disk.commit(Slot::B, Generation(2));
+    assert_eq!(generations(&mut disk, 7), [2, 2, 2, 2, 2, 1, 1]);
+    assert_eq!(disk.committed(), Some(Generation(1)));
+    // The committed slot is alone while another is on trial, and has no counter then.
+    let mut disk = Uefi::new_disk();
+    disk.stage(Generation(2));
+    disk.commit(Slot::B, Generation(2));
+    disk.stage(Generation(3));
+    assert_eq!(disk.0.iter().collect::<Vec<_>>(), ["imgbuild_2.efi", "imgbuild_3+3.efi"]);
+    assert_eq!(generations(&mut disk, 9), [3, 3, 3, 2, 2, 2, 2, 2, 2]);
+}
+
+#[test]
 fn both_back_ends_keep_the_contract() {
     keeps_the_contract::<Uefi>();
     keeps_the_contract::<Bios>();

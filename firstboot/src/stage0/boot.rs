@@ -5,7 +5,7 @@ mod root;
 mod storage;
 
 use std::convert::Infallible;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -20,9 +20,10 @@ use super::journal::Journal;
 use super::modules::Loader;
 use super::mounts::{self, SYSROOT};
 use super::watchdog::Watchdog;
-use super::{chroot, clock, machine_id, state};
+use super::{clock, machine_id, state};
 use crate::boot::{self, BootReport};
 use crate::gpt::Guid;
+use crate::process;
 use crate::random::random;
 use crate::slot::{Generation, Slot};
 
@@ -334,8 +335,9 @@ impl Session {
         self.allow(STEP_TIME);
         mounts::switch_root(sysroot).during(doing, HINT_IMAGE)?;
         let path = format!("/{init}");
-        let source = chroot::exec(OsStr::new(&path), arguments);
-        Err(Error::Exec { path, source }).during(doing, HINT_IMAGE)
+        process::replace_with(&path, arguments)
+            .map_err(|source| Error::Exec { path, source })
+            .during(doing, HINT_IMAGE)
     }
 }
 

@@ -7,7 +7,6 @@ use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 #[expect(clippy::disallowed_types, reason = "this is stage0's one door to other programs")]
 use std::process::Command;
@@ -129,13 +128,7 @@ pub fn become_program(mut arguments: impl Iterator<Item = OsString>) -> Result<I
     let program = arguments.next().ok_or_else(missing)?;
     rustix::process::chroot(&root)?;
     std::env::set_current_dir("/")?;
-    Err(exec(&program, arguments))
-}
-
-/// Replaces this process by `program`; returns only if that goes wrong.
-pub fn exec(program: &OsStr, arguments: impl Iterator<Item = OsString>) -> io::Error {
-    #[expect(clippy::disallowed_types, reason = "this is stage0's one door to other programs")]
-    Command::new(program).args(arguments).exec()
+    process::replace_with(program, arguments)
 }
 
 #[cfg(test)]

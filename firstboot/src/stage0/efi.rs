@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
 use crate::gpt::Guid;
+use crate::slot::names::UkiName;
 
 /// Where the kernel shows variables.
 pub const EFIVARS: &str = "/sys/firmware/efi/efivars";
@@ -63,9 +64,13 @@ impl Variables {
         text.parse().map(Some).map_err(|_| Error::Value { name, value: text })
     }
 
-    /// Whether the boot loader counts this boot's tries, which it does for a slot on trial.
+    /// Whether the boot loader counts this boot's tries as those of a slot on trial; a committed slot that another can
+    /// stand in for is counted too. A path that is not understood is taken for a trial, whose faults end in a restart.
     pub fn is_on_trial(&self) -> bool {
-        self.read("LoaderBootCountPath", LOADER).is_some()
+        let Some(bytes) = self.read("LoaderBootCountPath", LOADER) else { return false };
+        let path = utf16(&bytes).unwrap_or_default();
+        let name = path.rsplit('\\').next().unwrap_or_default();
+        name.parse::<UkiName>().map_or(true, UkiName::is_trial)
     }
 
     /// How often stage0 failed in a row, as far as known.
@@ -160,8 +165,17 @@ mod tests {
     }
 
     #[test]
-    fn a_counted_boot_is_on_trial() {
-        let (_folder, variables) = variables("LoaderBootCountPath", &wide("\\EFI\\Linux\\os_2+2-1.efi\0"));
-        assert!(variables.is_on_trial());
+    fn a_counted_boot_is_on_trial_unless_the_count_is_that_of_a_committed_slot() {
+        for (name, expected) in [
+            ("imgbuild_2+2-1.efi", true),
+            ("imgbuild_2+0-3.efi", true),
+            ("imgbuild_2+4-1.efi", false),
+            ("imgbuild_2+0-5.efi", false),
+            ("os.efi", true),
+        ] {
+            let (_folder, variables) =
+                variables("LoaderBootCountPath", &wide(&format!("\\EFI\\Linux\\{name}\0")));
+            assert_eq!(variables.is_on_trial(), expected, "{name}");
+        }
     }
 }

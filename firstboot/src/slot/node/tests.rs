@@ -85,23 +85,26 @@ fn a_trial_that_works_is_committed_in_both_back_ends_and_the_old_one_stays() {
     let report = commit(&mut open(&mut disk), running("2", true)).unwrap();
     let notes = vec!["slot b, generation 2, is committed".to_owned()];
     assert_eq!(report, Report { generation: Some(Generation(2)), standing: Standing::Committed, notes });
-    assert_eq!(state(&disk), (vec!["imgbuild_1.efi".to_owned(), "imgbuild_2.efi".to_owned()], Some(B2)));
+    // The old one can stand in for it from now on, so its starts are counted.
+    let after = (vec!["imgbuild_1.efi".to_owned(), "imgbuild_2+5.efi".to_owned()], Some(B2));
+    assert_eq!(state(&disk), after);
     let again = commit(&mut open(&mut disk), running("2", false)).unwrap();
     assert_eq!((again.standing, again.notes.len()), (Standing::Committed, 0));
+    assert_eq!(state(&disk), after);
 }
 
 #[test]
 fn disks_without_grub_get_no_block() {
     let mut disk = esp(&["imgbuild_1.efi", "imgbuild_2+2-1.efi"], None);
     commit(&mut open(&mut disk), running("2", true)).unwrap();
-    assert_eq!(state(&disk), (vec!["imgbuild_1.efi".to_owned(), "imgbuild_2.efi".to_owned()], None));
+    assert_eq!(state(&disk), (vec!["imgbuild_1.efi".to_owned(), "imgbuild_2+5.efi".to_owned()], None));
 }
 
 #[test]
 fn a_power_cut_in_a_commit_leaves_what_the_next_boot_repairs() {
     let start = esp(&["imgbuild_1.efi", "imgbuild_2+2-1.efi"], Some(&trial(2).to_block()));
     let old = state(&start);
-    let new = (vec!["imgbuild_1.efi".to_owned(), "imgbuild_2.efi".to_owned()], Some(B2));
+    let new = (vec!["imgbuild_1.efi".to_owned(), "imgbuild_2+5.efi".to_owned()], Some(B2));
     let between = (new.0.clone(), old.1);
     let mut dice = Dice(3);
     let mut seen = [0; 3];
@@ -172,6 +175,38 @@ fn a_substitute_is_neither_committed_nor_does_it_take_the_commit_away() {
     );
     assert_eq!(commit(&mut open(&mut disk), running("1", false)).unwrap().standing, Standing::Substitute);
     assert_eq!(state(&disk), before);
+}
+
+#[test]
+fn a_committed_slot_that_arrives_has_all_its_starts_again() {
+    // The last start that was left is as good as any.
+    for name in ["imgbuild_2.efi", "imgbuild_2+4-1.efi", "imgbuild_2+0-5.efi"] {
+        let mut disk = esp(&["imgbuild_1.efi", name], Some(&B2.to_block()));
+        let report = arrive(&mut open(&mut disk), running("2", false), false).unwrap();
+        assert_eq!((report.standing, report.notes), (Standing::Committed, Vec::new()), "{name}");
+        let names = vec!["imgbuild_1.efi".to_owned(), "imgbuild_2+5.efi".to_owned()];
+        assert_eq!(state(&disk), (names, Some(B2)), "{name}");
+    }
+    // Nothing stands in for a slot that is alone.
+    for name in ["imgbuild_2.efi", "imgbuild_2+3-2.efi"] {
+        let mut disk = esp(&[name], Some(&B2.to_block()));
+        arrive(&mut open(&mut disk), running("2", false), false).unwrap();
+        assert_eq!(state(&disk).0, ["imgbuild_2.efi"], "{name}");
+    }
+    // A start by GRUB says nothing of systemd-boot's.
+    let mut disk = esp(&["imgbuild_1.efi", "imgbuild_2+3-2.efi"], Some(&B2.to_block()));
+    arrive(&mut open(&mut disk), running("2", false), true).unwrap();
+    assert_eq!(state(&disk).0, ["imgbuild_1.efi", "imgbuild_2+3-2.efi"]);
+}
+
+#[test]
+fn a_committed_slot_whose_starts_are_used_up_is_replaced_for_both_firmwares() {
+    let mut disk = esp(&["imgbuild_1.efi", "imgbuild_2+0-5.efi"], Some(&B2.to_block()));
+    let report = arrive(&mut open(&mut disk), running("1", false), false).unwrap();
+    let notes = vec!["generation 2 did not come up and is given up".to_owned()];
+    assert_eq!(report, Report { generation: Some(Generation(1)), standing: Standing::Committed, notes });
+    let names = vec!["imgbuild_1.efi".to_owned(), "imgbuild_2+0-5.efi".to_owned()];
+    assert_eq!(state(&disk), (names, Some(A1)));
 }
 
 #[test]

@@ -62,9 +62,8 @@ impl<'a> Judge<'a> {
         let all: Vec<(UkiName, u8)> = names.0.iter().map(|name| (*name, sample(name))).collect();
         let of = |generation| all.iter().find(|(name, _)| Some(name.generation) == generation).unwrap();
         let committed = of(names.committed()).1;
-        let before = names.clone();
         let started = of(names.boot());
-        Choice { sample: started.1, is_on_trial: before != names, committed }
+        Choice { sample: started.1, is_on_trial: started.0.is_trial(), committed }
     }
 
     fn by_bios(&self, esp: &Esp<'_>, disk: &State<'_>, table: &Table, place: &str) -> Choice {

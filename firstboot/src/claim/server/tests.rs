@@ -1,0 +1,144 @@
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+
+use super::*;
+use crate::claim::client::{ClaimError, Claimant};
+use crate::claim::message::Right;
+use crate::claim::tests::{Memory, service, wireguard, with};
+use crate::cluster::ClusterId;
+use crate::cluster::tests::{membership_key, operator_key};
+use crate::membership::tests::node_key;
+use crate::public_key::PublicKey;
+use crate::ticket::tests::example as ticket;
+use crate::ticket::{Hardware, Ticket};
+
+/// A service on a port of its own; ends with this.
+struct Running {
+    address: SocketAddr,
+    store: Arc<Memory>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(limits: Limits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (store, is_over) = (Arc::new(Memory::default()), Arc::new(AtomicBool::new(false)));
+        let config = tls::server(&membership_key()).unwrap();
+        let (kept, over) = (Arc::clone(&store), Arc::clone(&is_over));
+        let thread = thread::spawn(move || {
+            serve(&listener, &config, &Arc::new(service()), &kept, limits, &over);
+        });
+        Self { address, store, is_over, thread: Some(thread) }
+    }
+
+    fn ask(&self, seed: u8, right: &Right) -> Result<Reply, ClaimError> {
+        claimant(seed).ask(right, self.address, &PublicKey::of(&membership_key()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let _wakes = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ended = thread.join();
+        }
+    }
+}
+
+fn claimant(seed: u8) -> Claimant {
+    Claimant { key: node_key(seed), wireguard: wireguard(seed), hardware: Hardware::default(), first: None }
+}
+
+/// A ticket that is good today.
+fn right(nonce: u8, generation: u64) -> Right {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    with(&Ticket { not_after: now + 3600, nonce: ClusterId([nonce; 16]), generation, ..ticket() })
+}
+
+#[test]
+fn a_node_joins_over_the_network_and_a_thief_does_not() {
+    let running = Running::start(Limits::default());
+    let grant = running.ask(1, &right(1, 3_000_001)).unwrap();
+    assert!(matches!(grant, Reply::Granted(_)), "{grant:?}");
+    let thief = running.ask(2, &right(1, 3_000_001)).unwrap();
+    assert!(matches!(thief, Reply::Refused { cause: Cause::Used, .. }), "{thief:?}");
+    // The store is not ready: come again.
+    running.store.cut_after(Some(0));
+    assert_eq!(running.ask(1, &right(1, 3_000_001)).unwrap(), Reply::Later { seconds: 10 });
+}
+
+#[test]
+fn a_node_speaks_only_with_who_holds_the_clusters_key() {
+    let running = Running::start(Limits::default());
+    let fault =
+        claimant(1).ask(&right(1, 3_000_001), running.address, &PublicKey::of(&operator_key())).unwrap_err();
+    assert!(matches!(fault, ClaimError::Exchange { .. }), "{fault}");
+    assert_eq!(running.store.count_burnt(), 0, "the ticket was not shown");
+}
+
+#[test]
+fn one_of_many_machines_with_the_same_ticket_gets_it() {
+    let running = Running::start(Limits::default());
+    let right = right(1, 3_000_001);
+    let replies: Vec<Reply> = thread::scope(|scope| {
+        let ask = |seed| {
+            scope.spawn({
+                let (running, right) = (&running, &right);
+                move || running.ask(seed, right).unwrap()
+            })
+        };
+        let asking: Vec<_> = (1..=16).map(ask).collect();
+        asking.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let granted = replies.iter().filter(|reply| matches!(reply, Reply::Granted(_))).count();
+    let used =
+        replies.iter().filter(|reply| matches!(reply, Reply::Refused { cause: Cause::Used, .. })).count();
+    assert_eq!((granted, used), (1, 15), "{replies:?}");
+}
+
+#[test]
+fn strangers_who_say_nothing_or_nonsense_keep_nobody_out_for_long() {
+    let limits = Limits { connections: 16, per_address: 16, time: Duration::from_secs(1) };
+    let running = Running::start(limits);
+    // More than there are places, each silent.
+    let silent: Vec<TcpStream> = (0..400).map(|_| TcpStream::connect(running.address).unwrap()).collect();
+    for nonsense in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x16; 4096], &vec![0; 100_000]] {
+        let mut stream = TcpStream::connect(running.address).unwrap();
+        let _refused = stream.write_all(nonsense);
+    }
+    // Those beyond the places were told at once, though those with a place are still waited for.
+    let mut last = silent.last().unwrap();
+    last.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert_eq!(last.read(&mut [0]).unwrap_or(0), 0, "closed");
+    // Honest nodes come again, as they do at every fault.
+    let joined = (0..100).find_map(|_| {
+        let reply = running.ask(1, &right(1, 3_000_001)).ok();
+        if reply.is_none() {
+            thread::sleep(Duration::from_millis(200));
+        }
+        reply
+    });
+    assert!(matches!(joined, Some(Reply::Granted(_))), "{joined:?}");
+}
+
+#[test]
+fn an_address_has_no_more_than_its_share() {
+    let places = Arc::new(Places::new(Limits { connections: 3, per_address: 2, time: Duration::ZERO }));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut kept = Vec::new();
+    let mut taken: Vec<Place> = Vec::new();
+    for expected in [true, true, false] {
+        let stream = TcpStream::connect(address).unwrap();
+        let place = Places::take(&places, &stream);
+        assert_eq!(place.is_some(), expected);
+        kept.push(stream);
+        taken.extend(place);
+    }
+    taken.pop();
+    let stream = TcpStream::connect(address).unwrap();
+    assert!(Places::take(&places, &stream).is_some(), "a place is free again");
+}

@@ -1,0 +1,308 @@
+//! The decisions of the claim service. Each step may be repeated after a power cut between any two of them: the nonce
+//! is burnt first, and the same ticket and key is led through the rest again.
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::SigningKey;
+use hmac::Mac as _;
+
+use super::challenge::{Challenge, Challenger, FRESH};
+use super::code::Code;
+use super::message::{Cause, Grant, Reply, Request, Right};
+use super::store::{Burnt, Joined, Store, StoreError, Verdict, Waiting};
+use crate::cluster::ClusterRecord;
+use crate::document::{self, DocumentError};
+use crate::keyed_hash::keyed_hash;
+use crate::membership::{self, Membership, MembershipError, Revocation};
+use crate::node_password::NodePasswordKey;
+use crate::peers::Peer;
+use crate::record::Role;
+use crate::ticket::{self, Ticket, TicketError};
+
+/// How long a waiting node's first challenge is known: it may wait over a long holiday.
+const LONGEST_WAIT: Duration = Duration::from_hours(30 * 24);
+/// Join tokens live so long, and one serves all claims of this much time.
+const TOKEN_SLOT: Duration = Duration::from_mins(5);
+const TOKEN_LIFE: Duration = Duration::from_mins(15);
+/// When to come again while the API is not ready.
+const RETRY: u32 = 10;
+
+/// What the service knows for good.
+#[derive(Debug)]
+pub struct Service {
+    /// The cluster.
+    pub cluster: ClusterRecord,
+    /// Signs memberships.
+    pub membership_key: SigningKey,
+    /// Makes node passwords.
+    pub password_key: NodePasswordKey,
+    /// Memberships and tickets that are no longer good.
+    pub revocations: Vec<Revocation>,
+    /// The cloud nodes, as peers of everybody.
+    pub hubs: Vec<Peer>,
+    /// The hash in front of k3s' tokens, 64 hexadecimal digits.
+    pub k3s_hash: String,
+}
+
+/// A refusal before anything was decided.
+struct No(Cause, String);
+
+impl Service {
+    /// A challenge for who asks.
+    pub fn challenge(&self, now: SystemTime) -> Challenge {
+        Challenger::new(&self.membership_key).make(now)
+    }
+
+    /// Answers a request that came from address `from`.
+    pub fn answer(&self, request: &[u8], from: &str, now: SystemTime, store: &impl Store) -> Reply {
+        let outcome = match self.open(request, now) {
+            Ok(request) => self.decide(&request, from, now, store),
+            Err(No(cause, reason)) => Ok(Reply::Refused { cause, reason }),
+        };
+        outcome.unwrap_or(Reply::Later { seconds: RETRY })
+    }
+
+    fn open(&self, request: &[u8], now: SystemTime) -> Result<Request, No> {
+        let request: Request = document::open_self_signed(request, |request: &Request| request.key)
+            .map_err(|fault| No(cause_of_document(&fault), fault.to_string()))?;
+        let is_key = STANDARD.decode(&request.wireguard).is_ok_and(|key| key.len() == 32);
+        if !is_key {
+            return Err(No(Cause::Malformed, "`wireguard` is no WireGuard key".to_owned()));
+        }
+        let challenger = Challenger::new(&self.membership_key);
+        let is_good = challenger.is_genuine(&request.challenge, now, FRESH)
+            && challenger.is_genuine(&request.first_challenge, now, LONGEST_WAIT);
+        if !is_good {
+            return Err(No(Cause::Challenge, "the challenge is not fresh: take a new one".to_owned()));
+        }
+        Ok(request)
+    }
+
+    fn decide(
+        &self,
+        request: &Request,
+        from: &str,
+        now: SystemTime,
+        store: &impl Store,
+    ) -> Result<Reply, StoreError> {
+        let decided = match &request.right {
+            Right::Ticket(text) => self.by_ticket(text, request, from, now, store)?,
+            Right::Membership(text) => self.by_membership(text, request, store)?,
+            Right::Approval => self.by_approval(None, request, from, store)?,
+        };
+        match decided {
+            Ok(joined) => self.join(joined, now, store),
+            Err(reply) => Ok(reply),
+        }
+    }
+
+    fn by_ticket(
+        &self,
+        text: &str,
+        request: &Request,
+        from: &str,
+        now: SystemTime,
+        store: &impl Store,
+    ) -> Result<Decision, StoreError> {
+        let ticket = match self.open_ticket(text, request, now) {
+            Ok(ticket) => ticket,
+            Err(No(cause, reason)) => return Ok(refuse(cause, reason)),
+        };
+        // A person's word comes before the nonce is burnt: a rejected thief leaves the ticket to its owner.
+        if ticket.approve
+            && let Err(reply) = self.by_approval(Some(&ticket.node), request, from, store)?
+        {
+            return Ok(Err(reply));
+        }
+        let at = humantime::format_rfc3339_seconds(now).to_string();
+        let first = store.burn(ticket.nonce, &Burnt { key: request.key, at, from: from.to_owned() })?;
+        if first.key != request.key {
+            let reason = format!(
+                "the ticket of `{}` was used at {} by key {}, from {}",
+                ticket.node,
+                first.at,
+                first.key.fingerprint(),
+                first.from
+            );
+            return Ok(refuse(Cause::Used, reason));
+        }
+        Ok(Ok(Joined {
+            node: ticket.node,
+            role: ticket.role,
+            address: ticket.address,
+            key: request.key,
+            wireguard: request.wireguard.clone(),
+            generation: ticket.generation,
+        }))
+    }
+
+    fn open_ticket(&self, text: &str, request: &Request, now: SystemTime) -> Result<Ticket, No> {
+        let refused = |fault: TicketError| {
+            let cause = match &fault {
+                TicketError::Document(fault) => cause_of_document(fault),
+                TicketError::Foreign { .. } => Cause::Foreign,
+                TicketError::Epoch { .. } => Cause::Epoch,
+                TicketError::Expired { .. } => Cause::Expired,
+                TicketError::Hardware { .. } => Cause::Hardware,
+            };
+            No(cause, fault.to_string())
+        };
+        let ticket = ticket::open(text.as_bytes(), &self.cluster, now).map_err(refused)?;
+        ticket.check_hardware(&request.hardware).map_err(refused)?;
+        membership::check_revocations(&ticket.node, ticket.generation, &self.revocations)
+            .map_err(|fault| No(Cause::Revoked, fault.to_string()))?;
+        Ok(ticket)
+    }
+
+    fn by_membership(
+        &self,
+        text: &str,
+        request: &Request,
+        store: &impl Store,
+    ) -> Result<Decision, StoreError> {
+        let membership =
+            match membership::open(text.as_bytes(), &self.cluster, &request.key, &self.revocations) {
+                Ok(membership) => membership,
+                Err(fault) => {
+                    let cause = match &fault {
+                        MembershipError::Document(fault) => cause_of_document(fault),
+                        MembershipError::Foreign { .. } => Cause::Foreign,
+                        MembershipError::Stolen { .. } => Cause::Stolen,
+                        MembershipError::Revoked { .. } => Cause::Revoked,
+                    };
+                    return Ok(refuse(cause, fault.to_string()));
+                }
+            };
+        // A control plane that was re-created knows nobody: then the membership alone is enough.
+        if let Some(known) = store.joined(&membership.node)?
+            && known.generation == membership.generation
+            && known.key != membership.key
+        {
+            let reason = format!("`{}` is the node of key {}", membership.node, known.key.fingerprint());
+            return Ok(refuse(Cause::Superseded, reason));
+        }
+        Ok(Ok(Joined {
+            node: membership.node,
+            role: membership.role,
+            address: membership.address,
+            key: request.key,
+            wireguard: request.wireguard.clone(),
+            generation: membership.generation,
+        }))
+    }
+
+    fn by_approval(
+        &self,
+        node: Option<&str>,
+        request: &Request,
+        from: &str,
+        store: &impl Store,
+    ) -> Result<Decision, StoreError> {
+        let code = Code::of(&request.key, &self.cluster.membership_key, &request.first_challenge);
+        let known = store.waiting(&code)?.filter(|waiting| waiting.key == request.key);
+        match known.and_then(|waiting| waiting.verdict) {
+            Some(Verdict::Rejected) => {
+                Ok(refuse(Cause::Rejected, format!("the claim with code {code} was rejected")))
+            }
+            Some(Verdict::Approved { node, role, address, generation }) => Ok(Ok(Joined {
+                node,
+                role,
+                address,
+                key: request.key,
+                wireguard: request.wireguard.clone(),
+                generation,
+            })),
+            None => {
+                let (hardware, from, node) =
+                    (request.hardware.clone(), from.to_owned(), node.map(str::to_owned));
+                let waiting =
+                    Waiting { code: code.clone(), key: request.key, hardware, from, node, verdict: None };
+                store.wait(&waiting)?;
+                Ok(Err(Reply::Waiting { code }))
+            }
+        }
+    }
+
+    /// Everything after the decision; the same for all rights.
+    fn join(&self, node: Joined, now: SystemTime, store: &impl Store) -> Result<Reply, StoreError> {
+        let before = store.joined(&node.node)?;
+        if before.as_ref().is_none_or(|before| before.generation < node.generation) {
+            // Before the node is kept: a power cut in between leaves the generation low, and this is done again.
+            store.forget_password(&node.node)?;
+        }
+        let kept = store.keep(&node)?;
+        if kept.generation > node.generation {
+            let reason = format!(
+                "generation {} of `{}` has joined since, this is generation {}",
+                kept.generation, node.node, node.generation
+            );
+            return Ok(Reply::Refused { cause: Cause::Superseded, reason });
+        }
+        let (id, secret, expires) = self.token(now);
+        store.ensure_token(&id, &secret, expires)?;
+        let mut peers = self.hubs.clone();
+        peers.retain(|peer| peer.node != node.node);
+        if node.role == Role::Worker {
+            let edges = store.all_joined()?.into_iter().filter(|other| other.role == Role::Edge);
+            peers.extend(edges.map(Peer::from));
+        }
+        let membership = Membership {
+            cluster: self.cluster.id,
+            node: node.node.clone(),
+            role: node.role,
+            address: node.address,
+            key: node.key,
+            wireguard: node.wireguard,
+            generation: node.generation,
+        };
+        let Ok(membership) = document::sign(&membership, &self.membership_key) else {
+            // A membership is made of texts and numbers: this does not happen, and must not bring the service down.
+            return Ok(Reply::Later { seconds: RETRY });
+        };
+        Ok(Reply::Granted(Box::new(Grant {
+            membership,
+            address: node.address,
+            peers,
+            node_password: self.password_key.password(&self.cluster.id, &node.node, node.generation),
+            token: format!("K10{}::{id}.{secret}", self.k3s_hash),
+        })))
+    }
+
+    /// The bootstrap token of this time: any control-plane node makes the same, so that a thousand claims make few
+    /// Secrets. Of the form that Kubernetes asks for, `[a-z0-9]{6}.[a-z0-9]{16}`.
+    fn token(&self, now: SystemTime) -> (String, String, SystemTime) {
+        let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let slot = seconds / TOKEN_SLOT.as_secs();
+        let bytes = keyed_hash(self.membership_key.as_bytes(), "imgbuild bootstrap token")
+            .chain_update(slot.to_be_bytes())
+            .finalize()
+            .into_bytes();
+        let letter = |byte: &u8| char::from(b"abcdefghijklmnopqrstuvwxyz234567"[usize::from(byte % 32)]);
+        let text: String = bytes.iter().map(letter).collect();
+        let begun = Duration::from_secs(slot.saturating_mul(TOKEN_SLOT.as_secs()));
+        let expires = SystemTime::UNIX_EPOCH + begun + TOKEN_SLOT + TOKEN_LIFE;
+        (text[..6].to_owned(), text[6..22].to_owned(), expires)
+    }
+}
+
+/// The node that may join, or what is answered instead.
+type Decision = Result<Joined, Reply>;
+
+fn refuse(cause: Cause, reason: String) -> Decision {
+    Err(Reply::Refused { cause, reason })
+}
+
+fn cause_of_document(fault: &DocumentError) -> Cause {
+    match fault {
+        DocumentError::Forged { .. } => Cause::Forged,
+        _ => Cause::Malformed,
+    }
+}
+
+impl From<Joined> for Peer {
+    fn from(node: Joined) -> Self {
+        Self { node: node.node, role: node.role, key: node.wireguard, address: node.address, endpoint: None }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the service keeps, as objects of the cluster's own API: `BurntTicket`, `EdgeNode`, and Secrets of k3s.
+//!
+//! Every operation may be the last before a power cut, and may be repeated.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::code::Code;
+use crate::public_key::PublicKey;
+use crate::record::Role;
+use crate::ticket::{Hardware, Nonce};
+
+/// Who has burnt a ticket.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Burnt {
+    /// The node key of the first who came.
+    pub key: PublicKey,
+    /// When, RFC 3339.
+    pub at: String,
+    /// From which address.
+    pub from: String,
+}
+
+/// A node that has joined.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Joined {
+    /// Node name.
+    pub node: String,
+    /// Its role.
+    pub role: Role,
+    /// Its address inside the VPN.
+    pub address: std::net::Ipv4Addr,
+    /// Its node key.
+    pub key: PublicKey,
+    /// Its WireGuard key.
+    pub wireguard: String,
+    /// Which of its memberships counts.
+    pub generation: u64,
+}
+
+/// A node that waits for a person.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    /// What the person compares.
+    pub code: Code,
+    /// Its node key.
+    pub key: PublicKey,
+    /// What machine it is.
+    pub hardware: Hardware,
+    /// From which address it asks.
+    pub from: String,
+    /// The name that its ticket has, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// What the person said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+}
+
+/// What a person said of a waiting node.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// It becomes this node.
+    Approved {
+        /// Node name.
+        node: String,
+        /// Its role.
+        role: Role,
+        /// Its address inside the VPN.
+        address: std::net::Ipv4Addr,
+        /// Its generation, above all that the name has had.
+        generation: u64,
+    },
+    /// It does not.
+    Rejected,
+}
+
+/// Why the store could not be used.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The API is not ready: the node comes again.
+    #[error("the cluster's API is not ready: {0}")]
+    NotReady(String),
+    /// As many nodes wait as are kept.
+    #[error("{0} nodes wait for approval already")]
+    Full(usize),
+}
+
+/// The objects.
+pub trait Store {
+    /// Burns a ticket: makes the object, or returns the one that is there. Exactly one of any number of callers makes it.
+    fn burn(&self, nonce: Nonce, burnt: &Burnt) -> Result<Burnt, StoreError>;
+    /// The node of a name, if one has joined.
+    fn joined(&self, node: &str) -> Result<Option<Joined>, StoreError>;
+    /// All nodes that have joined.
+    fn all_joined(&self) -> Result<Vec<Joined>, StoreError>;
+    /// Keeps a node, unless one of its name with a higher generation is there; returns the one that is there then.
+    fn keep(&self, node: &Joined) -> Result<Joined, StoreError>;
+    /// Removes k3s' Secret with the hash of the node's password, which k3s itself never changes.
+    fn forget_password(&self, node: &str) -> Result<(), StoreError>;
+    /// Makes sure that a bootstrap token is known to k3s until `expires`.
+    fn ensure_token(&self, id: &str, secret: &str, expires: SystemTime) -> Result<(), StoreError>;
+    /// A waiting node, with what a person said.
+    fn waiting(&self, code: &Code) -> Result<Option<Waiting>, StoreError>;
+    /// Lists a node that waits; one that is listed stays as it is.
+    fn wait(&self, waiting: &Waiting) -> Result<(), StoreError>;
+}

@@ -1,0 +1,218 @@
+//! HTTP/1.1 (RFC 9112) as far as two programs of ours need it: one request and one answer per connection, both with
+//! `Content-Length`, and nothing longer than it may be.
+
+use std::io::{self, Read, Write};
+
+use thiserror::Error;
+
+/// Longest head of a request or an answer, in bytes.
+const LONGEST_HEAD: usize = 8 << 10;
+/// Most header fields.
+const MOST_FIELDS: usize = 32;
+
+/// Why a message was not taken.
+#[derive(Debug, Error)]
+pub enum HttpError {
+    /// The connection failed, or was too slow.
+    #[error("the connection broke off")]
+    Connection(#[from] io::Error),
+    /// The other end stopped in the middle.
+    #[error("the message ends after {0} bytes of its head")]
+    Truncated(usize),
+    /// Longer than any message of ours.
+    #[error("{what} is longer than {limit} bytes")]
+    Long {
+        /// `head` or `body`.
+        what: &'static str,
+        /// The bound.
+        limit: usize,
+    },
+    /// Not HTTP.
+    #[error("this is no HTTP/1.1: {0}")]
+    Syntax(#[from] httparse::Error),
+    /// Without a length nobody knows where it ends.
+    #[error("`Content-Length` is missing or no number")]
+    Length,
+}
+
+/// A request.
+#[derive(Debug)]
+pub struct Request {
+    /// `GET`, `POST`.
+    pub method: String,
+    /// Path.
+    pub path: String,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// When to come again, in seconds.
+    pub retry_after: Option<u32>,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+/// Reads a request whose body has at most `limit` bytes.
+pub fn read_request(stream: &mut impl Read, limit: usize) -> Result<Request, HttpError> {
+    let (head, rest) = read_head(stream)?;
+    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    request.parse(&head)?;
+    let (method, path) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+    let length = if method == "GET" { 0 } else { content_length(request.headers)? };
+    let (method, path) = (method.to_owned(), path.to_owned());
+    Ok(Request { method, path, body: read_body(stream, rest, length, limit)? })
+}
+
+/// Reads an answer whose body has at most `limit` bytes.
+pub fn read_answer(stream: &mut impl Read, limit: usize) -> Result<Answer, HttpError> {
+    let (head, rest) = read_head(stream)?;
+    let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    let mut answer = httparse::Response::new(&mut fields);
+    answer.parse(&head)?;
+    let status = answer.code.unwrap_or_default();
+    let retry_after = field(answer.headers, "retry-after").and_then(|value| value.parse().ok());
+    let length = content_length(answer.headers)?;
+    Ok(Answer { status, retry_after, body: read_body(stream, rest, length, limit)? })
+}
+
+/// Writes a request.
+pub fn write_request(stream: &mut impl Write, method: &str, path: &str, body: &[u8]) -> io::Result<()> {
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: imgbuild\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    // In one piece: two small packets would wait for each other.
+    stream.write_all(&[head.as_bytes(), body].concat())?;
+    stream.flush()
+}
+
+/// Writes an answer.
+pub fn write_answer(stream: &mut impl Write, answer: &Answer) -> io::Result<()> {
+    let retry = answer.retry_after.map_or_else(String::new, |seconds| format!("Retry-After: {seconds}\r\n"));
+    let head = format!(
+        "HTTP/1.1 {} {}\r\nConnection: close\r\n{retry}Content-Length: {}\r\n\r\n",
+        answer.status,
+        reason(answer.status),
+        answer.body.len()
+    );
+    stream.write_all(&[head.as_bytes(), &answer.body].concat())?;
+    stream.flush()
+}
+
+/// Bytes up to the empty line, that included, and what was read behind it.
+fn read_head(stream: &mut impl Read) -> Result<(Vec<u8>, Vec<u8>), HttpError> {
+    const END: &[u8] = b"\r\n\r\n";
+    let mut head = Vec::new();
+    let mut buffer = [0; 1024];
+    loop {
+        let begin = head.len().saturating_sub(END.len() - 1);
+        let count = stream.read(&mut buffer)?;
+        if count == 0 {
+            return Err(HttpError::Truncated(head.len()));
+        }
+        head.extend_from_slice(&buffer[..count]);
+        if let Some(at) = head[begin..].windows(END.len()).position(|window| window == END) {
+            let rest = head.split_off(begin + at + END.len());
+            return Ok((head, rest));
+        }
+        if head.len() > LONGEST_HEAD {
+            return Err(HttpError::Long { what: "head", limit: LONGEST_HEAD });
+        }
+    }
+}
+
+fn read_body(
+    stream: &mut impl Read,
+    mut body: Vec<u8>,
+    length: usize,
+    limit: usize,
+) -> Result<Vec<u8>, HttpError> {
+    if length > limit {
+        return Err(HttpError::Long { what: "body", limit });
+    }
+    let have = body.len();
+    // What follows a body belongs to nobody.
+    body.resize(length, 0);
+    if have < length {
+        stream.read_exact(&mut body[have..])?;
+    }
+    Ok(body)
+}
+
+fn content_length(fields: &[httparse::Header<'_>]) -> Result<usize, HttpError> {
+    field(fields, "content-length").and_then(|value| value.parse().ok()).ok_or(HttpError::Length)
+}
+
+fn field<'a>(fields: &[httparse::Header<'a>], name: &str) -> Option<&'a str> {
+    let found = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
+    std::str::from_utf8(found.value).ok()
+}
+
+const fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        202 => "Accepted",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        429 => "Too Many Requests",
+        503 => "Service Unavailable",
+        _ => "Other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives a byte at a time, as slow networks do.
+    struct Dribble<'a>(&'a [u8]);
+
+    impl Read for Dribble<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
+            (buffer[0], self.0) = (*first, rest);
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_however_it_arrives() {
+        let mut wire = Vec::new();
+        write_request(&mut wire, "POST", "/v1/claim", b"body").unwrap();
+        let whole = read_request(&mut wire.as_slice(), 4).unwrap();
+        let slow = read_request(&mut Dribble(&wire), 4).unwrap();
+        for request in [whole, slow] {
+            assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/v1/claim"));
+            assert_eq!(request.body, b"body");
+        }
+        let mut wire = Vec::new();
+        write_answer(&mut wire, &Answer { status: 503, retry_after: Some(7), body: Vec::new() }).unwrap();
+        let answer = read_answer(&mut wire.as_slice(), 0).unwrap();
+        assert_eq!((answer.status, answer.retry_after), (503, Some(7)));
+    }
+
+    #[test]
+    fn what_is_none_or_too_long_is_refused() {
+        let refusal = |text: &[u8]| read_request(&mut Dribble(text), 10).unwrap_err().to_string();
+        let long_head = [b"GET / HTTP/1.1\r\nA: ", [b'a'; 9000].as_slice()].concat();
+        for (text, expected) in [
+            (&b""[..], "the message ends after 0 bytes of its head"),
+            (b"GET / HT", "the message ends after 8 bytes of its head"),
+            (b"\x16\x03\x01\r\n\r\n", "this is no HTTP/1.1: invalid token"),
+            (b"POST / HTTP/1.1\r\n\r\n", "`Content-Length` is missing or no number"),
+            (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "`Content-Length` is missing or no number"),
+            (b"POST / HTTP/1.1\r\nContent-Length: 11\r\n\r\n", "body is longer than 10 bytes"),
+            (b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nab", "the connection broke off"),
+            (&long_head, "head is longer than 8192 bytes"),
+        ] {
+            assert_eq!(refusal(text), expected, "{:?}", String::from_utf8_lossy(text));
+        }
+    }
+}
