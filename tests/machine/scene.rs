@@ -121,21 +121,23 @@ impl Scene {
         Ok(path)
     }
 
-    /// The stand-in for k3s that a cluster can be made of, packed as a release is; `nodes.sh … stand-in` compiles
-    /// it.
+    /// The stand-in for k3s that a cluster can be made of, packed as a release is. For this machine's architecture it is
+    /// the program that its own tests run; for the other, `nodes.sh … stand-in` compiles it.
     pub fn k3s_cluster_stand_in(&self, arch: Arch) -> anyhow::Result<PathBuf> {
-        let program = |triple: String| -> anyhow::Result<PathBuf> {
+        const NAME: &str = "k3s-standin";
+        let host = self.programs.join(NAME);
+        ensure!(host.is_file(), "`{}` is missing; `cargo test -p k3s-standin` makes it", host.display());
+        let packed = if triple(arch).starts_with(std::env::consts::ARCH) {
+            host.clone()
+        } else {
             let target = self.programs.parent().and_then(Path::parent).context("no target folder")?;
-            let path = target.join("nodes").join(triple).join("release/k3s-standin");
-            ensure!(
-                path.is_file(),
-                "`{}` is missing; `tests/setup/nodes.sh target/nodes stand-in` makes it",
-                path.display()
-            );
-            Ok(path)
+            target.join("nodes").join(triple(arch)).join("release").join(NAME)
         };
-        let host = program(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
-        let packed = program(triple(arch).to_owned())?;
+        ensure!(
+            packed.is_file(),
+            "`{}` is missing; `tests/setup/nodes.sh target/nodes stand-in` makes it",
+            packed.display()
+        );
         let path = self.folder.join(format!("k3s-cluster-stand-in-{arch}"));
         Program::new("packing the k3s stand-in", host)
             .arguments(["pack", "--program"])

@@ -19,7 +19,7 @@ cargo=(cargo test --release --locked --target "$TRIPLE")
 # Of every platform, as the test of the crates' list and `make check` look at them offline.
 suite "crates" cargo fetch --locked
 suite "compile" "${cargo[@]}" --workspace --no-run
-suite "node programs and k3s stand-in" tests/setup/nodes.sh target/nodes stand-in
+suite "node programs" tests/setup/nodes.sh target/nodes
 suite "judges of SBOMs" tests/setup/judges.sh target/judges
 suite "programs for the tests" cargo build --release --locked --target "$TRIPLE"
 suite "programs name no folder of this machine" name_no_folder
