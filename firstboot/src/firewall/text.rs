@@ -206,8 +206,7 @@ iifname wg0 oifname wg0 ip saddr {vpn} ip daddr {vpn} meta l4proto icmp accept
 "
             );
         }
-        text += "iifname wg0 oifname wg0 drop
-ct state established,related accept
+        text += "ct state established,related accept
 ct state invalid drop
 # Pods to anything: pods, nodes by the VPN, the Internet. Services are pods after kube-proxy's DNAT. Pods of one
 # node meet here as well, for br_netfilter brings bridged packets along. Network policies decide in k3s' table.
@@ -216,7 +215,7 @@ iifname cni0 accept
 iifname flannel.1 oifname cni0 accept
 # What was addressed to this node and sent on by DNAT: hostPort (`portmap`), services of type LoadBalancer.
 # NodePorts were dropped before. Nothing else that is new comes from the public side.
-ct status dnat oifname { cni0, flannel.1, wg0 } accept
+ct status dnat oifname { cni0, flannel.1 } accept
 ";
         text
     }
