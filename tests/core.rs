@@ -7,6 +7,7 @@ mod core {
     mod documents;
     mod faults;
     mod image;
+    mod k3s;
     mod life;
     mod power;
     mod reproducible;

@@ -17,6 +17,7 @@ pub mod challenge;
 pub mod client;
 pub mod code;
 pub mod message;
+pub mod objects;
 pub mod server;
 pub mod service;
 pub mod store;

@@ -1,5 +1,6 @@
-//! HTTP/1.1 (RFC 9112) as far as two programs of ours need it: one request and one answer per connection, both with
-//! `Content-Length`, and nothing longer than it may be.
+//! HTTP/1.1 (RFC 9112) as far as nodes need it among each other and with the API of Kubernetes: one request and one
+//! answer per connection, and nothing longer than it may be. Requests have a `Content-Length`; answers may come in
+//! chunks.
 
 use std::io::{self, Read, Write};
 
@@ -77,14 +78,33 @@ pub fn read_answer(stream: &mut impl Read, limit: usize) -> Result<Answer, HttpE
     answer.parse(&head)?;
     let status = answer.code.unwrap_or_default();
     let retry_after = field(answer.headers, "retry-after").and_then(|value| value.parse().ok());
-    let length = content_length(answer.headers)?;
-    Ok(Answer { status, retry_after, body: read_body(stream, rest, length, limit)? })
+    let is_chunked = field(answer.headers, "transfer-encoding")
+        .is_some_and(|coding| coding.trim().eq_ignore_ascii_case("chunked"));
+    let body = if is_chunked {
+        read_chunks(stream, rest, limit)?
+    } else {
+        let length = content_length(answer.headers)?;
+        read_body(stream, rest, length, limit)?
+    };
+    Ok(Answer { status, retry_after, body })
 }
 
-/// Writes a request.
+/// Writes a request whose body is JSON or text.
 pub fn write_request(stream: &mut impl Write, method: &str, path: &str, body: &[u8]) -> io::Result<()> {
+    write_request_of(stream, method, path, "application/json", body)
+}
+
+/// Writes a request whose body has this media type.
+pub fn write_request_of(
+    stream: &mut impl Write,
+    method: &str,
+    path: &str,
+    media_type: &str,
+    body: &[u8],
+) -> io::Result<()> {
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: imgbuild\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nHost: imgbuild\r\nConnection: close\r\nAccept: application/json\r\n\
+         Content-Type: {media_type}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     // In one piece: two small packets would wait for each other.
@@ -145,6 +165,46 @@ fn read_body(
     Ok(body)
 }
 
+/// A body in chunks (RFC 9112, 7.1); what follows the last one is nobody's.
+fn read_chunks(stream: &mut impl Read, mut buffer: Vec<u8>, limit: usize) -> Result<Vec<u8>, HttpError> {
+    /// Longer than the line before any chunk.
+    const LONGEST_LINE: usize = 256;
+    let mut body = Vec::new();
+    loop {
+        let (begin, size) = loop {
+            match httparse::parse_chunk_size(&buffer) {
+                Ok(httparse::Status::Complete(found)) => break found,
+                Ok(httparse::Status::Partial) if buffer.len() < LONGEST_LINE => more(stream, &mut buffer)?,
+                _ => return Err(HttpError::Length),
+            }
+        };
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        if size == 0 {
+            return Ok(body);
+        }
+        if size > limit.saturating_sub(body.len()) {
+            return Err(HttpError::Long { what: "body", limit });
+        }
+        let end = begin + size;
+        // With the line's end behind it.
+        while buffer.len() < end + 2 {
+            more(stream, &mut buffer)?;
+        }
+        body.extend_from_slice(&buffer[begin..end]);
+        buffer.drain(..end + 2);
+    }
+}
+
+fn more(stream: &mut impl Read, buffer: &mut Vec<u8>) -> Result<(), HttpError> {
+    let mut part = [0; 4096];
+    let count = stream.read(&mut part)?;
+    if count == 0 {
+        return Err(HttpError::Connection(io::ErrorKind::UnexpectedEof.into()));
+    }
+    buffer.extend_from_slice(&part[..count]);
+    Ok(())
+}
+
 fn content_length(fields: &[httparse::Header<'_>]) -> Result<usize, HttpError> {
     field(fields, "content-length").and_then(|value| value.parse().ok()).ok_or(HttpError::Length)
 }
@@ -196,6 +256,28 @@ mod tests {
         write_answer(&mut wire, &Answer { status: 503, retry_after: Some(7), body: Vec::new() }).unwrap();
         let answer = read_answer(&mut wire.as_slice(), 0).unwrap();
         assert_eq!((answer.status, answer.retry_after), (503, Some(7)));
+    }
+
+    #[test]
+    fn chunks_are_put_together_within_the_bound() {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let whole = format!("{head}4\r\nab\r\n\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n");
+        for limit in [14, 100] {
+            let answer = read_answer(&mut Dribble(whole.as_bytes()), limit).unwrap();
+            assert_eq!(answer.body, b"ab\r\n0123456789");
+            assert_eq!(read_answer(&mut whole.as_bytes(), limit).unwrap().body, answer.body);
+        }
+        for (chunks, expected) in [
+            ("4\r\nabcd\r\nB\r\n0123456789a\r\n0\r\n\r\n", "body is longer than 14 bytes"),
+            ("FFFFFFFFFFFFFFFF\r\n", "body is longer than 14 bytes"),
+            ("x\r\n", "`Content-Length` is missing or no number"),
+            ("4\r\nab", "the connection broke off"),
+            ("", "the connection broke off"),
+        ] {
+            let text = format!("{head}{chunks}");
+            let fault = read_answer(&mut Dribble(text.as_bytes()), 14).unwrap_err();
+            assert_eq!(fault.to_string(), expected, "{chunks:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! - [`ticket`], [`membership`]: the permission to join, and what a joined node holds
 //! - [`tls`], [`http`]: connections to who holds a key
 //! - [`control_plane`]: what a control-plane node is given, once, by its operator
+//! - [`kubernetes`]: the API of the control plane on the same machine
 //! - [`claim`]: the exchange of the one for the other; [`peers`], [`node_password`]: what comes with it
 //! - [`artifacts`]: what the image lacks of its pinned artifacts
 //! - [`boot`]: what stage0 hands to firstboot
@@ -48,6 +49,7 @@ pub mod http;
 pub mod k3s;
 pub mod key;
 mod keyed_hash;
+pub mod kubernetes;
 pub mod membership;
 pub mod node_password;
 pub mod peers;

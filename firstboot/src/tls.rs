@@ -82,6 +82,15 @@ pub fn connect(config: &Arc<ClientConfig>, stream: Timed) -> Result<Secured<Clie
     // Not sent, and not what the server is known by.
     let name = ServerName::try_from("imgbuild")
         .unwrap_or(ServerName::IpAddress(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST).into()));
+    connect_to(config, name, stream)
+}
+
+/// The same, to a server that is known by its name in a certificate.
+pub fn connect_to(
+    config: &Arc<ClientConfig>,
+    name: ServerName<'static>,
+    stream: Timed,
+) -> Result<Secured<ClientConnection>, TlsError> {
     Ok(StreamOwned::new(ClientConnection::new(Arc::clone(config), name)?, stream))
 }
 

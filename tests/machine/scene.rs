@@ -20,6 +20,9 @@ const PROGRAM: &str = "imgbuild";
 /// A build with its downloads.
 const BUILD_DEADLINE: Duration = Duration::from_mins(15);
 
+/// Compressing the k3s stand-in.
+const PACK_DEADLINE: Duration = Duration::from_mins(1);
+
 /// Set by the first scene of a run: a lock and builds of another version are none of this one's.
 static IS_FRESH: OnceLock<()> = OnceLock::new();
 
@@ -71,11 +74,7 @@ impl Scene {
     /// What runs on nodes, as `make nodes` left it in the target folder.
     pub fn node_programs(&self, arch: Arch) -> anyhow::Result<Programs> {
         let target = self.programs.parent().and_then(Path::parent).context("no target folder")?;
-        let triple = match arch {
-            Arch::Amd64 => "x86_64-unknown-linux-gnu",
-            Arch::Arm64 => "aarch64-unknown-linux-gnu",
-        };
-        let folder = target.join("nodes").join(triple).join("release");
+        let folder = target.join("nodes").join(triple(arch)).join("release");
         Programs::load(&folder, arch).context("`make nodes` compiles the node programs")
     }
 
@@ -122,6 +121,30 @@ impl Scene {
         Ok(path)
     }
 
+    /// The stand-in for k3s that a cluster can be made of, packed as a release is; `nodes.sh … stand-in` compiles
+    /// it.
+    pub fn k3s_cluster_stand_in(&self, arch: Arch) -> anyhow::Result<PathBuf> {
+        let program = |triple: String| -> anyhow::Result<PathBuf> {
+            let target = self.programs.parent().and_then(Path::parent).context("no target folder")?;
+            let path = target.join("nodes").join(triple).join("release/k3s-standin");
+            ensure!(
+                path.is_file(),
+                "`{}` is missing; `tests/setup/nodes.sh target/nodes stand-in` makes it",
+                path.display()
+            );
+            Ok(path)
+        };
+        let host = program(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
+        let packed = program(triple(arch).to_owned())?;
+        let path = self.folder.join(format!("k3s-cluster-stand-in-{arch}"));
+        Program::new("packing the k3s stand-in", host)
+            .arguments(["pack", "--program"])
+            .argument(packed)
+            .argument(&path)
+            .output(PACK_DEADLINE)?;
+        Ok(path)
+    }
+
     /// Builds `profile`, or finds it built; with a stand-in for k3s, and without all other artifacts, which
     /// tests do not download.
     pub fn build_for(&self, profile: &str, arch: Arch) -> anyhow::Result<Bundle> {
@@ -131,11 +154,23 @@ impl Scene {
     /// The same, laid on another image than `disk`.
     pub fn build_on(&self, image: &str, profile: &str, arch: Arch) -> anyhow::Result<Bundle> {
         let name = if image == DISK { profile.to_owned() } else { format!("{profile}-{image}") };
+        self.build_as(&name, image, profile, arch, &self.k3s_stand_in(arch)?)
+    }
+
+    /// The same with another stand-in for k3s, in an output folder of another name.
+    pub fn build_as(
+        &self,
+        name: &str,
+        image: &str,
+        profile: &str,
+        arch: Arch,
+        k3s: &Path,
+    ) -> anyhow::Result<Bundle> {
         let folder = self.folder.join("cluster/out").join(format!("{name}-{arch}"));
         self.imgbuild()
             .arguments(["build", profile, "--image", image, "--arch", arch.debian()])
             .arguments(["--without-artifacts", "--artifact"])
-            .argument(format!("k3s={}", self.k3s_stand_in(arch)?.display()))
+            .argument(format!("k3s={}", k3s.display()))
             .argument("--output")
             .argument(&folder)
             .output(BUILD_DEADLINE)?;
@@ -171,6 +206,14 @@ impl Scene {
             .environment("TZ", "Europe/Berlin");
         program.output(Duration::from_secs(30))?;
         Ok(())
+    }
+}
+
+/// The compiler's name of what runs on `arch`.
+fn triple(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Amd64 => "x86_64-unknown-linux-gnu",
+        Arch::Arm64 => "aarch64-unknown-linux-gnu",
     }
 }
 

@@ -1,6 +1,6 @@
 //! `server/manifests`: files that are applied at every start, and when they change (k3s, `pkg/deploy`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use std::{fs, io};
@@ -9,10 +9,16 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::api::patch::PatchKind;
+use crate::api::selector::Selector;
 use crate::api::status::Status;
-use crate::cluster::{Cluster, Write};
+use crate::cluster::{Cluster, Deletion, Write};
 use crate::pki::hash::hex;
 use crate::{output, yaml};
+
+/// Which file an object is from (wrangler's object sets).
+const OWNER: &str = "objectset.rio.cattle.io/owner-name";
+/// Which kinds a file had.
+const KINDS: &str = "addon.k3s.cattle.io/gvks";
 
 /// Folders in folders: links are followed, and may lead back.
 const DEPTH: usize = 16;
@@ -115,18 +121,58 @@ fn deploy(cluster: &Cluster, path: &Path, is_forced: bool) -> anyhow::Result<()>
         }
         _ => vec![document],
     };
+    let mut applied = Vec::new();
     for object in documents.into_iter().flat_map(lists) {
-        apply(cluster, &object)?;
+        applied.push(apply(cluster, object, &name)?);
     }
+    prune(cluster, &known, &name, &applied)?;
+    let kinds: BTreeSet<String> = applied.iter().map(kind_of).collect();
     let addon = json!({
-        "metadata": {"name": name}, "spec": {"source": path.display().to_string(), "checksum": checksum},
+        "metadata": {"name": name, "annotations": {KINDS: kinds.into_iter().collect::<Vec<_>>().join(";")}},
+        "spec": {"source": path.display().to_string(), "checksum": checksum},
     });
     let write = Write { is_forced: true, ..Write::by(&addons, "kube-system", "deploy") };
     cluster.patch(&write, &name, PatchKind::Apply, &addon)?;
     Ok(())
 }
 
-fn apply(cluster: &Cluster, object: &Value) -> Result<(), Status> {
+/// `group/version, Kind=Kind`
+fn kind_of(object: &Value) -> String {
+    let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+    format!("{}, Kind={}", text("apiVersion"), text("kind"))
+}
+
+/// Removes what the file had and has no longer: of the kinds that it had, what names it as its owner.
+fn prune(cluster: &Cluster, known: &Value, name: &str, applied: &[Value]) -> Result<(), Status> {
+    let kinds =
+        known.pointer("/metadata/annotations").and_then(|annotations| annotations.get(KINDS)?.as_str());
+    let uids: Vec<_> = applied.iter().filter_map(|object| object.pointer("/metadata/uid")).collect();
+    for kind in kinds.unwrap_or_default().split(';') {
+        let Some((api_version, kind)) = kind.split_once(", Kind=") else { continue };
+        let Ok(resource) = cluster.kind(api_version, kind) else { continue };
+        for object in cluster.list(&resource, None, &Selector::default()).0 {
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            let owner = object
+                .pointer("/metadata/annotations")
+                .and_then(|annotations| annotations.get(OWNER)?.as_str());
+            let is_applied = object.pointer("/metadata/uid").is_some_and(|uid| uids.contains(&uid));
+            if owner == Some(name) && !is_applied {
+                let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+                cluster.delete(&resource, namespace, name, &Deletion::default())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn apply(cluster: &Cluster, mut object: Value, addon: &str) -> Result<Value, Status> {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+        if let Some(annotations) = annotations.as_object_mut() {
+            annotations.insert(OWNER.to_owned(), addon.into());
+        }
+    }
+    let object = &object;
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
     let resource = cluster.kind(api_version, kind).map_err(|_| {
@@ -134,7 +180,7 @@ fn apply(cluster: &Cluster, object: &Value) -> Result<(), Status> {
     })?;
     let namespace = Some(text("/metadata/namespace")).filter(|name| !name.is_empty()).unwrap_or("default");
     let write = Write { is_forced: true, ..Write::by(&resource, namespace, "deploy") };
-    cluster.patch(&write, name, PatchKind::Apply, object).map(drop)
+    cluster.patch(&write, name, PatchKind::Apply, object).map(|(applied, _)| applied)
 }
 
 #[cfg(test)]
@@ -197,6 +243,17 @@ mod tests {
         assert_eq!(scene.data("one"), Some(json!("edited")));
         scene.deployer().pass(&scene.cluster);
         assert_eq!(scene.data("one"), Some(json!("file")), "a restart applies everything again");
+    }
+
+    #[test]
+    fn what_a_file_has_no_longer_goes() {
+        let scene = Scene::new();
+        scene.write("one.yaml", &format!("{}---\n{}", config_map("one"), config_map("two")));
+        scene.deployer().pass(&scene.cluster);
+        assert_eq!(scene.data("two"), Some(json!("file")));
+        scene.write("one.yaml", &config_map("one"));
+        scene.deployer().pass(&scene.cluster);
+        assert_eq!((scene.data("one"), scene.data("two")), (Some(json!("file")), None));
     }
 
     #[test]

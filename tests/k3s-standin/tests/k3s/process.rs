@@ -155,6 +155,18 @@ impl Server {
 
     /// Starts an agent of this server in `root`.
     pub(crate) fn agent(&self, root: &Path, name: &str, token: &str, flags: &[&str]) -> Process {
+        self.agent_in(root, name, token, flags, &[])
+    }
+
+    /// The same, in an environment.
+    pub(crate) fn agent_in(
+        &self,
+        root: &Path,
+        name: &str,
+        token: &str,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Process {
         fs::create_dir_all(root).unwrap();
         let mut arguments = vec![
             "agent".to_owned(),
@@ -166,7 +178,7 @@ impl Server {
             "--kubelet-arg=node-status-update-frequency=1s".to_owned(),
         ];
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
-        Process::start(&arguments, &[], root.join("agent.log"))
+        Process::start(&arguments, environment, root.join("agent.log"))
     }
 
     /// Waits until a node's Ready condition is `status`.

@@ -1,7 +1,6 @@
 //! What else the program shows.
 
 use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
 
 use crate::process::{self, Server};
 
@@ -17,9 +16,29 @@ fn systemd_is_told_when_the_server_is_ready() {
     let length = socket.recv(&mut message).unwrap();
     assert_eq!(&message[..length], b"READY=1", "{}", server.process.log());
     assert!(server.process.log().lines().all(|line| line.ends_with("k3s=stand-in")));
-    drop(server);
-    drop(socket);
-    std::thread::sleep(Duration::from_millis(1));
+}
+
+/// An agent without uplink never turns active.
+#[test]
+fn systemd_is_told_of_an_agent_once_it_is_connected() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("s"), &["--disable-agent"]).ready();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap())];
+    let (root, mut message) = (folder.path().join("a"), [0; 64]);
+    let agent = server.agent_in(&root, "a", "wrong", &[], &environment);
+    process::wait_for("refusal", || agent.log().contains("401"), || agent.log());
+    socket.set_nonblocking(true).unwrap();
+    let nothing = socket.recv(&mut message).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    drop(agent);
+    socket.set_nonblocking(false).unwrap();
+    socket.set_read_timeout(Some(process::PATIENCE)).unwrap();
+    let agent = server.agent_in(&root, "a", &server.token(), &[], &environment);
+    let length = socket.recv(&mut message).unwrap();
+    assert_eq!(&message[..length], b"READY=1", "{}", agent.log());
+    server.run(&["get", "node", "a"]);
 }
 
 #[test]

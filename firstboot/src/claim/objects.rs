@@ -1,0 +1,163 @@
+//! The store of the claim service in the cluster's own API, so that it outlives any node: `BurntTicket` and `EdgeNode`
+//! of group `imgbuild.org`, which only control-plane identities and the group `imgbuild:approvers` may touch, and k3s'
+//! own Secrets.
+
+use std::time::SystemTime;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::code::Code;
+use super::store::{Burnt, Joined, Store, StoreError, Waiting};
+use crate::kubernetes::{Api, ApiError};
+use crate::ticket::Nonce;
+
+/// Definitions of the kinds, and the role of approvers: objects to apply before the first claim.
+pub const DEFINITIONS: &str = include_str!("objects/definitions.json");
+
+const BURNT: &str = "/apis/imgbuild.org/v1/burnttickets";
+const NODES: &str = "/apis/imgbuild.org/v1/edgenodes";
+const SECRETS: &str = "/api/v1/namespaces/kube-system/secrets";
+/// Nodes that may wait at a time: each is an object that a stranger has caused.
+const MOST_WAITING: usize = 64;
+/// Label of nodes that wait.
+const WAITING_LABEL: &str = "imgbuild.org/waiting";
+/// How often an object that others change at the same time is tried again.
+const TRIES: usize = 8;
+
+/// The store in an API.
+#[derive(Debug)]
+pub struct Objects {
+    api: Api,
+}
+
+impl Objects {
+    /// The store in `api`, which has the [`DEFINITIONS`].
+    pub const fn new(api: Api) -> Self {
+        Self { api }
+    }
+
+    fn node(&self, name: &str) -> Result<Option<Value>, StoreError> {
+        self.api.get(&format!("{NODES}/{name}")).map_err(not_ready)
+    }
+}
+
+impl Store for Objects {
+    fn burn(&self, nonce: Nonce, burnt: &Burnt) -> Result<Burnt, StoreError> {
+        let object = json!({
+            "apiVersion": "imgbuild.org/v1",
+            "kind": "BurntTicket",
+            "metadata": { "name": nonce.to_string() },
+            "spec": burnt,
+        });
+        if self.api.create(BURNT, &object).map_err(not_ready)?.is_some() {
+            return Ok(burnt.clone());
+        }
+        let first = self.api.get(&format!("{BURNT}/{nonce}")).map_err(not_ready)?;
+        // Removed in between: nobody does that but a person.
+        let first = first.ok_or_else(|| StoreError::NotReady(format!("BurntTicket `{nonce}` is gone")))?;
+        spec(&first)
+    }
+
+    fn joined(&self, node: &str) -> Result<Option<Joined>, StoreError> {
+        self.node(node)?.map(|object| spec(&object)).transpose()
+    }
+
+    fn all_joined(&self) -> Result<Vec<Joined>, StoreError> {
+        // A label that is not there.
+        let list = self.api.get(&format!("{NODES}?labelSelector=!{WAITING_LABEL}")).map_err(not_ready)?;
+        let list = list.ok_or_else(|| StoreError::NotReady("EdgeNodes are not defined".to_owned()))?;
+        list["items"].as_array().into_iter().flatten().map(spec).collect()
+    }
+
+    fn keep(&self, node: &Joined) -> Result<Joined, StoreError> {
+        for _ in 0..TRIES {
+            let Some(mut there) = self.node(&node.node)? else {
+                let object = edge_node(&node.node, &json!(node), &json!({}));
+                if self.api.create(NODES, &object).map_err(not_ready)?.is_some() {
+                    return Ok(node.clone());
+                }
+                continue;
+            };
+            let known: Joined = spec(&there)?;
+            if known.generation > node.generation || known == *node {
+                return Ok(known);
+            }
+            there["spec"] = json!(node);
+            if self.api.replace(&format!("{NODES}/{}", node.node), &there).map_err(not_ready)?.is_some() {
+                return Ok(node.clone());
+            }
+        }
+        Err(StoreError::NotReady(format!("EdgeNode `{}` changes all the time", node.node)))
+    }
+
+    fn forget_password(&self, node: &str) -> Result<(), StoreError> {
+        // k3s' name for it (pkg/nodepassword).
+        self.api.delete(&format!("{SECRETS}/{node}.node-password.k3s")).map_err(not_ready)
+    }
+
+    fn ensure_token(&self, id: &str, secret: &str, expires: SystemTime) -> Result<(), StoreError> {
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": { "name": format!("bootstrap-token-{id}"), "namespace": "kube-system" },
+            "type": "bootstrap.kubernetes.io/token",
+            "stringData": {
+                "token-id": id,
+                "token-secret": secret,
+                "expiration": humantime::format_rfc3339_seconds(expires).to_string(),
+                "description": "Claims of imgbuild nodes",
+                "usage-bootstrap-authentication": "true",
+            },
+        });
+        // One of this name has this content: both come from the same time and key.
+        self.api.create(SECRETS, &object).map(drop).map_err(not_ready)
+    }
+
+    fn waiting(&self, code: &Code) -> Result<Option<Waiting>, StoreError> {
+        self.node(&waiting_name(code))?.map(|object| spec(&object)).transpose()
+    }
+
+    fn wait(&self, waiting: &Waiting) -> Result<(), StoreError> {
+        if self.waiting(&waiting.code)?.is_some() {
+            return Ok(());
+        }
+        let list = self.api.get(&format!("{NODES}?labelSelector={WAITING_LABEL}")).map_err(not_ready)?;
+        let count = list.as_ref().and_then(|list| list["items"].as_array()).map_or(0, Vec::len);
+        if count >= MOST_WAITING {
+            return Err(StoreError::Full(count));
+        }
+        let object =
+            edge_node(&waiting_name(&waiting.code), &json!(waiting), &json!({ WAITING_LABEL: "true" }));
+        self.api.create(NODES, &object).map(drop).map_err(not_ready)
+    }
+}
+
+/// No node can be called so: its name has no dot.
+fn waiting_name(code: &Code) -> String {
+    format!("{}.waiting", code.object_name())
+}
+
+fn edge_node(name: &str, spec: &Value, labels: &Value) -> Value {
+    json!({
+        "apiVersion": "imgbuild.org/v1",
+        "kind": "EdgeNode",
+        "metadata": { "name": name, "labels": labels },
+        "spec": spec,
+    })
+}
+
+fn spec<T: DeserializeOwned>(object: &Value) -> Result<T, StoreError> {
+    let spec = object.get("spec").cloned().unwrap_or_default();
+    serde_json::from_value(spec).map_err(|fault| {
+        let (kind, name) = (&object["kind"], &object["metadata"]["name"]);
+        StoreError::NotReady(format!("{kind} {name} is unusable: {fault}"))
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+fn not_ready(error: ApiError) -> StoreError {
+    use std::error::Error as _;
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    StoreError::NotReady(format!("{error}{cause}"))
+}

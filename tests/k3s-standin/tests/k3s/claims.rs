@@ -1,0 +1,189 @@
+//! The claim service over a cluster's API: what it grants is good for joining, and what it keeps outlives it.
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::SigningKey;
+use firstboot::claim::challenge::{Challenge, Challenger};
+use firstboot::claim::message::{Cause, Grant, Reply, Request, Right};
+use firstboot::claim::objects::{DEFINITIONS, Objects};
+use firstboot::claim::service::Service;
+use firstboot::cluster::{self, ClusterId, ClusterRecord};
+use firstboot::document;
+use firstboot::kubernetes::Api;
+use firstboot::node_password::NodePasswordKey;
+use firstboot::public_key::PublicKey;
+use firstboot::record::{Role, VpnKind};
+use firstboot::ticket::{self, Hardware, Ticket};
+use k3s_standin::token::Token;
+use serde_json::Value;
+
+use crate::process::{Server, wait_for};
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+const TICKETS: u8 = 0x71;
+const MEMBERSHIPS: u8 = 0x72;
+
+fn service(server: &Server) -> Service {
+    Service {
+        cluster: ClusterRecord {
+            version: cluster::VERSION,
+            id: ClusterId([0xc1; 16]),
+            name: "demo".to_owned(),
+            epoch: 1,
+            ticket_key: PublicKey::of(&key(TICKETS)),
+            membership_key: PublicKey::of(&key(MEMBERSHIPS)),
+            operator_key: PublicKey::of(&key(0x73)),
+            claim_addresses: Vec::new(),
+            vpn: VpnKind::Wireguard,
+        },
+        membership_key: key(MEMBERSHIPS),
+        password_key: NodePasswordKey::new([5; 32]),
+        revocations: Vec::new(),
+        hubs: Vec::new(),
+        k3s_hash: Token::parse(&server.token()).unwrap().hash.unwrap(),
+    }
+}
+
+/// The API as a control-plane node uses it, with the definitions in it.
+fn api(server: &Server) -> Api {
+    let read = |name: &str| std::fs::read(server.data().join("server/tls").join(name)).unwrap();
+    let address = server.url().trim_start_matches("https://").parse().unwrap();
+    let api = Api::new(address, &read("server-ca.crt"), &read("client-admin.crt"), &read("client-admin.key"));
+    let api = api.unwrap();
+    let definitions: Vec<Value> = serde_json::from_str(DEFINITIONS).unwrap();
+    for object in &definitions {
+        let collection = match object["kind"].as_str().unwrap() {
+            "CustomResourceDefinition" => "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+            "ClusterRole" => "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+            "ClusterRoleBinding" => "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+            other => panic!("{other}"),
+        };
+        let path = format!("{collection}/{}", object["metadata"]["name"].as_str().unwrap());
+        api.apply(&path, object).unwrap();
+        api.apply(&path, object).unwrap();
+    }
+    let is_served = || api.get("/apis/imgbuild.org/v1/edgenodes").is_ok_and(|list| list.is_some());
+    wait_for("the definitions", is_served, || server.process.log());
+    api
+}
+
+fn ticket(node: &str, nonce: u8, generation: u64) -> Right {
+    let now = SystemTime::now();
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap() + Duration::from_hours(1);
+    let ticket = Ticket {
+        cluster: ClusterId([0xc1; 16]),
+        epoch: 1,
+        node: node.to_owned(),
+        role: Role::Edge,
+        address: std::net::Ipv4Addr::new(10, 44, 1, 1),
+        labels: std::collections::BTreeMap::new(),
+        not_after: since.as_secs(),
+        nonce: ClusterId([nonce; 16]),
+        generation,
+        serial: None,
+        mac: None,
+        approve: false,
+    };
+    Right::Ticket(ticket::mint(&ticket, now, &key(TICKETS)).unwrap())
+}
+
+fn challenge() -> Challenge {
+    Challenger::new(&key(MEMBERSHIPS)).make(SystemTime::now())
+}
+
+fn ask(seed: u8, right: Right, service: &Service, store: &Objects) -> Reply {
+    ask_since(challenge(), seed, right, service, store)
+}
+
+/// Of a node that was given this challenge first.
+fn ask_since(
+    first_challenge: Challenge,
+    seed: u8,
+    right: Right,
+    service: &Service,
+    store: &Objects,
+) -> Reply {
+    let now = SystemTime::now();
+    let request = Request {
+        challenge: challenge(),
+        first_challenge,
+        key: PublicKey::of(&key(seed)),
+        wireguard: STANDARD.encode([seed; 32]),
+        hardware: Hardware::default(),
+        right,
+    };
+    let request = document::sign(&request, &key(seed)).unwrap();
+    service.answer(request.as_bytes(), "198.51.100.7", now, store)
+}
+
+fn granted(reply: Reply) -> Grant {
+    match reply {
+        Reply::Granted(grant) => *grant,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Starts an agent that has the password of its grant, as a node has.
+fn join(server: &Server, grant: &Grant, root: &std::path::Path) {
+    let folder = root.join("etc/rancher/node");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("password"), &grant.node_password).unwrap();
+    let agent = server.agent(root, "edge1", &grant.token, &["--node-ip=10.44.1.1"]);
+    server.wait_for_node("edge1", "True", &agent);
+}
+
+#[test]
+fn a_grant_lets_a_node_join_and_its_successor_replace_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("s"), &["--disable-agent"]).ready();
+    let (service, store) = (service(&server), Objects::new(api(&server)));
+    let grant = granted(ask(1, ticket("edge1", 1, 1_000_001), &service, &store));
+    join(&server, &grant, &folder.path().join("first"));
+    // Imaged anew: k3s must take another password for the same name, which it never does by itself.
+    let newer = granted(ask(2, ticket("edge1", 2, 1_000_002), &service, &store));
+    assert_ne!(newer.node_password, grant.node_password);
+    join(&server, &newer, &folder.path().join("second"));
+    let shown = server.run(&["get", "edgenodes", "edge1", "-o=jsonpath={.spec.generation} {.spec.key}"]);
+    assert_eq!(shown, format!("1000002 {}", PublicKey::of(&key(2))));
+    let first = ask(1, ticket("edge1", 1, 1_000_001), &service, &store);
+    assert!(matches!(first, Reply::Refused { cause: Cause::Superseded, .. }), "{first:?}");
+}
+
+#[test]
+fn what_is_burnt_outlives_the_service_and_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("s");
+    let server = Server::start(&root, &["--disable-agent"]).ready();
+    granted(ask(1, ticket("edge1", 1, 1_000_001), &service(&server), &Objects::new(api(&server))));
+    let began = challenge();
+    let waits = ask_since(began, 3, Right::Approval, &service(&server), &Objects::new(api(&server)));
+    let Reply::Waiting { code } = waits else { panic!("{waits:?}") };
+    let waiting = format!("{}.waiting", code.object_name());
+    assert_eq!(server.run(&["get", "edgenodes", &waiting, "-o=jsonpath={.spec.code}"]), code.to_string());
+    server.process.kill();
+    let server = Server::start(&root, &["--disable-agent"]).ready();
+    let (service, store) = (service(&server), Objects::new(api(&server)));
+    let thief = ask(2, ticket("edge1", 1, 1_000_001), &service, &store);
+    assert!(matches!(thief, Reply::Refused { cause: Cause::Used, .. }), "{thief:?}");
+    granted(ask(1, ticket("edge1", 1, 1_000_001), &service, &store));
+    // A person's word, by kubectl.
+    let verdict = r#"{"spec":{"verdict":{"approved":{"node":"edge7","role":"edge","address":"10.44.1.7","generation":1000009}}}}"#;
+    server.run(&["patch", "edgenodes", &waiting, "--type=merge", "-p", verdict]);
+    let grant = granted(ask_since(began, 3, Right::Approval, &service, &store));
+    assert_eq!(grant.address, std::net::Ipv4Addr::new(10, 44, 1, 7));
+}
+
+#[test]
+fn an_api_that_is_gone_is_told_as_not_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("s"), &["--disable-agent"]).ready();
+    let (service, store) = (service(&server), Objects::new(api(&server)));
+    server.process.kill();
+    let reply = ask(1, ticket("edge1", 1, 1_000_001), &service, &store);
+    assert_eq!(reply, Reply::Later { seconds: 10 });
+}
