@@ -119,8 +119,8 @@ chain post {{ type nat hook postrouting priority srcnat; ip saddr 10.42.0.0/16 i
     fn arrived(&self, packets: &[Way], expected: &[bool]) -> Vec<bool> {
         let send = |&(from, to, packet): &Way| arrives(self.of(from), from, to, packet);
         thread::scope(|scope| {
-            let sent: Vec<_> = packets.iter().map(|way| scope.spawn(move || send(way))).collect();
-            let arrived = sent.into_iter().map(|sent| sent.join().unwrap());
+            let waiting: Vec<_> = packets.iter().map(|way| scope.spawn(move || send(way))).collect();
+            let arrived = waiting.into_iter().map(|thread| thread.join().unwrap());
             let arrived: Vec<bool> = arrived.collect();
             let judged = arrived.into_iter().zip(expected).zip(packets);
             judged.map(|((arrived, &expected), way)| arrived || (expected && send(way))).collect()

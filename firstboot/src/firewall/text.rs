@@ -26,13 +26,13 @@ impl Rules {
     fn with_mark(&self, mark: &str) -> String {
         let chains = [
             ("arriving", self.arriving()),
-            ("input", self.input()),
+            ("input", input()),
             ("vpn", self.vpn()),
             ("pods", self.pods()),
             ("administrators", self.administrators()),
             ("public", self.public()),
             ("forward", self.forward()),
-            ("output", self.output()),
+            ("output", output()),
             ("leaving", self.leaving()),
         ];
         let mut text = format!("table {TABLE} {{\n");
@@ -52,7 +52,7 @@ impl Rules {
     }
 
     /// From control-plane nodes; nothing where none is known, for nft refuses an empty set.
-    fn from_control_planes(&self, rule: &str) -> String {
+    fn by_control_planes(&self, rule: &str) -> String {
         if self.control_planes.is_empty() {
             return String::new();
         }
@@ -81,27 +81,6 @@ iifname != {{ lo, cni0, flannel.1 }} fib daddr type local ct state new udp dport
         )
     }
 
-    fn input(&self) -> String {
-        format!(
-            "type filter hook input priority filter; policy drop;
-# kubelet, kube-proxy's health check, k3s' own load balancer on 6444.
-iifname lo accept
-# Answers to what the node began: the kubelet's probes of pods, too.
-ct state established,related accept
-ct state invalid drop
-# Errors, among them path MTU discovery's, and IPv6's neighbours and routers (RFC 4890, section 4.4).
-icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept
-icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }} accept
-icmpv6 type {{ nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
-icmpv6 type mld-listener-query ip6 saddr fe80::/10 accept
-iifname wg0 jump vpn
-iifname {{ cni0, flannel.1 }} jump pods
-iifname wg-admin jump administrators
-iifname != {INSIDE} jump public
-"
-        )
-    }
-
     fn vpn(&self) -> String {
         let mut text = format!(
             "ip saddr != {} drop
@@ -114,13 +93,13 @@ meta l4proto icmp accept
         text += "# The kubelet: logs, exec, and metrics-server, which must run on a control-plane node for that: flannel
 # masquerades what a pod sends to a node, so it comes from the address of the pod's own node.
 ";
-        text += &self.from_control_planes("tcp dport 10250 accept");
+        text += &self.by_control_planes("tcp dport 10250 accept");
         if self.is_control_plane() {
             text += "# The API, and k3s' supervisor on the same port: every agent, and pods that use it, masqueraded.
 tcp dport 6443 accept
 # etcd's clients and peers.
 ";
-            text += &self.from_control_planes("tcp dport 2379-2380 accept");
+            text += &self.by_control_planes("tcp dport 2379-2380 accept");
         }
         text
     }
@@ -220,19 +199,6 @@ ct status dnat oifname { cni0, flannel.1 } accept
         text
     }
 
-    /// The node's own packets. A pod in the node's network is no other to the kernel than the node itself, only its
-    /// user tells it apart; one that runs as root can do more than read user data.
-    #[expect(clippy::unused_self, reason = "as all chains")]
-    fn output(&self) -> String {
-        format!(
-            "type filter hook output priority filter; policy accept;
-# firstboot runs as root. Packets of no socket have no user, and are dropped as well.
-ip daddr {METADATA} meta skuid 0 accept
-ip daddr {METADATA} drop
-"
-        )
-    }
-
     /// After masquerading: what the wire would carry. Routes come and go with `wg0`, and without them the default
     /// route takes everything.
     fn leaving(&self) -> String {
@@ -254,6 +220,39 @@ oifname != {INSIDE} ip daddr {private} ip saddr != {private} drop
         }
         text
     }
+}
+
+fn input() -> String {
+    format!(
+        "type filter hook input priority filter; policy drop;
+# kubelet, kube-proxy's health check, k3s' own load balancer on 6444.
+iifname lo accept
+# Answers to what the node began: the kubelet's probes of pods, too.
+ct state established,related accept
+ct state invalid drop
+# Errors, among them path MTU discovery's, and IPv6's neighbours and routers (RFC 4890, section 4.4).
+icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept
+icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }} accept
+icmpv6 type {{ nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
+icmpv6 type mld-listener-query ip6 saddr fe80::/10 accept
+iifname wg0 jump vpn
+iifname {{ cni0, flannel.1 }} jump pods
+iifname wg-admin jump administrators
+iifname != {INSIDE} jump public
+"
+    )
+}
+
+/// The node's own packets. A pod in the node's network is no other to the kernel than the node itself, only its
+/// user tells it apart; one that runs as root can do more than read user data.
+fn output() -> String {
+    format!(
+        "type filter hook output priority filter; policy accept;
+# firstboot runs as root. Packets of no socket have no user, and are dropped as well.
+ip daddr {METADATA} meta skuid 0 accept
+ip daddr {METADATA} drop
+"
+    )
 }
 
 /// The last rule of a chain; it says and does nothing but to be there until somebody flushes the chain.

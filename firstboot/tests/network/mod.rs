@@ -2,6 +2,7 @@
 
 mod probe;
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::Ipv4Addr;
@@ -137,7 +138,7 @@ impl Namespace {
         ));
         let mut lines = "link set lo up\nlink set eth0 up\n".to_owned();
         for address in there {
-            lines += &format!("address add {address}/32 dev eth0\n");
+            let _ = writeln!(lines, "address add {address}/32 dev eth0");
         }
         other.ip(&format!("{lines}route add default via {gateway} dev eth0 onlink\n"));
     }
