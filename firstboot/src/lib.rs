@@ -26,6 +26,7 @@
 //! - [`esp`]: the EFI system partition
 //! - [`root_hash`]: what vouches for a root, and names it
 //! - [`slot`]: which of the two slots is booted
+//! - [`firewall`]: what may reach the node, pass it and leave it
 //! - [`gate`]: committing a slot once the node is known to work
 
 pub mod apply;
@@ -41,6 +42,7 @@ pub mod document;
 pub mod durable;
 pub mod esp;
 pub mod fat;
+pub mod firewall;
 pub mod gate;
 pub mod gpt;
 pub mod http;

@@ -1,14 +1,7 @@
 //! What systemd says of the machine, by `systemctl` in its form for programs.
 
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _};
-#[expect(clippy::disallowed_types, reason = "this is firstboot's one door to other programs")]
-use std::process::Command;
-use std::process::{ExitStatus, Stdio};
+use std::path::Path;
 use std::time::Duration;
-
-use anyhow::{Context as _, bail, ensure};
-use rustix::fs::MemfdFlags;
 
 use crate::k3s;
 use crate::process;
@@ -107,40 +100,7 @@ pub(crate) fn restart() -> anyhow::Result<()> {
 }
 
 fn run(arguments: &[&str]) -> anyhow::Result<String> {
-    let command = || format!("running `{PROGRAM} {}`", arguments.join(" "));
-    let (status, output, errors) = run_for(arguments).with_context(command)?;
-    let Some(status) = status else {
-        bail!("{}: it did not end within {} s\n{errors}", command(), DEADLINE.as_secs());
-    };
-    ensure!(status.success(), "{}: it ended with {status}\n{errors}", command());
-    Ok(output)
-}
-
-/// Status, if it ended in time, output, and what it said beside.
-fn run_for(arguments: &[&str]) -> io::Result<(Option<ExitStatus>, String, String)> {
-    // Files, for one that says more than a pipe holds would never end.
-    let (output, errors) = (memory()?, memory()?);
-    #[expect(clippy::disallowed_types, reason = "this is firstboot's one door to other programs")]
-    let mut child = Command::new(PROGRAM)
-        .args(arguments)
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(errors.try_clone()?)
-        .spawn()?;
-    let status = process::wait(&mut child, DEADLINE)?;
-    Ok((status, content(output)?, content(errors)?.trim_end().to_owned()))
-}
-
-fn memory() -> io::Result<File> {
-    Ok(rustix::fs::memfd_create("systemctl", MemfdFlags::CLOEXEC)?.into())
-}
-
-fn content(mut file: File) -> io::Result<String> {
-    let mut content = Vec::new();
-    file.rewind()?;
-    file.read_to_end(&mut content)?;
-    Ok(String::from_utf8_lossy(&content).into_owned())
+    process::run(Path::new(PROGRAM), arguments, "", DEADLINE)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ boot=(qemu-system-x86_64:qemu-system-x86 /usr/share/OVMF/OVMF_CODE_4M.fd:ovmf)
 boot_arm=(qemu-system-aarch64:qemu-system-arm /usr/share/AAVMF/AAVMF_CODE.fd:qemu-efi-aarch64)
 oracles=(sgdisk:gdisk fdisk:fdisk fsck.vfat:dosfstools mdir:mtools fsck.erofs:erofs-utils veritysetup:cryptsetup-bin
   depmod:kmod cpio:cpio objdump:binutils dpkg-deb:dpkg ssh:openssh-client ssh-keygen:openssh-client
-  openssl:openssl xz:xz-utils zstd:zstd systemd-sysusers:systemd unshare:util-linux
+  openssl:openssl xz:xz-utils zstd:zstd systemd-sysusers:systemd unshare:util-linux nft:nftables ip:iproute2
   setpriv:util-linux fsverity:fsverity debugfs:e2fsprogs cmp:diffutils modinfo:kmod sbverify:sbsigntool pesign:pesign
   osslsigncode:osslsigncode sign-efi-sig-list:efitools
   "$(python3 -c 'import ensurepip; print(ensurepip.__file__)' 2>/dev/null || echo none):python3-venv")
