@@ -4,39 +4,53 @@
 //! checked [`Cluster`]; `find` looks for the file, `record` writes what a node is told, `schema` tells
 //! editors what may stand in the file.
 
+mod access;
 mod addresses;
+mod app;
+mod argument;
 mod check;
 mod find;
+mod hardware;
 mod key;
 mod label;
 mod location;
 mod name;
 mod network;
+mod node;
+mod not_yet;
 mod raw;
 mod record;
 mod schema;
+mod services;
+mod taint;
 mod text;
+mod vpn_key;
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use thiserror::Error;
 
-pub use firstboot::record::Role;
+pub use firstboot::record::{Posture, Role, SwapBehavior, VpnKind};
 
+pub use access::{AccessError, KnownHost, MailAddress};
+pub use app::App;
+pub use argument::{Argument, ArgumentError};
 pub use find::{FILE_NAME, LoadError, directory_of};
+pub use hardware::{HardwareError, Serial, StatePath};
 pub use key::{SshKey, SshKeyError};
 pub use label::{LabelError, LabelKey, LabelValue};
 pub use location::{FolderPath, K3sVersion, LocationError, MirrorUrl, RepositoryUrl, Revision};
-pub use name::{DnsLabel, Endpoint, NameError, TimeZone};
+pub use name::{DnsLabel, Domain, Endpoint, NameError, TimeZone};
 pub use network::{InterfaceAddress, Mac, NetworkError, Range};
+pub use node::{Disk, Hardware, Interface, Longhorn, Node, Swap};
 pub use schema::schema;
+pub use services::{Admin, Backup, Issuer, Mail, Revocation, Storage, Tls};
+pub use taint::{Taint, TaintError};
+pub use vpn_key::{VpnKey, VpnKeyError};
 
 use crate::diagnostic::{Faults, Report};
 use crate::spelling::did_you_mean;
-use crate::units::Arch;
 
 /// A checked cluster file with every default filled in.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -49,6 +63,11 @@ pub struct Cluster {
     pub name: DnsLabel,
     /// Where the control plane is reached from the Internet.
     pub endpoint: Endpoint,
+    /// DNS name that the names of all apps end in; there where an app is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Domain>,
+    /// What cloud nodes have open to the Internet.
+    pub posture: Posture,
     /// Time zone of every node.
     pub time_zone: TimeZone,
     /// Keys that may log in as root on debug images.
@@ -63,14 +82,33 @@ pub struct Cluster {
     /// What ArgoCD syncs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gitops: Option<Gitops>,
+    /// Certificates of what the cluster serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// The mail server that the cluster sends by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
+    /// Volumes.
+    pub storage: Storage,
+    /// Copies of datastore and volumes in S3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+    /// The apps that the file names, by name; all others are off.
+    pub apps: Vec<App>,
     /// Nodes in file order; one, three or five are control planes.
     pub nodes: Vec<Node>,
+    /// Who may come in by the VPN of the admins, in file order.
+    pub admins: Vec<Admin>,
+    /// Memberships that are good no longer.
+    pub revocations: Vec<Revocation>,
 }
 
 /// Address ranges; none overlaps another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Network {
+    /// Kind of VPN.
+    pub vpn: VpnKind,
     /// Node addresses inside the VPN.
     pub vpn_range: Range,
     /// UDP port of WireGuard and TCP port of the claim service.
@@ -79,17 +117,36 @@ pub struct Network {
     pub pod_range: Range,
     /// Service addresses.
     pub service_range: Range,
+    /// The private network that cloud nodes share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub private_range: Option<Range>,
+    /// Addresses of admins and control planes in the VPN of the admins.
+    pub admin_range: Range,
+    /// UDP port of the admins' VPN.
+    pub admin_port: u16,
 }
 
 /// Kubernetes.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct K3s {
     /// Pinned release.
     pub version: K3sVersion,
+    /// Parts of k3s that are left out.
+    pub disable: Vec<String>,
+    /// Pods of a node at most.
+    pub max_pods: u16,
+    /// Further arguments of the API server.
+    pub apiserver_args: Vec<Argument>,
+    /// Further arguments of the controller manager.
+    pub controller_manager_args: Vec<Argument>,
+    /// Further arguments of every kubelet.
+    pub kubelet_args: Vec<Argument>,
 }
 
 /// The repository that ArgoCD syncs.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Gitops {
     /// Its URL.
     pub repository: RepositoryUrl,
@@ -97,42 +154,11 @@ pub struct Gitops {
     pub revision: Revision,
     /// Folder inside it.
     pub path: FolderPath,
-}
-
-/// A node.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Node {
-    /// Node and host name, unique.
-    pub name: DnsLabel,
-    /// What it does.
-    pub role: Role,
-    /// Profile its bundle is built from.
-    pub profile: DnsLabel,
-    /// Image the bundle is laid on.
-    pub image: DnsLabel,
-    /// Architecture.
-    pub arch: Arch,
-    /// Address inside the VPN, unique.
-    pub vpn_address: Ipv4Addr,
-    /// Kubernetes labels.
-    pub labels: BTreeMap<LabelKey, LabelValue>,
-    /// Interfaces with settings of their own; empty means DHCP on every Ethernet interface.
-    pub interfaces: Vec<Interface>,
-}
-
-/// A network interface with settings of its own.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Interface {
-    /// Ethernet address it is found by, unique.
-    pub mac: Mac,
-    /// Its addresses; empty means DHCP.
-    pub addresses: Vec<InterfaceAddress>,
-    /// Default gateway, a neighbour of one of the addresses.
+    /// Name of the Secret with its deploy key.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gateway: Option<IpAddr>,
-    /// Name servers.
-    pub dns: Vec<IpAddr>,
+    pub deploy_key_secret: Option<DnsLabel>,
+    /// Keys of its host, as lines of a `known_hosts` file.
+    pub known_hosts: Vec<KnownHost>,
 }
 
 /// A node was asked for that the cluster file does not have.
@@ -170,6 +196,11 @@ impl Cluster {
     /// Folder of the cluster file, where `profiles/`, `images/` and `imgbuild.lock` lie beside it.
     pub fn directory(&self) -> &Path {
         directory_of(&self.file)
+    }
+
+    /// The nodes of a role, in file order.
+    pub fn nodes_of(&self, role: Role) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |node| node.role == role)
     }
 
     /// The node called `name`.

@@ -4,6 +4,7 @@ mod boot;
 mod build;
 mod check;
 mod clean;
+mod deployment;
 mod diff;
 pub mod failure;
 mod file;
@@ -110,6 +111,8 @@ pub enum Command {
     Size(size::Arguments),
     /// Remove builds, and the cache if asked to
     Clean(clean::Arguments),
+    /// The GitOps tree: what ArgoCD syncs
+    Deployment(deployment::Arguments),
     /// Print the record that a node is configured by
     Record(record::Arguments),
     /// Install programs, man pages and completions below a prefix
@@ -200,6 +203,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Diff(arguments) => diff::run(&arguments, context),
         Command::Size(arguments) => size::run(&arguments, context),
         Command::Clean(arguments) => clean::run(&arguments, context),
+        Command::Deployment(arguments) => deployment::run(&arguments, context),
         Command::Record(arguments) => record::run(&arguments, context),
         Command::Install(arguments) => install::run(&arguments, context),
     }

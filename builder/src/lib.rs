@@ -4,12 +4,14 @@
 //! ([`rootfs`], [`archive`], [`format`]). [`tree`] and [`units`] are what they exchange,
 //! [`derived`] is what they need not do twice;
 //! [`identity`] keeps the cluster's secrets, [`secure_boot`] is what some of them are for;
-//! [`cluster`], [`profile`] and [`image`] are the [`settings`] that people write.
+//! [`cluster`], [`profile`] and [`image`] are the [`settings`] that people write, [`deployment`] is what ArgoCD is told of
+//! them.
 
 pub mod archive;
 pub mod bundle;
 pub mod cluster;
 pub mod command;
+pub mod deployment;
 pub mod derived;
 pub mod diagnostic;
 pub mod environment;

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod cli {
     mod check;
+    mod deployment;
+    mod every_key;
     mod faults;
     mod identity;
     mod init;

@@ -15,7 +15,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::record::Role;
+use crate::record::{Posture, Role};
 
 pub use loading::{Loaded, load};
 
@@ -45,13 +45,4 @@ pub struct Rules {
     pub private_range: Option<Ipv4Net>,
     /// Whether the image has a login by SSH; only a debug image has.
     pub admits_ssh: bool,
-}
-
-/// How far the cluster has come.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Posture {
-    /// It is being set up: who does so has no VPN yet, and comes by the public side.
-    BringUp,
-    /// It is set up, and administered through the VPN.
-    Normal,
 }

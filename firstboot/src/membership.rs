@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::cluster::{ClusterId, ClusterRecord};
 use crate::document::{self, Document, DocumentError};
 use crate::public_key::PublicKey;
-use crate::record::Role;
+use crate::record::{Revocation, Role};
 
 /// A node of the cluster.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -34,16 +34,6 @@ pub struct Membership {
 impl Document for Membership {
     const KIND: &'static str = "membership";
     const VERSION: u32 = 1;
-}
-
-/// Memberships of a node that are no longer good.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Revocation {
-    /// Node name.
-    pub node: String,
-    /// The lowest generation that is good.
-    pub minimum_generation: u64,
 }
 
 /// Why a membership is not taken.
@@ -110,7 +100,10 @@ pub fn check_revocations(
     generation: u64,
     revocations: &[Revocation],
 ) -> Result<(), MembershipError> {
-    let minimum = revocations.iter().filter(|entry| entry.node == node).map(|entry| entry.minimum_generation);
+    let minimum = revocations
+        .iter()
+        .filter(|entry| entry.node == node)
+        .map(|entry| u64::from(entry.minimum_generation));
     match minimum.max() {
         Some(minimum) if generation < minimum => {
             Err(MembershipError::Revoked { node: node.to_owned(), generation, minimum })
@@ -146,10 +139,10 @@ pub(crate) mod tests {
         membership: &Membership,
         by: &SigningKey,
         presenter: u8,
-        minimum: u64,
+        minimum: u32,
     ) -> Result<Membership, String> {
         let text = document::sign(membership, by).unwrap();
-        let revocations = [("edge1", minimum), ("edge1", 1), ("edge2", u64::MAX)]
+        let revocations = [("edge1", minimum), ("edge1", 1), ("edge2", u32::MAX)]
             .map(|(node, minimum_generation)| Revocation { node: node.to_owned(), minimum_generation });
         open(text.as_bytes(), &cluster(), &PublicKey::of(&node_key(presenter)), &revocations)
             .map_err(|fault| fault.to_string())

@@ -5,16 +5,16 @@
 
 mod gitops;
 mod k3s;
+mod longhorn;
 mod network;
+mod swap;
 
 use std::fmt;
 
 use crate::record::{NodeRecord, Role};
 
-pub use k3s::NODE_RANGE;
-
-/// Where k3s reads its settings; a symbolic link in the read-only root would not be writable.
-pub const K3S_CONFIG: &str = "/etc/rancher/k3s/config.yaml";
+pub use k3s::{K3S_CONFIG, K3S_ORDER, K3S_TOKEN, NODE_RANGE, Order, VPN_INTERFACE, order};
+pub use longhorn::annotations as node_annotations;
 
 /// One step.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -132,18 +132,19 @@ pub fn plan(record: &NodeRecord) -> Vec<Step> {
         converge("ssh-keys", ssh_summary(record), vec![ssh_keys(record)]),
         converge("network", network::summary(record), network::changes(record)),
         later("claim", claim_summary(record), Vec::new()),
-        later(
-            "vpn",
-            format!("brings up WireGuard at {}", record.vpn.address),
-            vec![network::wireguard(record)],
-        ),
-        later("k3s", k3s::summary(record), vec![PlannedFile::new(K3S_CONFIG, 0o600, k3s::config(record))]),
+        later("vpn", format!("brings up WireGuard at {}", record.vpn.address), network::wireguard(record)),
+        later("k3s", k3s::summary(record), k3s_files(record)),
     ];
     if record.node.role == Role::ControlPlane {
-        let files = record.gitops.iter().map(gitops::root_application).collect();
+        let files = record.gitops.iter().flat_map(gitops::files).collect();
         steps.push(later("argocd", gitops::summary(record), files));
     }
     steps
+}
+
+fn k3s_files(record: &NodeRecord) -> Vec<PlannedFile> {
+    let swap = record.node.swap.map(swap::unit);
+    swap.into_iter().chain(k3s::files(record)).chain(longhorn::file(record)).collect()
 }
 
 fn converge(name: &'static str, summary: String, changes: Vec<Change>) -> Step {
@@ -156,10 +157,12 @@ fn later(name: &'static str, summary: String, files: Vec<PlannedFile>) -> Step {
 
 fn host_name(record: &NodeRecord) -> Vec<Change> {
     let name = &record.node.name;
-    let hosts = format!(
+    let mut hosts = format!(
         "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {name}.{cluster} {name}\n",
         cluster = record.cluster.name
     );
+    let api = record.api_name();
+    hosts.extend(record.k3s.servers.iter().map(|server| format!("{server} {api}\n")));
     vec![
         Change::File(PlannedFile::new("/etc/hostname", 0o644, format!("{name}\n"))),
         Change::File(PlannedFile::new("/etc/hosts", 0o644, hosts)),
@@ -201,124 +204,4 @@ fn claim_summary(record: &NodeRecord) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fmt::Write as _;
-
-    use super::*;
-    use crate::record::{Gitops, example};
-
-    fn names(record: &NodeRecord) -> Vec<&'static str> {
-        plan(record).into_iter().map(|step| step.name).collect()
-    }
-
-    #[test]
-    fn the_vpn_comes_before_k3s_for_every_role() {
-        for role in [Role::ControlPlane, Role::Worker, Role::Edge] {
-            let mut record = example();
-            record.node.role = role;
-            let names = names(&record);
-            let position = |wanted| names.iter().position(|name| *name == wanted);
-            assert!(
-                position("claim") < position("vpn") && position("vpn") < position("k3s"),
-                "{role:?}: {names:?}"
-            );
-            assert_eq!(position("argocd").is_some(), role == Role::ControlPlane, "{role:?}");
-        }
-    }
-
-    #[test]
-    fn every_role_has_its_files() {
-        let mut shown = String::new();
-        for role in [Role::ControlPlane, Role::Edge] {
-            let mut record = example();
-            record.node.role = role;
-            record.gitops = Some(Gitops {
-                repository: "https://git.example.org/demo.git".into(),
-                revision: "main".into(),
-                path: "deployment".into(),
-            });
-            for step in plan(&record) {
-                let Effect::Later(files) = step.effect else { continue };
-                for file in files {
-                    let _ =
-                        write!(shown, "== {} {} {:o}\n{}", role.name(), file.path, file.mode, file.content);
-                }
-            }
-        }
-        insta::assert_snapshot!(shown, @r#"
-        == control-plane /run/imgbuild/wg0.conf 600
-        [Interface]
-        ListenPort = 51820
-        == control-plane /etc/rancher/k3s/config.yaml 600
-        node-name: "edge1"
-        node-ip: "10.44.1.1"
-        flannel-iface: "wg0"
-        advertise-address: "10.44.1.1"
-        cluster-cidr: "10.42.0.0/16"
-        service-cidr: "10.43.0.0/16"
-        tls-san:
-          - "cp.example.org"
-          - "10.44.0.1"
-        disable:
-          - "traefik"
-        kube-controller-manager-arg:
-          - "node-monitor-grace-period=300s"
-          - "node-monitor-period=30s"
-          - "node-cidr-mask-size=23"
-        node-label:
-          - "site=workshop"
-        kubelet-arg:
-          - "max-pods=300"
-        == control-plane /run/imgbuild/bootstrap/root-application.json 600
-        {
-          "apiVersion": "argoproj.io/v1alpha1",
-          "kind": "Application",
-          "metadata": {
-            "name": "root",
-            "namespace": "argocd"
-          },
-          "spec": {
-            "destination": {
-              "namespace": "argocd",
-              "server": "https://kubernetes.default.svc"
-            },
-            "project": "default",
-            "source": {
-              "path": "deployment",
-              "repoURL": "https://git.example.org/demo.git",
-              "targetRevision": "main"
-            },
-            "syncPolicy": {
-              "automated": {
-                "prune": true,
-                "selfHeal": true
-              }
-            }
-          }
-        }
-        == edge /run/imgbuild/wg0.conf 600
-        [Interface]
-        ListenPort = 51820
-        == edge /etc/rancher/k3s/config.yaml 600
-        node-name: "edge1"
-        node-ip: "10.44.1.1"
-        flannel-iface: "wg0"
-        server: "https://10.44.0.1:6443"
-        node-label:
-          - "site=workshop"
-          - "node.longhorn.io/create-default-disk=config"
-        node-taint:
-          - "imgbuild.org/edge=true:NoSchedule"
-        kubelet-arg:
-          - "max-pods=300"
-        "#);
-    }
-
-    #[test]
-    fn keys_that_left_the_record_leave_the_node() {
-        let mut record = example();
-        record.ssh_authorized_keys.clear();
-        let path = "/etc/ssh/authorized_keys.d/root".to_owned();
-        assert_eq!(ssh_keys(&record), Change::Absent { path });
-    }
-}
+mod tests;

@@ -1,14 +1,20 @@
 //! The node record: the typed JSON that a node is configured by.
 //!
-//! Ignition-style structs: a `version` field, camelCase keys, unknown keys refused.
+//! Ignition-style structs: a `version` field, camelCase keys, unknown keys refused. What a record may leave out has a
+//! default that is said at the field, so that records of older programs stay good.
 
+mod check;
+mod k3s;
+mod node;
 mod parse;
-
-use std::collections::BTreeMap;
+mod vpn;
 
 use serde::{Deserialize, Serialize};
 
+pub use k3s::{Gitops, K3s, Snapshots};
+pub use node::{Hardware, Longhorn, LonghornDisk, Node, Role, Swap, SwapBehavior};
 pub use parse::{RecordError, parse};
+pub use vpn::{Admin, Admins, Vpn, VpnKind};
 
 /// The format this program reads and writes.
 pub const VERSION: u32 = 1;
@@ -38,6 +44,9 @@ pub struct NodeRecord {
     /// What ArgoCD syncs; control plane only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gitops: Option<Gitops>,
+    /// Memberships that are good no longer; control plane only, which outlives the loss of its datastore that way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revocations: Vec<Revocation>,
 }
 
 /// Facts about the cluster.
@@ -48,31 +57,30 @@ pub struct Cluster {
     pub name: String,
     /// DNS name or address under which the control plane is reached from the Internet.
     pub endpoint: String,
+    /// What is open to the Internet. A record that does not say it is for a closed node.
+    #[serde(default)]
+    pub posture: Posture,
 }
 
-/// Facts about the node.
+/// What cloud nodes have open to the Internet.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Posture {
+    /// Also SSH and the Kubernetes API, for as long as the VPN of admins is not proven.
+    BringUp,
+    /// Claims, WireGuard and what the cluster serves.
+    #[default]
+    Production,
+}
+
+/// Memberships of a node that are good no longer.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Node {
-    /// Node and host name, a DNS label.
-    pub name: String,
-    /// What the node does.
-    pub role: Role,
-    /// Kubernetes labels, sorted by key.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-}
-
-/// What a node does in the cluster.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Runs the Kubernetes control plane, in the cloud.
-    ControlPlane,
-    /// Runs workloads in the cloud.
-    Worker,
-    /// Runs workloads at a site and joins over the VPN.
-    Edge,
+pub struct Revocation {
+    /// Name of the node.
+    pub node: String,
+    /// The first generation of its membership that is good.
+    pub minimum_generation: u32,
 }
 
 /// One network interface.
@@ -92,74 +100,30 @@ pub struct Interface {
     pub dns: Vec<String>,
 }
 
-/// The VPN.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Vpn {
-    /// Which one.
-    pub kind: VpnKind,
-    /// The node's address inside the VPN, which is also its Kubernetes address.
-    pub address: std::net::Ipv4Addr,
-    /// The VPN's range, `10.44.0.0/16`.
-    pub range: String,
-    /// UDP port of WireGuard and TCP port of the claim service.
-    pub port: u16,
-}
-
-/// Kind of VPN.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum VpnKind {
-    /// Kernel WireGuard.
-    Wireguard,
-}
-
-/// Kubernetes settings.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct K3s {
-    /// Pinned version, e.g. `v1.36.4+k3s1`.
-    pub version: String,
-    /// VPN addresses of the control plane's nodes, lowest-numbered first.
-    pub servers: Vec<std::net::Ipv4Addr>,
-    /// Range of pod addresses.
-    pub pod_range: String,
-    /// Range of service addresses.
-    pub service_range: String,
-}
-
-/// The repository that ArgoCD syncs.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Gitops {
-    /// Repository URL.
-    pub repository: String,
-    /// Branch or tag.
-    pub revision: String,
-    /// Folder inside the repository.
-    pub path: String,
-}
-
-impl Role {
-    /// The name people write: `control-plane`, `worker`, `edge`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ControlPlane => "control-plane",
-            Self::Worker => "worker",
-            Self::Edge => "edge",
-        }
+impl NodeRecord {
+    /// The name of the Kubernetes API on every node.
+    pub fn api_name(&self) -> String {
+        api_name(&self.cluster.name)
     }
+}
+
+/// The name of a cluster's Kubernetes API on its nodes: `/etc/hosts` has it, with the VPN addresses of all control planes.
+pub fn api_name(cluster: &str) -> String {
+    format!("api.{cluster}.internal")
 }
 
 #[cfg(test)]
 pub(crate) fn example() -> NodeRecord {
     NodeRecord {
         version: VERSION,
-        cluster: Cluster { name: "demo".into(), endpoint: "cp.example.org".into() },
+        cluster: Cluster {
+            name: "demo".into(),
+            endpoint: "cp.example.org".into(),
+            posture: Posture::Production,
+        },
         node: Node {
-            name: "edge1".into(),
-            role: Role::Edge,
-            labels: BTreeMap::from([("site".into(), "workshop".into())]),
+            labels: std::collections::BTreeMap::from([("site".into(), "workshop".into())]),
+            ..Node::new("edge1", Role::Edge)
         },
         time_zone: "Europe/Berlin".into(),
         ssh_authorized_keys: vec!["ssh-ed25519 AAAA someone".into()],
@@ -174,13 +138,16 @@ pub(crate) fn example() -> NodeRecord {
             address: std::net::Ipv4Addr::new(10, 44, 1, 1),
             range: "10.44.0.0/16".into(),
             port: 51820,
+            endpoint: None,
+            private_address: None,
+            private_range: None,
+            admins: None,
         },
         k3s: K3s {
-            version: "v1.36.4+k3s1".into(),
             servers: vec![std::net::Ipv4Addr::new(10, 44, 0, 1)],
-            pod_range: "10.42.0.0/16".into(),
-            service_range: "10.43.0.0/16".into(),
+            ..K3s::new("v1.36.4+k3s1", "10.42.0.0/16", "10.43.0.0/16")
         },
         gitops: None,
+        revocations: Vec::new(),
     }
 }

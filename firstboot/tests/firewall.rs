@@ -8,8 +8,8 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::thread;
 
-use firstboot::firewall::{Loaded, Posture, Rules, load};
-use firstboot::record::Role;
+use firstboot::firewall::{Loaded, Rules, load};
+use firstboot::record::{Posture, Role};
 use network::Packet::{self, Icmp, Tcp, Udp};
 use network::{Namespace, UdpEcho, arrives, as_root, as_user, nft};
 
@@ -268,10 +268,10 @@ fn what_reaches_a_node_is_decided_by_role_and_posture() {
             TO_NODE.iter().map(|&(from, packet, ..)| (from, near(from), packet)).collect();
         net.judge("without a firewall everything arrives", &packets, &vec![true; packets.len()]);
         for (role, letter) in ROLES {
-            for posture in [Posture::Normal, Posture::BringUp] {
+            for posture in [Posture::Production, Posture::BringUp] {
                 assert_eq!(net.load(&rules(role, posture)), Loaded::Replaced);
                 let expected = TO_NODE.iter().map(|&(_, _, normal, bring_up)| {
-                    if posture == Posture::Normal { normal } else { bring_up }.contains(letter)
+                    if posture == Posture::Production { normal } else { bring_up }.contains(letter)
                 });
                 let expected: Vec<bool> = expected.collect();
                 net.judge(&format!("{role:?}, {posture:?}"), &packets, &expected);
@@ -289,7 +289,7 @@ fn what_passes_and_leaves_a_node_is_decided_by_role() {
             THROUGH_NODE.iter().map(|&(from, to, packet, _)| (from, to, packet)).collect();
         net.judge("without a firewall everything arrives", &packets, &vec![true; packets.len()]);
         for (role, letter) in ROLES {
-            net.load(&rules(role, Posture::Normal));
+            net.load(&rules(role, Posture::Production));
             let expected: Vec<bool> = THROUGH_NODE.iter().map(|way| way.3.contains(letter)).collect();
             net.judge(&format!("{role:?}"), &packets, &expected);
         }
@@ -311,7 +311,7 @@ fn without_a_login_no_port_of_ssh_is_open() {
 fn root_reads_the_metadata() {
     as_root("root_reads_the_metadata", || {
         let net = Net::new();
-        net.load(&rules(Role::Worker, Posture::Normal));
+        net.load(&rules(Role::Worker, Posture::Production));
         net.judge("root", &[(NODE_PUBLIC, METADATA, Tcp(80))], &[true]);
     });
 }
@@ -322,7 +322,7 @@ fn another_user_does_not_read_the_metadata() {
         let net = Net::new();
         let packets = [(NODE_PUBLIC, METADATA, Tcp(80)), (NODE_PUBLIC, STRANGER, Tcp(80))];
         net.judge("without a firewall", &packets, &[true, true]);
-        net.load(&rules(Role::Worker, Posture::Normal));
+        net.load(&rules(Role::Worker, Posture::Production));
         net.judge("user 1000", &packets, &[false, true]);
     });
 }
@@ -331,7 +331,7 @@ fn another_user_does_not_read_the_metadata() {
 fn only_a_difference_is_loaded_and_a_flushed_table_is_one() {
     as_root("only_a_difference_is_loaded_and_a_flushed_table_is_one", || {
         let node = Namespace::new();
-        let normal = rules(Role::ControlPlane, Posture::Normal);
+        let normal = rules(Role::ControlPlane, Posture::Production);
         let load = |rules: &Rules| node.inside(|| load(rules, &nft()).unwrap());
         node.nft("table ip standin\n");
         assert_eq!(load(&normal), Loaded::Replaced);
@@ -358,7 +358,7 @@ fn only_a_difference_is_loaded_and_a_flushed_table_is_one() {
 
 #[test]
 fn an_nft_that_is_not_there_or_fails_is_named() {
-    let rules = rules(Role::Edge, Posture::Normal);
+    let rules = rules(Role::Edge, Posture::Production);
     let error = |nft| format!("{:#}", load(&rules, Path::new(nft)).unwrap_err());
     let absent = error("/absent/nft");
     let expected = "reading the firewall that is loaded: running `/absent/nft list tables`: No such file";

@@ -109,11 +109,13 @@ fn dry_run_prints_the_plan_and_touches_nothing() {
                | node-name: "cp1"
                | node-ip: "10.44.0.1"
                | flannel-iface: "wg0"
+               | token-file: "/var/lib/imgbuild/k3s-token"
                | advertise-address: "10.44.0.1"
                | cluster-cidr: "10.42.0.0/16"
                | service-cidr: "10.43.0.0/16"
                | tls-san:
                |   - "cp.demo.example.org"
+               |   - "api.demo.internal"
                |   - "10.44.0.1"
                | disable:
                |   - "traefik"
@@ -264,7 +266,7 @@ fn a_wrong_record_stops_with_its_fault() {
     ---------------------------------------------------------------- firstboot ----
     this machine is no node yet
     fingerprint [fingerprint]
-    phase       stopped since [time]: reading node record from [root]/record.json: line 4, column 33: unknown field `roel`, expected one of `name`, `role`, `labels`
+    phase       stopped since [time]: reading node record from [root]/record.json: line 4, column 33: unknown field `roel`, expected one of `name`, `role`, `labels`, `site`, `taints`, `hardware`, `swap`, `longhorn`
     hint        `imgbuild record NODE` writes a record that this image reads
     ------------------------------------------------------------- firstboot end ----
     "));

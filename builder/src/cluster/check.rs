@@ -1,60 +1,73 @@
 //! What spans several keys of the cluster file, and the step from raw to checked.
 
+mod network;
+mod nodes;
+mod services;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::path::Path;
 
-use firstboot::plan::NODE_RANGE;
-
-use super::addresses::{self, assign};
-use super::raw::{RawCluster, RawFile, RawGitops, RawInterface, RawNetwork, RawNode};
-use super::{Available, Cluster, Gitops, Interface, K3s, Network, Node, Range, Role};
-use crate::diagnostic::{Located, Report, Span, listed};
-use crate::spelling::did_you_mean;
-use crate::units::Arch;
-
-/// Control planes that form a quorum without waste; etcd gains nothing from an even number.
-const QUORUMS: [usize; 3] = [1, 3, 5];
-
-/// Ports that a node serves already, so the VPN can't have them.
-const TAKEN_PORTS: [(u16, &str); 7] = [
-    (22, "SSH"),
-    (80, "HTTP"),
-    (443, "HTTPS"),
-    (2379, "etcd"),
-    (6443, "the Kubernetes API"),
-    (8472, "flannel's VXLAN"),
-    (10250, "the kubelet"),
-];
+use super::addresses;
+use super::raw::{RawCluster, RawFile, RawGitops, RawK3s};
+use super::{Available, Cluster, Gitops, K3s, Node, Posture};
+use crate::diagnostic::{Located, Report, Span};
 
 /// Checks what spans several keys and fills in the defaults; `None` only after a recorded fault.
 pub(super) fn check(raw: RawFile, report: &Report, file: &Path, available: &Available) -> Option<Cluster> {
-    let network = check_network(raw.network.unwrap_or_default(), &raw.nodes, report);
-    check_names(&raw.nodes, report);
-    check_control_planes(&raw.nodes, report);
-    check_settings(&raw.nodes, report, available);
-    check_interfaces(&raw.nodes, network, report);
-    let addresses = assign(&raw.nodes, network.vpn_range, report);
+    let network = network::check(raw.network.unwrap_or_default(), &raw.nodes, report);
+    nodes::check(&raw.nodes, network, report, available);
+    if let Some(gitops) = &raw.gitops {
+        check_access(gitops, report);
+    }
+    let domain = raw.cluster.as_ref().and_then(|cluster| cluster.domain.as_ref());
+    services::check_apps(&raw.apps, domain.is_some(), report);
+    services::check_tls(raw.tls.as_ref(), raw.mail.as_ref(), report);
+    services::check_people(&raw.admins, &raw.revocations, report);
+    let addresses = addresses::assign(&raw.nodes, network.vpn_range, report);
+    let admin_addresses = addresses::assign_admins(&raw.admins, network.admin_range, report);
     let nodes: Option<Vec<Node>> =
-        raw.nodes.into_iter().zip(addresses).map(|(node, address)| resolve_node(node, address?)).collect();
+        raw.nodes.into_iter().zip(addresses).map(|(node, address)| nodes::resolve(node, address?)).collect();
+    let admins: Option<_> = raw
+        .admins
+        .into_iter()
+        .zip(admin_addresses)
+        .map(|(admin, address)| services::resolve_admin(admin, address?))
+        .collect();
 
-    let RawCluster { name, endpoint, time_zone, ssh_keys, mirror } = raw.cluster?;
+    let RawCluster { name, endpoint, domain, posture, time_zone, ssh_keys, mirror } = raw.cluster?;
     check_unique(ssh_keys.iter(), report, |_, first| format!("the key stands in line {first} already"));
+    let name = name?.value;
     Some(Cluster {
         file: file.to_owned(),
-        name: name?.value,
         endpoint: endpoint?.value,
+        domain: domain.map(|domain| domain.value),
+        posture: posture.map_or(Posture::BringUp, |posture| posture.value),
         time_zone: value_or(time_zone, "Etc/UTC"),
         ssh_keys: values(ssh_keys),
         mirror: mirror.map(|mirror| mirror.value),
         network,
-        k3s: K3s { version: raw.k3s?.version?.value },
-        gitops: match raw.gitops {
-            Some(gitops) => Some(resolve_gitops(gitops)?),
-            None => None,
-        },
+        k3s: resolve_k3s(raw.k3s?)?,
+        gitops: resolved(raw.gitops, resolve_gitops)?,
+        tls: resolved(raw.tls, |tls| Some(services::resolve_tls(tls, raw.mail.as_ref())))?,
+        mail: resolved(raw.mail, services::resolve_mail)?,
+        storage: services::resolve_storage(raw.storage),
+        backup: resolved(raw.backup, |backup| services::resolve_backup(backup, &name, report))?,
+        apps: raw.apps.into_iter().map(services::resolve_app).collect(),
         nodes: nodes?,
+        admins: admins?,
+        revocations: raw.revocations.into_iter().map(services::resolve_revocation).collect::<Option<_>>()?,
+        name,
     })
+}
+
+/// An optional table: absent is fine, there and wrong is not.
+#[expect(clippy::option_option, reason = "absent and wrong are two things")]
+fn resolved<R, T>(raw: Option<R>, resolve: impl FnOnce(R) -> Option<T>) -> Option<Option<T>> {
+    match raw {
+        Some(raw) => resolve(raw).map(Some),
+        None => Some(None),
+    }
 }
 
 fn values<T>(list: Vec<Located<T>>) -> Vec<T> {
@@ -66,118 +79,38 @@ fn value_or<T: std::str::FromStr<Err: std::fmt::Debug>>(located: Option<Located<
     located.map_or_else(|| default.parse().expect("defaults are valid"), |located| located.value)
 }
 
+fn resolve_k3s(raw: RawK3s) -> Option<K3s> {
+    Some(K3s {
+        version: raw.version?.value,
+        disable: raw.disable.map_or_else(|| vec!["traefik".to_owned()], values),
+        max_pods: raw.max_pods.map_or(300, |most| most.value),
+        apiserver_args: values(raw.apiserver_args),
+        controller_manager_args: values(raw.controller_manager_args),
+        kubelet_args: values(raw.kubelet_args),
+    })
+}
+
 fn resolve_gitops(raw: RawGitops) -> Option<Gitops> {
     Some(Gitops {
         repository: raw.repository?.value,
         revision: value_or(raw.revision, "main"),
         path: value_or(raw.path, "deployment"),
+        deploy_key_secret: raw.deploy_key_secret.map(|secret| secret.value),
+        known_hosts: values(raw.known_hosts),
     })
 }
 
-fn resolve_node(raw: RawNode, vpn_address: std::net::Ipv4Addr) -> Option<Node> {
-    let role = raw.role?.value;
-    Some(Node {
-        name: raw.name?.value,
-        role,
-        profile: value_or(raw.profile, default_profile(role)),
-        image: value_or(raw.image, "disk"),
-        arch: raw.arch.map_or(Arch::Amd64, |arch| arch.value),
-        vpn_address,
-        labels: raw.labels.into_iter().map(|(key, value)| (key.value, value.value)).collect(),
-        interfaces: raw.interfaces.into_iter().map(resolve_interface).collect::<Option<_>>()?,
-    })
-}
-
-const fn default_profile(role: Role) -> &'static str {
-    match role {
-        Role::ControlPlane | Role::Worker => "cloud",
-        Role::Edge => "edge",
+/// Keys are for repositories by SSH.
+fn check_access(gitops: &RawGitops, report: &Report) {
+    let Some(repository) = &gitops.repository else { return };
+    if !repository.value.as_str().starts_with("http") {
+        return;
     }
-}
-
-fn resolve_interface(raw: RawInterface) -> Option<Interface> {
-    Some(Interface {
-        mac: raw.mac?.value,
-        addresses: values(raw.addresses),
-        gateway: raw.gateway.map(|gateway| gateway.value),
-        dns: values(raw.dns),
-    })
-}
-
-fn check_network(raw: RawNetwork, nodes: &[RawNode], report: &Report) -> Network {
-    check_size(raw.vpn_range.as_ref(), 8, 24, "vpn-range", report);
-    check_size(raw.pod_range.as_ref(), 8, NODE_RANGE, "pod-range", report);
-    check_size(raw.service_range.as_ref(), 12, 24, "service-range", report);
-    check_port(raw.vpn_port.as_ref(), report);
-    let spans = [&raw.vpn_range, &raw.pod_range, &raw.service_range]
-        .map(|range| range.as_ref().map(|range| range.span.clone()));
-    let network = Network {
-        vpn_range: value_or(raw.vpn_range, "10.44.0.0/16"),
-        vpn_port: raw.vpn_port.map_or(51820, |port| port.value),
-        pod_range: value_or(raw.pod_range, "10.42.0.0/16"),
-        service_range: value_or(raw.service_range, "10.43.0.0/16"),
-    };
-    let [vpn, pod, service] = spans;
-    let ranges = [
-        ("vpn-range", network.vpn_range, vpn),
-        ("pod-range", network.pod_range, pod),
-        ("service-range", network.service_range, service),
-    ];
-    check_overlaps(&ranges, report);
-    check_pod_room(network.pod_range, ranges[1].2.as_ref(), nodes, report);
-    network
-}
-
-fn check_size(range: Option<&Located<Range>>, least: u8, most: u8, key: &str, report: &Report) {
-    let Some(Located { value, span }) = range else { return };
-    if !(least..=most).contains(&value.prefix()) {
-        report.fault(span, format!("`{key}` is a /{least} to /{most}, not a /{}", value.prefix()));
+    let key = gitops.deploy_key_secret.as_ref().map(|secret| (&secret.span, "`deploy-key-secret`"));
+    let hosts = gitops.known_hosts.first().map(|line| (&line.span, "`known-hosts`"));
+    for (span, key) in key.into_iter().chain(hosts) {
+        report.fault(span, format!("{key} is for a repository by SSH, `{}` is none", repository.value));
     }
-}
-
-fn check_port(port: Option<&Located<u16>>, report: &Report) {
-    let Some(Located { value, span }) = port else { return };
-    if let Some((port, owner)) = TAKEN_PORTS.iter().find(|(port, _)| port == value) {
-        report.fault(span, format!("port {port} belongs to {owner}"));
-    }
-}
-
-/// Faults stand at the range that the file gives; of two given, at the later.
-fn check_overlaps(ranges: &[(&str, Range, Option<Span>)], report: &Report) {
-    for (index, (name, range, span)) in ranges.iter().enumerate() {
-        for (other_name, other, other_span) in &ranges[index + 1..] {
-            if !range.overlaps(*other) {
-                continue;
-            }
-            let is_later = match (span, other_span) {
-                (Some(span), Some(other)) => span.start > other.start,
-                (own, _) => own.is_some(),
-            };
-            let (at, first, second) = if is_later {
-                (span, (name, range), (other_name, other))
-            } else {
-                (other_span, (other_name, other), (name, range))
-            };
-            let Some(at) = at else { continue };
-            let reason = format!("`{}` {} overlaps `{}` {}", first.0, first.1, second.0, second.1);
-            report.fault(at, reason);
-        }
-    }
-}
-
-/// Kubernetes gives each node a part of the pod range. The fault stands at the range where the file gives
-/// one, else at the first node that the default has no room for.
-fn check_pod_room(range: Range, span: Option<&Span>, nodes: &[RawNode], report: &Report) {
-    // A narrower range has been refused for its size.
-    let Some(bits) = NODE_RANGE.checked_sub(range.prefix()) else { return };
-    let room = usize::try_from(1_u64 << bits).unwrap_or(usize::MAX);
-    let Some(first) = nodes.get(room) else { return };
-    let reason = format!(
-        "`pod-range` {range} has room for {room} {}, each with a /{NODE_RANGE}; the cluster has {}",
-        if room == 1 { "node" } else { "nodes" },
-        nodes.len()
-    );
-    report.fault(span.unwrap_or(&first.span), reason);
 }
 
 /// Records every value that occurred before; `reason` gets the value and the line of the first.
@@ -192,73 +125,6 @@ fn check_unique<'values, T: Eq + Hash + 'values>(
             report.fault(span, reason(value, report.line(first)));
         } else {
             first.insert(value, span);
-        }
-    }
-}
-
-fn check_names(nodes: &[RawNode], report: &Report) {
-    check_unique(nodes.iter().filter_map(|node| node.name.as_ref()), report, |name, first| {
-        format!("the node name `{name}` is taken by the node in line {first}")
-    });
-    let macs = nodes.iter().flat_map(|node| &node.interfaces).filter_map(|interface| interface.mac.as_ref());
-    check_unique(macs, report, |mac, first| {
-        format!("the Ethernet address `{mac}` is taken by the interface in line {first}")
-    });
-}
-
-fn check_control_planes(nodes: &[RawNode], report: &Report) {
-    // A role that could not be read may be the missing control plane.
-    if nodes.iter().any(|node| node.role.is_none()) {
-        return;
-    }
-    let roles: Vec<_> = nodes
-        .iter()
-        .filter_map(|node| node.role.as_ref())
-        .filter(|role| role.value == Role::ControlPlane)
-        .collect();
-    let Some(last) = roles.last() else {
-        let span = nodes.first().map_or(0..0, |node| node.span.clone());
-        let help = "one `[[node]]` needs `role = \"control-plane\"`";
-        report.fault_with_help(&span, "the cluster has no control plane", help);
-        return;
-    };
-    if !QUORUMS.contains(&roles.len()) {
-        let reason = format!("a cluster has 1, 3 or 5 control planes, this one has {}", roles.len());
-        report.fault(&last.span, reason);
-    }
-}
-
-fn check_settings(nodes: &[RawNode], report: &Report, available: &Available) {
-    for node in nodes {
-        for (what, name, known) in
-            [("profile", &node.profile, &available.profiles), ("image", &node.image, &available.images)]
-        {
-            let Some(Located { value, span }) = name else { continue };
-            if known.iter().any(|known| known == value.as_str()) {
-                continue;
-            }
-            let names = || known.iter().map(String::as_str);
-            let help = did_you_mean(value.as_str(), names()).map_or_else(
-                || format!("known are {}; a file `{what}s/{value}.toml` would be another", listed(names())),
-                |near| format!("did you mean `{near}`?"),
-            );
-            report.fault_with_help(span, format!("there is no {what} `{value}`"), help);
-        }
-    }
-}
-
-fn check_interfaces(nodes: &[RawNode], network: Network, report: &Report) {
-    for interface in nodes.iter().flat_map(|node| &node.interfaces) {
-        for Located { value, span } in &interface.addresses {
-            if let Some((name, range)) = addresses::range_of(value.address(), network) {
-                report.fault(span, format!("`{value}` lies inside the `{name}` {range}"));
-            }
-        }
-        let Some(Located { value: gateway, span }) = &interface.gateway else { continue };
-        if interface.addresses.is_empty() {
-            report.fault(span, "a gateway needs `addresses`: with DHCP, it comes from the server");
-        } else if !interface.addresses.iter().any(|address| address.value.reaches(*gateway)) {
-            report.fault(span, format!("the gateway `{gateway}` is a neighbour of none of the addresses"));
         }
     }
 }

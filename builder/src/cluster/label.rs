@@ -27,6 +27,9 @@ const KUBELET_LABELS: [&str; 9] = [
 /// Whole name spaces that a kubelet may set.
 const KUBELET_SPACES: [&str; 2] = ["kubelet.kubernetes.io", "node.kubernetes.io"];
 
+/// Labels that imgbuild sets by other keys of the cluster file.
+const OWN_LABELS: [&str; 2] = ["imgbuild.org/site", "node.longhorn.io/create-default-disk"];
+
 checked_text! {
     /// A label's key: an optional DNS name and a slash, then a name of up to 63 characters.
     LabelKey
@@ -50,6 +53,12 @@ pub enum LabelError {
         part: &'static str,
         /// The text.
         text: String,
+    },
+    /// Set by another key.
+    #[error("imgbuild sets the label `{key}` itself, from a node's `site` and `longhorn`")]
+    Own {
+        /// The key.
+        key: String,
     },
     /// A kubelet given this label refuses to start.
     #[error("Kubernetes keeps `{key}` for itself: a node that gives itself this label does not start")]
@@ -78,15 +87,30 @@ fn is_reserved(key: &str, prefix: &str) -> bool {
         && !KUBELET_SPACES.iter().any(|space| within(space))
 }
 
+/// The DNS name before the slash, and the name behind it.
+fn split(key: &str) -> (Option<&str>, &str) {
+    key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name))
+}
+
+impl LabelKey {
+    /// Whether the text has the form of a key, whoever may set it.
+    pub(super) fn is_form(text: &str) -> bool {
+        let (prefix, name) = split(text);
+        is_name(name) && prefix.is_none_or(is_dns_name)
+    }
+}
+
 impl FromStr for LabelKey {
     type Err = LabelError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
-        if !is_name(name) || !prefix.is_none_or(is_dns_name) {
+        if !Self::is_form(text) {
             return Err(LabelError::Form { part: "key", text: text.to_owned() });
         }
-        if prefix.is_some_and(|prefix| is_reserved(text, prefix)) {
+        if OWN_LABELS.contains(&text) {
+            return Err(LabelError::Own { key: text.to_owned() });
+        }
+        if split(text).0.is_some_and(|prefix| is_reserved(text, prefix)) {
             return Err(LabelError::Reserved { key: text.to_owned() });
         }
         Ok(Self(text.to_owned()))

@@ -24,6 +24,11 @@ checked_text! {
 }
 
 checked_text! {
+    /// A DNS name of at least two labels, `lab.example.org`.
+    Domain
+}
+
+checked_text! {
     /// A name of the tz database, `Europe/Berlin`.
     TimeZone
 }
@@ -73,6 +78,12 @@ pub enum NameError {
     NotAddress {
         /// The text.
         endpoint: String,
+    },
+    /// One label, or an address.
+    #[error("`{domain}` is no domain such as `lab.example.org`")]
+    Domain {
+        /// The text.
+        domain: String,
     },
     /// Not formed like a name of the tz database.
     #[error("`{zone}` is no time zone name such as `Europe/Berlin` or `Etc/UTC`")]
@@ -129,6 +140,20 @@ impl FromStr for Endpoint {
             Err(NameError::NotAddress { endpoint: text.to_owned() })
         } else {
             Ok(Self(text.to_owned()))
+        }
+    }
+}
+
+impl FromStr for Domain {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Endpoint(name) = text.parse()?;
+        // An address with dots has no labels that names could end in.
+        if name.contains('.') && name.parse::<IpAddr>().is_err() {
+            Ok(Self(name))
+        } else {
+            Err(NameError::Domain { domain: name })
         }
     }
 }

@@ -2,27 +2,37 @@
 //!
 //! The doc comments are what editors show: `schema` turns these types into a JSON Schema.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+mod node;
+mod services;
 
 use schemars::JsonSchema;
 
 use super::{
-    DnsLabel, Endpoint, FolderPath, InterfaceAddress, K3sVersion, LabelKey, LabelValue, Mac, MirrorUrl,
-    Range, RepositoryUrl, Revision, Role, SshKey, TimeZone,
+    Argument, DnsLabel, Domain, Endpoint, FolderPath, K3sVersion, KnownHost, MirrorUrl, Posture, Range,
+    RepositoryUrl, Revision, SshKey, TimeZone, VpnKind,
 };
-use crate::diagnostic::{Located, Span, Table};
-use crate::units::Arch;
+use crate::diagnostic::{Located, Table};
+
+pub(super) use node::{RawDisk, RawHardware, RawInterface, RawLonghorn, RawNode, RawSwap};
+pub(super) use services::{
+    RawAdmin, RawApp, RawBackup, RawMail, RawRevocation, RawStorage, RawTls, read_apps,
+};
 
 /// The only version of the file so far.
 const VERSION: u32 = 1;
 
-/// Names of the roles in the file.
-const ROLES: [(&str, Role); 3] =
-    [("control-plane", Role::ControlPlane), ("worker", Role::Worker), ("edge", Role::Edge)];
+/// Names of the postures in the file.
+const POSTURES: [(&str, Posture); 2] = [("bring-up", Posture::BringUp), ("production", Posture::Production)];
 
-/// Names of the architectures in the file.
-const ARCHES: [(&str, Arch); 2] = [("amd64", Arch::Amd64), ("arm64", Arch::Arm64)];
+/// Names of the kinds of VPN in the file.
+const VPNS: [(&str, VpnKind); 2] = [("wireguard", VpnKind::Wireguard), ("headscale", VpnKind::Headscale)];
+
+/// Parts of k3s that can be left out.
+const COMPONENTS: [&str; 6] =
+    ["coredns", "local-storage", "metrics-server", "runtimes", "servicelb", "traefik"];
+
+/// Pods of a node at most: a /23 has 512 addresses, three of which no pod can have.
+const MOST_PODS: u16 = 509;
 
 /// The single source of truth of an imgbuild cluster.
 #[derive(Debug, JsonSchema)]
@@ -42,9 +52,26 @@ pub(super) struct RawFile {
     pub(super) k3s: Option<RawK3s>,
     /// The repository that ArgoCD syncs.
     pub(super) gitops: Option<RawGitops>,
+    /// Certificates of what the cluster serves.
+    pub(super) tls: Option<RawTls>,
+    /// The mail server that the cluster sends by.
+    pub(super) mail: Option<RawMail>,
+    /// Volumes.
+    pub(super) storage: Option<RawStorage>,
+    /// Copies of datastore and volumes in S3; without it, there are none outside the cluster.
+    pub(super) backup: Option<RawBackup>,
+    /// Apps that ArgoCD installs; those that are not named are off.
+    #[schemars(with = "Option<services::AppsSchema>")]
+    pub(super) apps: Vec<RawApp>,
     /// The nodes; one, three or five of them are control planes.
     #[schemars(rename = "node")]
     pub(super) nodes: Vec<RawNode>,
+    /// Who may come in by the VPN of the admins.
+    #[schemars(rename = "admin", with = "Option<Vec<RawAdmin>>", extend("default" = []))]
+    pub(super) admins: Vec<RawAdmin>,
+    /// Memberships that are good no longer.
+    #[schemars(rename = "revocation", with = "Option<Vec<RawRevocation>>", extend("default" = []))]
+    pub(super) revocations: Vec<RawRevocation>,
 }
 
 /// The cluster.
@@ -57,6 +84,14 @@ pub(super) struct RawCluster {
     /// DNS name or address under which the control plane is reached from the Internet.
     #[schemars(required)]
     pub(super) endpoint: Option<Located<Endpoint>>,
+    /// DNS name that the names of all apps end in.
+    pub(super) domain: Option<Located<Domain>>,
+    /// What cloud nodes have open to the Internet; `bring-up` adds SSH and the Kubernetes API.
+    #[schemars(
+        with = "Option<String>",
+        extend("enum" = ["bring-up", "production"], "default" = "bring-up")
+    )]
+    pub(super) posture: Option<Located<Posture>>,
     /// Time zone of every node by its tz database name, such as `Europe/Berlin`.
     #[schemars(extend("default" = "Etc/UTC"))]
     pub(super) time_zone: Option<Located<TimeZone>>,
@@ -71,6 +106,12 @@ pub(super) struct RawCluster {
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(rename = "network", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawNetwork {
+    /// Kind of VPN.
+    #[schemars(
+        with = "Option<String>",
+        extend("enum" = ["wireguard", "headscale"], "default" = "wireguard")
+    )]
+    pub(super) vpn: Option<Located<VpnKind>>,
     /// Node addresses inside the VPN, a /8 to /24.
     #[schemars(extend("default" = "10.44.0.0/16"))]
     pub(super) vpn_range: Option<Located<Range>>,
@@ -83,6 +124,14 @@ pub(super) struct RawNetwork {
     /// Service addresses, a /12 to /24.
     #[schemars(extend("default" = "10.43.0.0/16"))]
     pub(super) service_range: Option<Located<Range>>,
+    /// The private network that cloud nodes share, a /8 to /28; without it they meet over the Internet.
+    pub(super) private_range: Option<Located<Range>>,
+    /// Addresses of the admins in their VPN, a /16 to /26.
+    #[schemars(extend("default" = "10.45.0.0/24"))]
+    pub(super) admin_range: Option<Located<Range>>,
+    /// UDP port of the admins' VPN, on control planes.
+    #[schemars(extend("default" = 51821, "minimum" = 1))]
+    pub(super) admin_port: Option<Located<u16>>,
 }
 
 /// Kubernetes.
@@ -92,6 +141,21 @@ pub(super) struct RawK3s {
     /// Pinned k3s release, such as `v1.36.4+k3s1`.
     #[schemars(required)]
     pub(super) version: Option<Located<K3sVersion>>,
+    /// Parts of k3s that are left out: `coredns`, `local-storage`, `metrics-server`, `runtimes`, `servicelb`, `traefik`.
+    #[schemars(with = "Option<Vec<String>>", extend("default" = ["traefik"]))]
+    pub(super) disable: Option<Vec<Located<String>>>,
+    /// Pods of a node at most, 10 to 509.
+    #[schemars(extend("default" = 300, "minimum" = 10, "maximum" = MOST_PODS))]
+    pub(super) max_pods: Option<Located<u16>>,
+    /// Further arguments of the API server, `name=value`.
+    #[schemars(with = "Option<Vec<Argument>>", extend("default" = []))]
+    pub(super) apiserver_args: Vec<Located<Argument>>,
+    /// Further arguments of the controller manager, `name=value`.
+    #[schemars(with = "Option<Vec<Argument>>", extend("default" = []))]
+    pub(super) controller_manager_args: Vec<Located<Argument>>,
+    /// Further arguments of every kubelet, `name=value`.
+    #[schemars(with = "Option<Vec<Argument>>", extend("default" = []))]
+    pub(super) kubelet_args: Vec<Located<Argument>>,
 }
 
 /// The repository that ArgoCD syncs.
@@ -107,54 +171,11 @@ pub(super) struct RawGitops {
     /// Folder inside the repository.
     #[schemars(extend("default" = "deployment"))]
     pub(super) path: Option<Located<FolderPath>>,
-}
-
-/// A node.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename = "node", rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct RawNode {
-    /// The table's header.
-    #[schemars(skip)]
-    pub(super) span: Span,
-    /// Node and host name, a DNS label, unique in the cluster.
-    #[schemars(required)]
-    pub(super) name: Option<Located<DnsLabel>>,
-    /// What the node does.
-    #[schemars(required, with = "String", extend("enum" = ["control-plane", "worker", "edge"]))]
-    pub(super) role: Option<Located<Role>>,
-    /// Profile of its bundle; `edge` for edge nodes and `cloud` for all others unless given.
-    pub(super) profile: Option<Located<DnsLabel>>,
-    /// Image the bundle is laid on.
-    #[schemars(extend("default" = "disk"))]
-    pub(super) image: Option<Located<DnsLabel>>,
-    /// Architecture.
-    #[schemars(with = "Option<String>", extend("enum" = ["amd64", "arm64"], "default" = "amd64"))]
-    pub(super) arch: Option<Located<Arch>>,
-    /// Address inside the VPN; assigned in file order unless given.
-    pub(super) vpn_address: Option<Located<Ipv4Addr>>,
-    /// Kubernetes labels.
-    #[schemars(with = "Option<BTreeMap<String, LabelValue>>", extend("default" = {}))]
-    pub(super) labels: Vec<(Located<LabelKey>, Located<LabelValue>)>,
-    /// Interfaces with settings of their own; with none, every Ethernet interface uses DHCP.
-    #[schemars(with = "Option<Vec<RawInterface>>", extend("default" = []))]
-    pub(super) interfaces: Vec<RawInterface>,
-}
-
-/// A network interface with settings of its own.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename = "interface", rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) struct RawInterface {
-    /// Ethernet address that the interface is found by.
-    #[schemars(required)]
-    pub(super) mac: Option<Located<Mac>>,
-    /// Addresses with prefix length; DHCP when empty.
-    #[schemars(with = "Option<Vec<InterfaceAddress>>", extend("default" = []))]
-    pub(super) addresses: Vec<Located<InterfaceAddress>>,
-    /// Default gateway, a neighbour of one of the addresses.
-    pub(super) gateway: Option<Located<IpAddr>>,
-    /// Name servers.
-    #[schemars(with = "Option<Vec<IpAddr>>", extend("default" = []))]
-    pub(super) dns: Vec<Located<IpAddr>>,
+    /// Name of the Secret in `argocd` with the repository's deploy key, for a repository by SSH.
+    pub(super) deploy_key_secret: Option<Located<DnsLabel>>,
+    /// Lines of a `known_hosts` file for the repository's host, where ArgoCD does not know it by itself.
+    #[schemars(with = "Option<Vec<KnownHost>>", extend("default" = []))]
+    pub(super) known_hosts: Vec<Located<KnownHost>>,
 }
 
 impl RawFile {
@@ -165,7 +186,14 @@ impl RawFile {
             network: file.optional("network").table(RawNetwork::read),
             k3s: file.required_table("k3s", RawK3s::read),
             gitops: file.optional("gitops").table(RawGitops::read),
+            tls: file.optional("tls").table(RawTls::read),
+            mail: file.optional("mail").table(RawMail::read),
+            storage: file.optional("storage").table(RawStorage::read),
+            backup: file.optional("backup").table(RawBackup::read),
+            apps: file.optional("apps").table(read_apps).unwrap_or_default(),
             nodes: file.optional("node").tables(RawNode::read),
+            admins: file.optional("admin").tables(RawAdmin::read),
+            revocations: file.optional("revocation").tables(RawRevocation::read),
         }
     }
 }
@@ -175,6 +203,8 @@ impl RawCluster {
         Self {
             name: table.required("name").parsed(),
             endpoint: table.required("endpoint").parsed(),
+            domain: table.optional("domain").parsed(),
+            posture: table.optional("posture").choice(&POSTURES),
             time_zone: table.optional("time-zone").parsed(),
             ssh_keys: table.optional("ssh-keys").list(),
             mirror: table.optional("mirror").parsed(),
@@ -185,17 +215,31 @@ impl RawCluster {
 impl RawNetwork {
     fn read(table: &mut Table<'_>) -> Self {
         Self {
+            vpn: table.optional("vpn").choice(&VPNS),
             vpn_range: table.optional("vpn-range").parsed(),
             vpn_port: table.optional("vpn-port").integer(1, u16::MAX),
             pod_range: table.optional("pod-range").parsed(),
             service_range: table.optional("service-range").parsed(),
+            private_range: table.optional("private-range").parsed(),
+            admin_range: table.optional("admin-range").parsed(),
+            admin_port: table.optional("admin-port").integer(1, u16::MAX),
         }
     }
 }
 
 impl RawK3s {
     fn read(table: &mut Table<'_>) -> Self {
-        Self { version: table.required("version").parsed() }
+        let disable = table.optional("disable");
+        let is_given = disable.is_given();
+        let disable = disable.names("part of k3s", &COMPONENTS);
+        Self {
+            version: table.required("version").parsed(),
+            disable: is_given.then_some(disable),
+            max_pods: table.optional("max-pods").integer(10, MOST_PODS),
+            apiserver_args: table.optional("apiserver-args").list(),
+            controller_manager_args: table.optional("controller-manager-args").list(),
+            kubelet_args: table.optional("kubelet-args").list(),
+        }
     }
 }
 
@@ -205,33 +249,8 @@ impl RawGitops {
             repository: table.required("repository").parsed(),
             revision: table.optional("revision").parsed(),
             path: table.optional("path").parsed(),
-        }
-    }
-}
-
-impl RawNode {
-    fn read(table: &mut Table<'_>) -> Self {
-        Self {
-            span: table.span(),
-            name: table.required("name").parsed(),
-            role: table.required("role").choice(&ROLES),
-            profile: table.optional("profile").parsed(),
-            image: table.optional("image").parsed(),
-            arch: table.optional("arch").choice(&ARCHES),
-            vpn_address: table.optional("vpn-address").address(),
-            labels: table.optional("labels").map(),
-            interfaces: table.optional("interfaces").tables(RawInterface::read),
-        }
-    }
-}
-
-impl RawInterface {
-    fn read(table: &mut Table<'_>) -> Self {
-        Self {
-            mac: table.required("mac").parsed(),
-            addresses: table.optional("addresses").list(),
-            gateway: table.optional("gateway").address(),
-            dns: table.optional("dns").addresses(),
+            deploy_key_secret: table.optional("deploy-key-secret").parsed(),
+            known_hosts: table.optional("known-hosts").list(),
         }
     }
 }

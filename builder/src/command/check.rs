@@ -25,9 +25,12 @@ pub struct Arguments {
 
 /// What `--json` prints of a valid file.
 #[derive(Serialize)]
-struct Valid<'cluster> {
+struct Fine<'cluster> {
     #[serde(rename = "valid")]
     is_valid: bool,
+    /// What the file asks for and this release does not do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_yet: Vec<String>,
     cluster: &'cluster Cluster,
 }
 
@@ -45,10 +48,16 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         return Ok(context.printer.json(&cluster::schema())?);
     }
     match checked(context) {
-        Ok(cluster) if context.printer.is_json() => {
-            Ok(context.printer.json(&Valid { is_valid: true, cluster: &cluster })?)
+        Ok(cluster) if context.printer.is_json() => Ok(context.printer.json(&Fine {
+            is_valid: true,
+            not_yet: cluster.not_yet(),
+            cluster: &cluster,
+        })?),
+        Ok(cluster) => {
+            context.printer.data(&summary(&cluster))?;
+            cluster.not_yet().iter().for_each(|what| context.printer.warn(what));
+            Ok(())
         }
-        Ok(cluster) => Ok(context.printer.data(&summary(&cluster))?),
         Err(error) => {
             if let (true, Some(faults)) = (context.printer.is_json(), failure::faults(&error)) {
                 context.printer.json(&Faulty { is_valid: false, faults: faults.records() })?;

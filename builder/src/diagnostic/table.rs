@@ -3,6 +3,8 @@
 //! A key that is absent or wrong reads as `None`; whoever needs it goes on without it. Asking for a
 //! key makes it known: what remains when the table has been read is unknown, and so a fault.
 
+mod free;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;

@@ -30,17 +30,32 @@ fn describes_a_valid_cluster_as_json() {
       "cluster": {
         "name": "lab",
         "endpoint": "lab.example.org",
+        "posture": "bring-up",
         "time-zone": "Etc/UTC",
         "ssh-keys": [],
         "network": {
+          "vpn": "wireguard",
           "vpn-range": "10.44.0.0/16",
           "vpn-port": 51820,
           "pod-range": "10.42.0.0/16",
-          "service-range": "10.43.0.0/16"
+          "service-range": "10.43.0.0/16",
+          "admin-range": "10.45.0.0/24",
+          "admin-port": 51821
         },
         "k3s": {
-          "version": "v1.36.4+k3s1"
+          "version": "v1.36.4+k3s1",
+          "disable": [
+            "traefik"
+          ],
+          "max-pods": 300,
+          "apiserver-args": [],
+          "controller-manager-args": [],
+          "kubelet-args": []
         },
+        "storage": {
+          "replicas": 3
+        },
+        "apps": [],
         "nodes": [
           {
             "name": "cp1",
@@ -50,6 +65,7 @@ fn describes_a_valid_cluster_as_json() {
             "arch": "amd64",
             "vpn-address": "10.44.0.1",
             "labels": {},
+            "taints": [],
             "interfaces": []
           },
           {
@@ -60,9 +76,25 @@ fn describes_a_valid_cluster_as_json() {
             "arch": "amd64",
             "vpn-address": "10.44.0.11",
             "labels": {},
+            "taints": [],
+            "longhorn": {
+              "scopes": [
+                "edge"
+              ],
+              "disks": [
+                {
+                  "path": "/var/lib/longhorn",
+                  "tags": [
+                    "edge"
+                  ]
+                }
+              ]
+            },
             "interfaces": []
           }
-        ]
+        ],
+        "admins": [],
+        "revocations": []
       }
     }
     "#);
@@ -248,52 +280,7 @@ fn ends_quietly_when_nobody_reads() {
 }
 
 /// Every key that the parser knows, once.
-const EVERY_KEY: &str = r#"version = 1
-
-[cluster]
-name = "lab"
-endpoint = "203.0.113.10"
-time-zone = "Europe/Berlin"
-ssh-keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f ada"]
-mirror = "https://deb.example.org/debian"
-
-[network]
-vpn-range = "10.90.0.0/16"
-vpn-port = 51821
-pod-range = "10.91.0.0/16"
-service-range = "10.92.0.0/16"
-
-[k3s]
-version = "v1.36.4+k3s1"
-
-[gitops]
-repository = "https://git.example.org/lab.git"
-revision = "v1"
-path = "deployment"
-
-[[node]]
-name = "cp1"
-role = "control-plane"
-profile = "mine"
-image = "disk"
-arch = "arm64"
-vpn-address = "10.90.0.7"
-labels = { "topology.kubernetes.io/zone" = "north", site = "harbour" }
-
-[[node.interfaces]]
-mac = "52:54:00:AB:CD:EF"
-addresses = ["192.168.1.20/24", "2001:db8::20/64"]
-gateway = "192.168.1.1"
-dns = ["192.168.1.1"]
-
-[[node]]
-name = "worker1"
-role = "worker"
-
-[[node]]
-name = "edge1"
-role = "edge"
-"#;
+pub(super) const EVERY_KEY: &str = include_str!("every-key.toml");
 
 /// Keys that a fault lists as known in each table, found by asking for one that is in none.
 fn keys_of_parser(header: &str) -> BTreeSet<String> {
@@ -316,8 +303,20 @@ fn schema_and_parser_know_the_same_keys() {
         ("[network]", "/$defs/network"),
         ("[k3s]", "/properties/k3s"),
         ("[gitops]", "/$defs/gitops"),
+        ("[tls]", "/$defs/tls"),
+        ("[mail]", "/$defs/mail"),
+        ("[storage]", "/$defs/storage"),
+        ("[backup]", "/$defs/backup"),
+        ("[apps]", "/properties/apps"),
+        ("[apps.gitlab]", "/$defs/app"),
         ("[[node]]", "/$defs/node"),
+        ("[node.hardware]", "/$defs/hardware"),
+        ("[node.swap]", "/$defs/swap"),
+        ("[node.longhorn]", "/$defs/longhorn"),
+        ("[[node.longhorn.disks]]", "/$defs/longhorn-disk"),
         ("[[node.interfaces]]", "/$defs/interface"),
+        ("[[admin]]", "/$defs/admin"),
+        ("[[revocation]]", "/$defs/revocation"),
     ] {
         let table = schema.pointer(pointer).unwrap_or_else(|| panic!("{pointer}: {stdout}"));
         let keys = table["properties"].as_object().unwrap().keys().cloned().collect();

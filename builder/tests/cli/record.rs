@@ -20,13 +20,27 @@ fn prints_what_a_node_is_told() {
       "version": 1,
       "cluster": {
         "name": "lab",
-        "endpoint": "lab.example.org"
+        "endpoint": "lab.example.org",
+        "posture": "bring-up"
       },
       "node": {
         "name": "edge1",
         "role": "edge",
         "labels": {
           "site": "harbour"
+        },
+        "longhorn": {
+          "scopes": [
+            "edge"
+          ],
+          "disks": [
+            {
+              "path": "/var/lib/longhorn",
+              "tags": [
+                "edge"
+              ]
+            }
+          ]
         }
       },
       "timeZone": "Etc/UTC",

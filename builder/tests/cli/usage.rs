@@ -13,19 +13,20 @@ fn shows_help() {
     Usage: imgbuild [OPTIONS] <COMMAND>
 
     Commands:
-      init      Make a folder with a cluster file that is valid as it stands
-      check     Show every fault of the cluster file, or what it describes
-      lock      Choose packages by exact version and digest
-      build     Build a bootable disk image from a profile
-      boot      Boot a built image in QEMU
-      identity  The cluster's secrets: one encrypted file beside the cluster file
-      verify    Check a build against its manifest, root hash and signature
-      slot      The two slots of a disk: put an update on trial
-      diff      Show how two builds differ
-      size      Show what takes the room in a build
-      clean     Remove builds, and the cache if asked to
-      record    Print the record that a node is configured by
-      install   Install programs, man pages and completions below a prefix
+      init        Make a folder with a cluster file that is valid as it stands
+      check       Show every fault of the cluster file, or what it describes
+      lock        Choose packages by exact version and digest
+      build       Build a bootable disk image from a profile
+      boot        Boot a built image in QEMU
+      identity    The cluster's secrets: one encrypted file beside the cluster file
+      verify      Check a build against its manifest, root hash and signature
+      slot        The two slots of a disk: put an update on trial
+      diff        Show how two builds differ
+      size        Show what takes the room in a build
+      clean       Remove builds, and the cache if asked to
+      deployment  The GitOps tree: what ArgoCD syncs
+      record      Print the record that a node is configured by
+      install     Install programs, man pages and completions below a prefix
 
     Options:
       -h, --help

@@ -15,10 +15,10 @@ use super::store::{Burnt, Joined, Store, StoreError, Verdict, Waiting};
 use crate::cluster::ClusterRecord;
 use crate::document::{self, DocumentError};
 use crate::keyed_hash::keyed_hash;
-use crate::membership::{self, Membership, MembershipError, Revocation};
+use crate::membership::{self, Membership, MembershipError};
 use crate::node_password::NodePasswordKey;
 use crate::peers::Peer;
-use crate::record::Role;
+use crate::record::{Revocation, Role};
 use crate::ticket::{self, Ticket, TicketError};
 
 /// How long a waiting node's first challenge is known: it may wait over a long holiday.

@@ -10,12 +10,12 @@ use super::store::{Burnt, Joined, Store, StoreError, Verdict, Waiting};
 use crate::cluster::ClusterId;
 use crate::cluster::tests::{example as cluster, membership_key, operator_key, ticket_key};
 use crate::document;
+use crate::membership::Membership;
 use crate::membership::tests::node_key;
-use crate::membership::{Membership, Revocation};
 use crate::node_password::NodePasswordKey;
 use crate::peers::Peer;
 use crate::public_key::PublicKey;
-use crate::record::Role;
+use crate::record::{Revocation, Role};
 use crate::ticket::tests::{example as ticket, now};
 use crate::ticket::{Hardware, Nonce, Ticket};
 
@@ -105,7 +105,7 @@ pub(super) fn service() -> Service {
         cluster: cluster(),
         membership_key: membership_key(),
         password_key: NodePasswordKey::new([5; 32]),
-        revocations: vec![Revocation { node: "edge9".to_owned(), minimum_generation: u64::MAX }],
+        revocations: vec![Revocation { node: "edge9".to_owned(), minimum_generation: u32::MAX }],
         hubs: vec![Peer {
             node: "cp1".to_owned(),
             role: Role::ControlPlane,

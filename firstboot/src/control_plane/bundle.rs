@@ -13,8 +13,8 @@ use thiserror::Error;
 use super::order::Order;
 use crate::cluster::ClusterRecord;
 use crate::document::{self, Document, DocumentError};
-use crate::membership::Revocation;
 use crate::node_password::NodePasswordKey;
+use crate::record::Revocation;
 
 /// Files of k3s' certificates, relative to `server/tls` of its data directory, with the key and the certificate of
 /// each authority (k3s, `pkg/daemons/control/deps/deps.go`).

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Posture, Rules, TABLE};
+use super::{Rules, TABLE};
+use crate::record::Posture;
 use crate::record::Role;
 
 /// Interfaces that are not the public side. All others are, whatever a provider calls them.

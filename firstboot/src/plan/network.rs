@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Change, PlannedFile};
-use crate::record::{Interface, NodeRecord};
+use crate::record::{Admin, Admins, Interface, NodeRecord};
 
 pub(super) fn summary(record: &NodeRecord) -> String {
     match record.interfaces.len() {
@@ -54,9 +54,23 @@ fn networkd(interface: &Interface) -> String {
     text
 }
 
-/// WireGuard's own settings as `wg showconf` prints them, without the private key, which stays on
-/// the state partition, and without peers, which the claim brings.
-pub(super) fn wireguard(record: &NodeRecord) -> PlannedFile {
-    let text = format!("[Interface]\nListenPort = {}\n", record.vpn.port);
-    PlannedFile::new("/run/imgbuild/wg0.conf", 0o600, text)
+/// WireGuard's own settings as `wg showconf` prints them, without private keys, which stay on the state partition, and
+/// without the peers of the cluster, which the claim brings. On control planes also those of the admins' VPN.
+pub(super) fn wireguard(record: &NodeRecord) -> Vec<PlannedFile> {
+    let text = interface(record.vpn.port);
+    let cluster = PlannedFile::new("/run/imgbuild/wg0.conf", 0o600, text);
+    let admins = record.vpn.admins.as_ref().filter(|admins| admins.address.is_some());
+    std::iter::once(cluster).chain(admins.map(admins_vpn)).collect()
+}
+
+fn admins_vpn(admins: &Admins) -> PlannedFile {
+    let mut text = interface(admins.port);
+    for Admin { name, public_key, address } in &admins.peers {
+        let _ = write!(text, "\n# {name}\n[Peer]\nPublicKey = {public_key}\nAllowedIPs = {address}/32\n");
+    }
+    PlannedFile::new("/run/imgbuild/wg-admin.conf", 0o600, text)
+}
+
+fn interface(port: u16) -> String {
+    format!("[Interface]\nListenPort = {port}\n")
 }
