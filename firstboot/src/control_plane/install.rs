@@ -6,17 +6,14 @@ use super::bundle::Bundle;
 use super::order::{Action, OrderError};
 use crate::converge::{ConvergeError, Outcome, System};
 use crate::k3s::KEPT_PASSWORD;
+use crate::plan::{K3S_ORDER, K3S_TOKEN};
 
 /// The bundle as it was pushed, on the state partition; a secret.
 pub const KEPT: &str = "/var/lib/imgbuild/bundle";
-/// k3s' token, which its settings name; a secret.
-pub const TOKEN: &str = "/var/lib/imgbuild/k3s-token";
 /// The node's private WireGuard key, 32 bytes; a secret.
 pub const WIREGUARD_KEY: &str = "/var/lib/imgbuild/wireguard.key";
 /// k3s' certificates.
 const TLS: &str = "/var/lib/rancher/k3s/server/tls";
-/// The order in k3s' own words, beside its settings; new at each boot.
-const ORDER: &str = "/etc/rancher/k3s/config.yaml.d/10-order.yaml";
 
 /// Why a bundle could not be laid.
 #[derive(Debug, Error)]
@@ -48,15 +45,15 @@ pub fn install(bundle: &Bundle, system: &System) -> Result<Outcome, InstallError
     }
     let password = bundle.password_key().password(&bundle.cluster.id, &bundle.node, generation(bundle));
     for (path, content) in [
-        (TOKEN, bundle.server_token.as_bytes()),
+        (K3S_TOKEN, bundle.server_token.as_bytes()),
         (WIREGUARD_KEY, &bundle.wireguard_key.bytes()[..]),
         (KEPT_PASSWORD, password.as_bytes()),
     ] {
         outcome = outcome.or(system.ensure_file(path, content, 0o600)?);
     }
     let changed = match bundle.order.action {
-        Action::Init if follows_order => system.ensure_file(ORDER, b"cluster-init: true\n", 0o600)?,
-        Action::Init => system.ensure_absent(ORDER)?,
+        Action::Init if follows_order => system.ensure_file(K3S_ORDER, b"cluster-init: true\n", 0o600)?,
+        Action::Init => system.ensure_absent(K3S_ORDER)?,
     };
     Ok(outcome.or(changed))
 }
@@ -78,7 +75,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let system = System::new(folder.path(), Mode::Apply);
         assert_eq!(install(&example(), &system).unwrap(), Outcome::Changed);
-        assert_eq!(system.read(ORDER).unwrap().unwrap(), b"cluster-init: true\n");
+        assert_eq!(system.read(K3S_ORDER).unwrap().unwrap(), b"cluster-init: true\n");
         let certificate = format!("{TLS}/etcd/server-ca.crt");
         assert_eq!(system.read(&certificate).unwrap().unwrap(), b"-----BEGIN etcd/server-ca.crt-----\n");
         assert_eq!(install(&example(), &system).unwrap(), Outcome::Unchanged, "an interrupted start goes on");
@@ -87,7 +84,7 @@ mod tests {
         // k3s rotates them by itself.
         system.ensure_file(&certificate, b"rotated", 0o644).unwrap();
         assert_eq!(install(&example(), &system).unwrap(), Outcome::Changed);
-        assert_eq!(system.read(ORDER).unwrap(), None);
+        assert_eq!(system.read(K3S_ORDER).unwrap(), None);
         assert_eq!(system.read(&certificate).unwrap().unwrap(), b"rotated");
     }
 
@@ -98,7 +95,7 @@ mod tests {
         let system = System::new(folder.path(), Mode::Apply);
         keep(b"bundle", &system).unwrap();
         install(&example(), &system).unwrap();
-        let keys = [KEPT, TOKEN, WIREGUARD_KEY, KEPT_PASSWORD].map(str::to_owned);
+        let keys = [KEPT, K3S_TOKEN, WIREGUARD_KEY, KEPT_PASSWORD].map(str::to_owned);
         for path in keys.into_iter().chain([format!("{TLS}/server-ca.key"), format!("{TLS}/service.key")]) {
             let mode = std::fs::metadata(system.path(&path)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{path}");
