@@ -58,6 +58,13 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+impl Answer {
+    /// An answer for people.
+    pub fn text(status: u16, text: &str) -> Self {
+        Self { status, retry_after: None, body: text.as_bytes().to_vec() }
+    }
+}
+
 /// Reads a request whose body has at most `limit` bytes.
 pub fn read_request(stream: &mut impl Read, limit: usize) -> Result<Request, HttpError> {
     let (head, rest) = read_head(stream)?;
@@ -89,13 +96,8 @@ pub fn read_answer(stream: &mut impl Read, limit: usize) -> Result<Answer, HttpE
     Ok(Answer { status, retry_after, body })
 }
 
-/// Writes a request whose body is JSON or text.
-pub fn write_request(stream: &mut impl Write, method: &str, path: &str, body: &[u8]) -> io::Result<()> {
-    write_request_of(stream, method, path, "application/json", body)
-}
-
 /// Writes a request whose body has this media type.
-pub fn write_request_of(
+pub fn write_request(
     stream: &mut impl Write,
     method: &str,
     path: &str,
@@ -245,7 +247,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_however_it_arrives() {
         let mut wire = Vec::new();
-        write_request(&mut wire, "POST", "/v1/claim", b"body").unwrap();
+        write_request(&mut wire, "POST", "/v1/claim", "text/plain", b"body").unwrap();
         let whole = read_request(&mut wire.as_slice(), 4).unwrap();
         let slow = read_request(&mut Dribble(&wire), 4).unwrap();
         for request in [whole, slow] {

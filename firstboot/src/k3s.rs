@@ -50,14 +50,6 @@ impl RunMode {
         }
     }
 
-    /// What a node of this role runs.
-    pub const fn of(role: crate::record::Role) -> Self {
-        match role {
-            crate::record::Role::ControlPlane => Self::Server,
-            crate::record::Role::Worker | crate::record::Role::Edge => Self::Agent,
-        }
-    }
-
     /// The unit that starts it.
     pub const fn unit_name(self) -> &'static str {
         match self {
@@ -142,6 +134,18 @@ fn names(system: &System, folder: &str) -> Result<Vec<String>, K3sError> {
     }
     names.sort();
     Ok(names)
+}
+
+/// Removes links in `folder` that lead below `from` and are none of `kept`: they are of a root that ran before.
+fn remove_stale(system: &System, folder: &str, from: &str, kept: &[String]) -> Result<Outcome, K3sError> {
+    let mut outcome = Outcome::Unchanged;
+    for name in names(system, folder)?.into_iter().filter(|name| !kept.contains(name)) {
+        let path = format!("{folder}/{name}");
+        if target(system, &path).is_some_and(|target| target.starts_with(from)) {
+            outcome = outcome.or(system.ensure_absent(&path)?);
+        }
+    }
+    Ok(outcome)
 }
 
 /// Where a symbolic link of the node leads; `None` for everything else.

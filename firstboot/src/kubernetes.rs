@@ -1,20 +1,20 @@
 //! The API of Kubernetes on a control-plane node, as firstboot uses it: with the admin's certificate that k3s keeps
 //! beside it, over loopback. Paths and verbs are those of the API's own reference; objects are JSON values.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::converge::{ConvergeError, System};
-use crate::http::{self, Answer, HttpError};
-use crate::tls::{self, Timed, TlsError};
+use crate::exchange::{ExchangeError, Peer};
+use crate::http::Answer;
+use crate::tls::TlsError;
 
 /// k3s' certificates on the node.
 const TLS: &str = "/var/lib/rancher/k3s/server/tls";
@@ -26,10 +26,7 @@ const LONGEST: usize = 32 << 20;
 
 /// The API.
 #[derive(Clone, Debug)]
-pub struct Api {
-    address: SocketAddr,
-    config: Arc<ClientConfig>,
-}
+pub struct Api(Peer);
 
 /// Why the API did not do what it was asked for.
 #[derive(Debug, Error)]
@@ -52,27 +49,9 @@ pub enum ApiError {
         #[source]
         source: pem::Error,
     },
-    /// TLS cannot be set up.
+    /// It does not answer.
     #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// Nobody listens.
-    #[error("connecting to the API at {address}")]
-    Connect {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The exchange broke off.
-    #[error("speaking with the API at {address}")]
-    Exchange {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: HttpError,
-    },
+    Exchange(#[from] ExchangeError),
     /// The API said no.
     #[error("the API answers {status} to {verb} of `{path}`: {message}")]
     Status {
@@ -127,11 +106,11 @@ impl Api {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(TlsError::from)?
+            .map_err(tls_fault)?
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, key)
-            .map_err(TlsError::from)?;
-        Ok(Self { address, config: Arc::new(config) })
+            .map_err(tls_fault)?;
+        Ok(Self(Peer { address, config: Arc::new(config), time: TIME, longest: LONGEST }))
     }
 
     /// An object or a list; `None` where there is none.
@@ -180,12 +159,6 @@ impl Api {
         }
     }
 
-    /// Whether the API says that it is ready.
-    pub fn is_ready(&self) -> bool {
-        let answer = self.send("get", "GET", "/readyz", "application/json", &[]);
-        answer.is_ok_and(|answer| answer.status == 200)
-    }
-
     fn send(
         &self,
         verb: &'static str,
@@ -194,15 +167,7 @@ impl Api {
         media_type: &str,
         body: &[u8],
     ) -> Result<Answer, ApiError> {
-        let address = self.address;
-        let stream = TcpStream::connect_timeout(&address, TIME)
-            .map_err(|source| ApiError::Connect { address, source })?;
-        let name = ServerName::IpAddress(address.ip().into());
-        let mut stream = tls::connect_to(&self.config, name, Timed::new(stream, TIME))?;
-        let answer = http::write_request_of(&mut stream, method, path, media_type, body)
-            .map_err(HttpError::from)
-            .and_then(|()| http::read_answer(&mut stream, LONGEST))
-            .map_err(|source| ApiError::Exchange { address, source })?;
+        let answer = self.0.ask(method, path, media_type, body)?;
         if answer.status >= 400 && ![404, 409].contains(&answer.status) {
             return Err(refusal(verb, path, &answer));
         }
@@ -219,6 +184,10 @@ fn json(verb: &'static str, path: &str, answer: &Answer) -> Result<Value, ApiErr
         path: path.to_owned(),
         source,
     })
+}
+
+fn tls_fault(error: rustls::Error) -> ExchangeError {
+    TlsError::from(error).into()
 }
 
 /// The message of a `Status`, which is what the API explains itself with.

@@ -4,7 +4,7 @@
 //! - [`cluster`]: the cluster record, which every medium carries
 //! - [`document`], [`public_key`]: what a key vouches for
 //! - [`ticket`], [`membership`]: the permission to join, and what a joined node holds
-//! - [`tls`], [`http`]: connections to who holds a key
+//! - [`tls`], [`http`], [`exchange`]: connections to who holds a key
 //! - [`control_plane`]: what a control-plane node is given, once, by its operator
 //! - [`kubernetes`]: the API of the control plane on the same machine
 //! - [`claim`]: the exchange of the one for the other; [`peers`], [`node_password`]: what comes with it
@@ -41,6 +41,7 @@ pub mod converge;
 pub mod document;
 pub mod durable;
 pub mod esp;
+pub mod exchange;
 pub mod fat;
 pub mod firewall;
 pub mod gate;

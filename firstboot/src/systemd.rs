@@ -66,14 +66,11 @@ pub(crate) enum Process {
 
 /// Looks for k3s' process; a node has one unit of the two.
 pub(crate) fn k3s() -> anyhow::Result<Process> {
-    for unit in k3s::UNITS {
-        let shown = run(&["show", unit, "--property=ActiveState,MainPID,NRestarts"])?;
-        match parse_process(&shown) {
-            Process::NotStarted => {}
-            process => return Ok(process),
-        }
-    }
-    Ok(Process::NotStarted)
+    let [server, agent] = k3s::UNITS;
+    let shown = run(&["show", server, agent, "--property=ActiveState,MainPID,NRestarts"])?;
+    // An empty line stands between two units.
+    let mut processes = shown.split("\n\n").map(parse_process);
+    Ok(processes.find(|process| *process != Process::NotStarted).unwrap_or(Process::NotStarted))
 }
 
 fn parse_process(shown: &str) -> Process {

@@ -77,16 +77,8 @@ pub fn accept(config: &Arc<ServerConfig>, stream: Timed) -> Result<Secured<Serve
     Ok(StreamOwned::new(ServerConnection::new(Arc::clone(config))?, stream))
 }
 
-/// Connects over a connection that is open.
-pub fn connect(config: &Arc<ClientConfig>, stream: Timed) -> Result<Secured<ClientConnection>, TlsError> {
-    // Not sent, and not what the server is known by.
-    let name = ServerName::try_from("imgbuild")
-        .unwrap_or(ServerName::IpAddress(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST).into()));
-    connect_to(config, name, stream)
-}
-
-/// The same, to a server that is known by its name in a certificate.
-pub fn connect_to(
+/// Connects over a connection that is open, to a server that is called so where it has a certificate.
+pub fn connect(
     config: &Arc<ClientConfig>,
     name: ServerName<'static>,
     stream: Timed,
@@ -212,7 +204,8 @@ mod tests {
             stream.flush()
         });
         let stream = Timed::new(TcpStream::connect(address).unwrap(), Duration::from_secs(20));
-        let mut stream = connect(&client(expected).unwrap(), stream).unwrap();
+        let name = ServerName::IpAddress(address.ip().into());
+        let mut stream = connect(&client(expected).unwrap(), name, stream).unwrap();
         let mut said = String::new();
         let outcome = stream
             .write_all(b"hello")

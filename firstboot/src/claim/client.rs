@@ -1,7 +1,6 @@
 //! A node's side of the claim.
 
-use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
@@ -11,40 +10,25 @@ use super::challenge::{Challenge, NoChallenge};
 use super::message::{Reply, Request, Right};
 use super::server::{CHALLENGE, CLAIM};
 use crate::document;
-use crate::http::{self, Answer, HttpError};
+use crate::exchange::{ExchangeError, Peer};
+use crate::http::Answer;
 use crate::public_key::PublicKey;
 use crate::ticket::Hardware;
-use crate::tls::{self, Timed, TlsError};
+use crate::tls;
 
 /// For one exchange, over a slow uplink.
 const TIME: Duration = Duration::from_secs(20);
 /// Longest answer: a grant with the peers of a large cluster.
 const LONGEST_ANSWER: usize = 1 << 20;
+/// Of a signed document, and of nothing.
+const MEDIA_TYPE: &str = "text/plain";
 
 /// Why there is no answer. Every one of them may be gone at the next try.
 #[derive(Debug, Error)]
 pub enum ClaimError {
-    /// Nobody listens, or no packet arrives.
-    #[error("connecting to {address}")]
-    Connect {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// TLS cannot be set up.
+    /// Nobody answers, or who does is not the cluster.
     #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The exchange broke off, or its other end does not hold the cluster's key.
-    #[error("speaking with {address}")]
-    Exchange {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: HttpError,
-    },
+    Exchange(#[from] ExchangeError),
     /// The service said no to the form of what was asked.
     #[error("{address} answers with status {status}: {text}")]
     Status {
@@ -99,10 +83,11 @@ impl Claimant {
         address: SocketAddr,
         cluster_key: &PublicKey,
     ) -> Result<Reply, ClaimError> {
-        let exchange = Exchange { address, config: tls::client(cluster_key)? };
-        let answer = exchange.send("GET", CHALLENGE, &[])?;
+        let config = tls::client(cluster_key).map_err(ExchangeError::from)?;
+        let service = Peer { address, config, time: TIME, longest: LONGEST_ANSWER };
+        let answer = service.ask("GET", CHALLENGE, MEDIA_TYPE, &[])?;
         if answer.status != 200 {
-            return Err(exchange.status(&answer));
+            return Err(status(address, &answer));
         }
         let challenge: Challenge = String::from_utf8_lossy(&answer.body)
             .parse()
@@ -116,37 +101,15 @@ impl Claimant {
             right: right.clone(),
         };
         let text = document::sign(&request, &self.key).map_err(ClaimError::Render)?;
-        let answer = exchange.send("POST", CLAIM, text.as_bytes())?;
+        let answer = service.ask("POST", CLAIM, MEDIA_TYPE, text.as_bytes())?;
         serde_json::from_slice(&answer.body).map_err(|source| match answer.status {
             200 | 202 | 403 | 503 => ClaimError::Answer { address, source },
-            _ => exchange.status(&answer),
+            _ => status(address, &answer),
         })
     }
 }
 
-struct Exchange {
-    address: SocketAddr,
-    config: std::sync::Arc<rustls::ClientConfig>,
-}
-
-impl Exchange {
-    fn send(&self, method: &str, path: &str, body: &[u8]) -> Result<Answer, ClaimError> {
-        let address = self.address;
-        let stream = TcpStream::connect_timeout(&address, TIME)
-            .map_err(|source| ClaimError::Connect { address, source })?;
-        let mut stream = tls::connect(&self.config, Timed::new(stream, TIME))?;
-        http::write_request(&mut stream, method, path, body)
-            .map_err(HttpError::from)
-            .and_then(|()| http::read_answer(&mut stream, LONGEST_ANSWER))
-            .map_err(|source| ClaimError::Exchange { address, source })
-    }
-
-    fn status(&self, answer: &Answer) -> ClaimError {
-        let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
-        ClaimError::Status {
-            address: self.address,
-            status: answer.status,
-            text: text.escape_debug().to_string(),
-        }
-    }
+fn status(address: SocketAddr, answer: &Answer) -> ClaimError {
+    let text: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
+    ClaimError::Status { address, status: answer.status, text: text.escape_debug().to_string() }
 }

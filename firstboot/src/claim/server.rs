@@ -5,7 +5,6 @@
 //! connection, so that memory and threads stay bounded and honest nodes, which come again, get in.
 
 use std::collections::HashMap;
-use std::io::{self, Write as _};
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +16,8 @@ use rustls::ServerConfig;
 use super::message::{Cause, Reply};
 use super::service::Service;
 use super::store::Store;
-use crate::http::{self, Answer, Request};
-use crate::tls::{self, Timed};
+use crate::exchange;
+use crate::http::{Answer, Request};
 
 /// Path that gives a challenge.
 pub const CHALLENGE: &str = "/v1/challenge";
@@ -70,8 +69,10 @@ pub fn serve<S: Store + Send + Sync + 'static>(
         let Some(place) = Places::take(&places, &stream) else { continue };
         let (config, service, store) = (Arc::clone(config), Arc::clone(service), Arc::clone(store));
         let work = move || {
-            // Whom it concerns sees it; to the others it is noise.
-            let _broken = speak(stream, &place, &config, &service, store.as_ref(), limits.time);
+            let from = place.from.to_string();
+            let answer = |request: &Request| answer(request, &from, &service, store.as_ref());
+            // What broke off concerns who broke it; to the others it is noise.
+            let _broken = exchange::serve(stream, &config, (limits.time, LONGEST_BODY), answer);
         };
         if thread::Builder::new().stack_size(STACK).spawn(work).is_err() {
             thread::sleep(EXHAUSTED_PAUSE);
@@ -79,33 +80,13 @@ pub fn serve<S: Store + Send + Sync + 'static>(
     }
 }
 
-fn speak(
-    stream: TcpStream,
-    place: &Place,
-    config: &Arc<ServerConfig>,
-    service: &Service,
-    store: &impl Store,
-    time: Duration,
-) -> io::Result<()> {
-    let mut stream = tls::accept(config, Timed::new(stream, time)).map_err(io::Error::other)?;
-    let answer = match http::read_request(&mut stream, LONGEST_BODY) {
-        Ok(request) => answer(&request, &place.from.to_string(), service, store),
-        Err(http::HttpError::Connection(error)) => return Err(error),
-        Err(error) => Answer { status: 400, retry_after: None, body: error.to_string().into_bytes() },
-    };
-    http::write_answer(&mut stream, &answer)?;
-    stream.conn.send_close_notify();
-    stream.flush()
-}
-
 fn answer(request: &Request, from: &str, service: &Service, store: &impl Store) -> Answer {
     let now = SystemTime::now();
-    let plain = |status, text: &str| Answer { status, retry_after: None, body: text.as_bytes().to_vec() };
     match (request.method.as_str(), request.path.as_str()) {
-        ("GET", CHALLENGE) => plain(200, &service.challenge(now).to_string()),
+        ("GET", CHALLENGE) => Answer::text(200, &service.challenge(now).to_string()),
         ("POST", CLAIM) => of_reply(&service.answer(&request.body, from, now, store)),
-        (_, CHALLENGE | CLAIM) => plain(400, "the challenge is for GET, a claim for POST"),
-        _ => plain(404, "there are a challenge and a claim here"),
+        (_, CHALLENGE | CLAIM) => Answer::text(400, "the challenge is for GET, a claim for POST"),
+        _ => Answer::text(404, "there are a challenge and a claim here"),
     }
 }
 

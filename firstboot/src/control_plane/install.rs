@@ -6,7 +6,7 @@ use super::bundle::Bundle;
 use super::order::{Action, OrderError};
 use crate::converge::{ConvergeError, Outcome, System};
 use crate::k3s::KEPT_PASSWORD;
-use crate::plan::{K3S_ORDER, K3S_TOKEN};
+use crate::plan::{self, K3S_TOKEN};
 
 /// The bundle as it was pushed, on the state partition; a secret.
 pub const KEPT: &str = "/var/lib/imgbuild/bundle";
@@ -51,9 +51,13 @@ pub fn install(bundle: &Bundle, system: &System) -> Result<Outcome, InstallError
     ] {
         outcome = outcome.or(system.ensure_file(path, content, 0o600)?);
     }
-    let changed = match bundle.order.action {
-        Action::Init if follows_order => system.ensure_file(K3S_ORDER, b"cluster-init: true\n", 0o600)?,
-        Action::Init => system.ensure_absent(K3S_ORDER)?,
+    let order = match bundle.order.action {
+        Action::Init => plan::order(plan::Order::Init),
+    };
+    let changed = if follows_order {
+        system.ensure_file(&order.path, order.content.for_file(), order.mode)?
+    } else {
+        system.ensure_absent(&order.path)?
     };
     Ok(outcome.or(changed))
 }
@@ -69,6 +73,7 @@ mod tests {
     use crate::control_plane::bundle::tests::example;
     use crate::control_plane::order::DATASTORE;
     use crate::converge::Mode;
+    use crate::plan::K3S_ORDER;
 
     #[test]
     fn certificates_are_laid_before_the_first_start_and_left_alone_afterwards() {

@@ -3,7 +3,6 @@
 //! One good bundle closes it for good. It answers only once the bundle is kept, so that an operator who has the answer
 //! has a node that goes on by itself, and one who has none pushes again.
 
-use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +16,10 @@ use super::install;
 use crate::cluster::ClusterRecord;
 use crate::converge::System;
 use crate::document;
-use crate::http::{self, Answer, HttpError};
+use crate::exchange::{self, ExchangeError, Peer};
+use crate::http::Answer;
 use crate::public_key::PublicKey;
-use crate::tls::{self, Timed, TlsError};
+use crate::tls::{self, TlsError};
 
 /// Path that takes a bundle.
 const BUNDLE: &str = "/v1/bundle";
@@ -54,70 +54,44 @@ impl Listener<'_> {
                 continue;
             }
             // What went wrong with this one, its other end was told or has caused.
-            if let Ok(Some(bundle)) = self.hear(stream, &config) {
+            if let Some(bundle) = self.hear(stream, &config) {
                 return Ok(bundle);
             }
         }
     }
 
-    fn hear(&self, stream: TcpStream, config: &Arc<ServerConfig>) -> io::Result<Option<Bundle>> {
-        let mut stream = tls::accept(config, Timed::new(stream, TIME)).map_err(io::Error::other)?;
-        let (bundle, answer) = match http::read_request(&mut stream, document::LONGEST) {
-            Ok(request) if (request.method.as_str(), request.path.as_str()) == ("POST", BUNDLE) => {
-                self.take(&request.body)
+    /// A bundle that is kept counts, whether its operator hears of it or not.
+    fn hear(&self, stream: TcpStream, config: &Arc<ServerConfig>) -> Option<Bundle> {
+        let mut taken = None;
+        let _lost = exchange::serve(stream, config, (TIME, document::LONGEST), |request| {
+            if (request.method.as_str(), request.path.as_str()) != ("POST", BUNDLE) {
+                return Answer::text(404, "this node waits for its bundle");
             }
-            Ok(_) => (None, plain(404, "this node waits for its bundle")),
-            Err(HttpError::Connection(error)) => return Err(error),
-            Err(error) => (None, plain(400, &error.to_string())),
-        };
-        // A bundle that is kept counts, whether its operator hears of it or not.
-        let _lost = http::write_answer(&mut stream, &answer).and_then(|()| {
-            stream.conn.send_close_notify();
-            stream.flush()
+            let (bundle, answer) = self.take(&request.body);
+            taken = bundle;
+            answer
         });
-        Ok(bundle)
+        taken
     }
 
     fn take(&self, text: &[u8]) -> (Option<Bundle>, Answer) {
         let bundle = match bundle::open(text, self.cluster, self.node) {
             Ok(bundle) => bundle,
-            Err(fault) => return (None, plain(403, &fault.to_string())),
+            Err(fault) => return (None, Answer::text(403, &fault.to_string())),
         };
         match install::keep(text, self.system) {
-            Ok(_) => (Some(bundle), plain(200, "kept")),
-            Err(fault) => (None, plain(503, &format!("{fault}: {}", fault.source))),
+            Ok(_) => (Some(bundle), Answer::text(200, "kept")),
+            Err(fault) => (None, Answer::text(503, &format!("{fault}: {}", fault.source))),
         }
     }
-}
-
-fn plain(status: u16, text: &str) -> Answer {
-    Answer { status, retry_after: None, body: text.as_bytes().to_vec() }
 }
 
 /// Why a bundle was not pushed.
 #[derive(Debug, Error)]
 pub enum PushError {
-    /// Nobody listens there, or not yet.
-    #[error("connecting to {address}")]
-    Connect {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// TLS cannot be set up.
+    /// Nobody answers, or who does has not the one-time key.
     #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The exchange broke off, or the machine does not hold the one-time key.
-    #[error("speaking with {address}")]
-    Exchange {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: HttpError,
-    },
+    Exchange(#[from] ExchangeError),
     /// The node has not taken it.
     #[error("{address} does not take the bundle: {reason}")]
     Refused {
@@ -130,14 +104,9 @@ pub enum PushError {
 
 /// Pushes a signed bundle to the node that holds the private half of the one-time key.
 pub fn push(bundle: &str, address: SocketAddr, key: &PublicKey) -> Result<(), PushError> {
-    let config = tls::client(key)?;
-    let stream = TcpStream::connect_timeout(&address, TIME)
-        .map_err(|source| PushError::Connect { address, source })?;
-    let mut stream = tls::connect(&config, Timed::new(stream, TIME))?;
-    let answer = http::write_request(&mut stream, "POST", BUNDLE, bundle.as_bytes())
-        .map_err(HttpError::from)
-        .and_then(|()| http::read_answer(&mut stream, 4096))
-        .map_err(|source| PushError::Exchange { address, source })?;
+    let config = tls::client(key).map_err(ExchangeError::from)?;
+    let node = Peer { address, config, time: TIME, longest: 4096 };
+    let answer = node.ask("POST", BUNDLE, "text/plain", bundle.as_bytes())?;
     if answer.status == 200 {
         return Ok(());
     }
@@ -173,7 +142,7 @@ mod tests {
             // A stranger, an operator who is led elsewhere, one with another cluster's key, and the right one.
             drop(TcpStream::connect(address).unwrap());
             let elsewhere = push(&good, address, &PublicKey::of(&node_key(4))).unwrap_err();
-            assert!(matches!(elsewhere, PushError::Exchange { .. }), "{elsewhere}");
+            assert!(matches!(elsewhere, PushError::Exchange(ExchangeError::Broken { .. })), "{elsewhere}");
             let forged = document::sign(&example(), &ticket_key()).unwrap();
             let fault = push(&forged, address, &PublicKey::of(&one_time)).unwrap_err().to_string();
             assert!(fault.contains("does not take the bundle: bundle is not signed by key "), "{fault}");
@@ -184,7 +153,7 @@ mod tests {
         });
         assert_eq!(taken, example());
         let closed = push(&good, address, &PublicKey::of(&one_time)).unwrap_err();
-        assert!(matches!(closed, PushError::Connect { .. }), "{closed}");
+        assert!(matches!(closed, PushError::Exchange(ExchangeError::Connect { .. })), "{closed}");
     }
 
     #[test]
@@ -202,7 +171,7 @@ mod tests {
             let _never = node.wait(&listener, &node_key(3));
         });
         let fault = push(&good, address, &PublicKey::of(&node_key(3))).unwrap_err();
-        assert!(matches!(fault, PushError::Exchange { .. }), "{fault}");
+        assert!(matches!(fault, PushError::Exchange(ExchangeError::Broken { .. })), "{fault}");
         assert!(!folder.path().join("var").exists());
     }
 }

@@ -5,7 +5,7 @@
 //! every archive is imported at every start. The names of ours hold their digest, so that another content is another
 //! path. What is remembered is true only as long as the store is there.
 
-use super::{DATA, K3sError, RELEASE, names, target};
+use super::{DATA, K3sError, RELEASE, names, remove_stale};
 use crate::converge::{Outcome, System};
 
 /// An empty memory, as k3s takes it.
@@ -15,14 +15,7 @@ pub(super) fn ensure(system: &System) -> Result<Outcome, K3sError> {
     let (from, folder) = (format!("{RELEASE}/images"), format!("{DATA}/agent/images"));
     let cache = format!("{folder}/.cache.json");
     let archives = names(system, &from)?;
-    let mut outcome = Outcome::Unchanged;
-    for name in names(system, &folder)? {
-        let path = format!("{folder}/{name}");
-        let is_ours = target(system, &path).is_some_and(|target| target.starts_with(&from));
-        if is_ours && !archives.contains(&name) {
-            outcome = outcome.or(system.ensure_absent(&path)?);
-        }
-    }
+    let mut outcome = remove_stale(system, &folder, &from, &archives)?;
     for name in &archives {
         outcome = outcome.or(system.ensure_symlink(&format!("{folder}/{name}"), &format!("{from}/{name}"))?);
     }

@@ -4,7 +4,7 @@
 //! a wrapper that somebody starts by hand from unpacking; those to CNI plug-ins are what charts of other networks and
 //! containerd's own configuration look for.
 
-use super::{DATA, K3sError, RELEASE, names, target};
+use super::{DATA, K3sError, RELEASE, names, remove_stale, target};
 use crate::converge::{Outcome, System};
 
 /// The one program behind all plug-ins.
@@ -13,24 +13,11 @@ const CNI: &str = "cni";
 pub(super) fn ensure(system: &System, digest: &str) -> Result<Outcome, K3sError> {
     let data = format!("{DATA}/data");
     let own = format!("{data}/{digest}");
-    let mut outcome = remove_stale(system, &data, digest)?;
+    // A link that dangles is fatal for ever to the self-extracting release: it cannot put a folder in its place.
+    let mut outcome = remove_stale(system, &data, RELEASE, &[digest.to_owned()])?;
     outcome = outcome.or(system.ensure_symlink(&own, &format!("{RELEASE}/data/{digest}"))?);
     outcome = outcome.or(system.ensure_symlink(&format!("{data}/current"), &own)?);
     outcome = outcome.or(ensure_plugins(system, &data, digest)?);
-    Ok(outcome)
-}
-
-/// Links of roots that ran before. One that dangles is fatal for ever to the self-extracting release: it cannot put
-/// a folder in its place.
-fn remove_stale(system: &System, data: &str, digest: &str) -> Result<Outcome, K3sError> {
-    let mut outcome = Outcome::Unchanged;
-    for name in names(system, data)? {
-        let path = format!("{data}/{name}");
-        let is_ours = target(system, &path).is_some_and(|target| target.starts_with(RELEASE));
-        if is_ours && name != digest {
-            outcome = outcome.or(system.ensure_absent(&path)?);
-        }
-    }
     Ok(outcome)
 }
 
@@ -42,14 +29,7 @@ fn ensure_plugins(system: &System, data: &str, digest: &str) -> Result<Outcome, 
     };
     let plugins: Vec<String> = names(system, &release)?.into_iter().filter(is_plugin).collect();
     let folder = format!("{data}/cni");
-    let mut outcome = Outcome::Unchanged;
-    for name in names(system, &folder)? {
-        let path = format!("{folder}/{name}");
-        let is_ours = target(system, &path).is_some_and(|target| target.starts_with(data));
-        if is_ours && !plugins.contains(&name) {
-            outcome = outcome.or(system.ensure_absent(&path)?);
-        }
-    }
+    let mut outcome = remove_stale(system, &folder, data, &plugins)?;
     for name in plugins {
         let path = format!("{folder}/{name}");
         let is_foreign = std::fs::symlink_metadata(system.path(&path)).is_ok_and(|found| !found.is_symlink());

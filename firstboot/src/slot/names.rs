@@ -33,11 +33,8 @@ pub struct Tries {
 
 impl Tries {
     /// Both together, which no start changes.
-    const fn total(self) -> u8 {
-        self.left.saturating_add(match self.done {
-            Some(done) => done,
-            None => 0,
-        })
+    fn total(self) -> u8 {
+        self.left.saturating_add(self.done.unwrap_or(0))
     }
 }
 
@@ -154,19 +151,16 @@ impl Names {
     /// other: what stands in is started for ever.
     fn settle(&mut self) {
         let committed = self.committed();
-        let others = self.0.iter().filter(|name| name.is_committed()).map(|name| name.generation);
-        let has_substitute = others.filter(|other| Some(*other) != committed).count() > 0;
-        let kept = Tries { left: KEPT_TRIES, done: None };
-        self.0 = std::mem::take(&mut self.0)
-            .into_iter()
-            .map(|name| match name.is_committed() {
-                true if has_substitute && Some(name.generation) == committed => {
-                    UkiName { tries: Some(kept), ..name }
-                }
-                true => UkiName { tries: None, ..name },
-                false => name,
-            })
-            .collect();
+        let is_substitute = |name: &UkiName| name.is_committed() && Some(name.generation) != committed;
+        let kept = self.0.iter().any(is_substitute).then_some(Tries { left: KEPT_TRIES, done: None });
+        let settled = |name: UkiName| match name {
+            name if Some(name.generation) == committed && name.is_committed() => {
+                UkiName { tries: kept, ..name }
+            }
+            name if name.is_committed() => UkiName { tries: None, ..name },
+            name => name,
+        };
+        self.0 = std::mem::take(&mut self.0).into_iter().map(settled).collect();
     }
 
     /// Commits `generation`, if it is there.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use thiserror::Error;
 
 /// Kinds that are in no namespace, of those that manifests of controllers hold (`kubectl api-resources
@@ -111,12 +111,8 @@ fn set_namespace(object: &mut Value, namespace: &str, own: &BTreeSet<String>) {
         return;
     }
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        insert_absent(metadata, "namespace", namespace);
+        metadata.entry("namespace").or_insert_with(|| namespace.into());
     }
-}
-
-fn insert_absent(map: &mut Map<String, Value>, key: &str, value: &str) {
-    map.entry(key).or_insert_with(|| value.into());
 }
 
 #[cfg(test)]

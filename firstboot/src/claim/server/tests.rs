@@ -7,10 +7,12 @@ use crate::claim::message::Right;
 use crate::claim::tests::{Memory, service, wireguard, with};
 use crate::cluster::ClusterId;
 use crate::cluster::tests::{membership_key, operator_key};
+use crate::exchange::ExchangeError;
 use crate::membership::tests::node_key;
 use crate::public_key::PublicKey;
 use crate::ticket::tests::example as ticket;
 use crate::ticket::{Hardware, Ticket};
+use crate::tls;
 
 /// A service on a port of its own; ends with this.
 struct Running {
@@ -75,7 +77,7 @@ fn a_node_speaks_only_with_who_holds_the_clusters_key() {
     let running = Running::start(Limits::default());
     let fault =
         claimant(1).ask(&right(1, 3_000_001), running.address, &PublicKey::of(&operator_key())).unwrap_err();
-    assert!(matches!(fault, ClaimError::Exchange { .. }), "{fault}");
+    assert!(matches!(fault, ClaimError::Exchange(ExchangeError::Broken { .. })), "{fault}");
     assert_eq!(running.store.count_burnt(), 0, "the ticket was not shown");
 }
 

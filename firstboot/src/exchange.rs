@@ -1,0 +1,93 @@
+//! One request and one answer over a connection of its own, by TLS, within bounds of size and time.
+
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
+use thiserror::Error;
+
+use crate::http::{self, Answer, HttpError, Request};
+use crate::tls::{self, Timed, TlsError};
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum ExchangeError {
+    /// Nobody listens, or no packet arrives.
+    #[error("connecting to {address}")]
+    Connect {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The exchange broke off, or its other end is not who it must be.
+    #[error("speaking with {address}")]
+    Broken {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: HttpError,
+    },
+}
+
+/// Who is asked, and how much of it.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// By what it is believed.
+    pub config: Arc<ClientConfig>,
+    /// For connecting, and for the exchange.
+    pub time: Duration,
+    /// Longest body of an answer, in bytes.
+    pub longest: usize,
+}
+
+impl Peer {
+    /// Asks once.
+    pub fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        media_type: &str,
+        body: &[u8],
+    ) -> Result<Answer, ExchangeError> {
+        let address = self.address;
+        let stream = TcpStream::connect_timeout(&address, self.time)
+            .map_err(|source| ExchangeError::Connect { address, source })?;
+        // Servers with a certificate are asked by their address; those with a raw key are known by that alone.
+        let name = ServerName::IpAddress(address.ip().into());
+        let mut stream = tls::connect(&self.config, name, Timed::new(stream, self.time))?;
+        http::write_request(&mut stream, method, path, media_type, body)
+            .map_err(HttpError::from)
+            .and_then(|()| http::read_answer(&mut stream, self.longest))
+            .map_err(|source| ExchangeError::Broken { address, source })
+    }
+}
+
+/// The other end: reads a request whose body has at most `longest` bytes, and writes what `answer` makes of it. What is
+/// no request is told so.
+pub fn serve(
+    stream: TcpStream,
+    config: &Arc<ServerConfig>,
+    (time, longest): (Duration, usize),
+    answer: impl FnOnce(&Request) -> Answer,
+) -> io::Result<()> {
+    let mut stream = tls::accept(config, Timed::new(stream, time)).map_err(io::Error::other)?;
+    let answer = match http::read_request(&mut stream, longest) {
+        Ok(request) => answer(&request),
+        Err(HttpError::Connection(error)) => return Err(error),
+        Err(error) => Answer::text(400, &error.to_string()),
+    };
+    http::write_answer(&mut stream, &answer)?;
+    stream.conn.send_close_notify();
+    stream.flush()
+}
