@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::by_text::by_text;
 use crate::public_key::PublicKey;
 use crate::record::VpnKind;
 
@@ -68,19 +69,7 @@ impl FromStr for ClusterId {
     }
 }
 
-impl TryFrom<String> for ClusterId {
-    type Error = NoClusterId;
-
-    fn try_from(text: String) -> Result<Self, NoClusterId> {
-        text.parse()
-    }
-}
-
-impl From<ClusterId> for String {
-    fn from(id: ClusterId) -> Self {
-        id.to_string()
-    }
-}
+by_text!(ClusterId, NoClusterId);
 
 /// Why a cluster record is refused.
 #[derive(Debug, Error)]

@@ -32,6 +32,7 @@
 pub mod apply;
 pub mod artifacts;
 pub mod boot;
+mod by_text;
 pub mod claim;
 pub mod cli;
 pub mod cluster;

@@ -9,6 +9,7 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::by_text::by_text;
 use crate::key::Fingerprint;
 
 /// A public key.
@@ -50,19 +51,7 @@ impl FromStr for PublicKey {
     }
 }
 
-impl TryFrom<String> for PublicKey {
-    type Error = NoPublicKey;
-
-    fn try_from(text: String) -> Result<Self, NoPublicKey> {
-        text.parse()
-    }
-}
-
-impl From<PublicKey> for String {
-    fn from(key: PublicKey) -> Self {
-        key.to_string()
-    }
-}
+by_text!(PublicKey, NoPublicKey);
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use thiserror::Error;
 
+use crate::by_text::by_text;
 use crate::keyed_hash::keyed_hash;
 
 /// How long a challenge may be answered.
@@ -98,19 +99,7 @@ impl FromStr for Challenge {
     }
 }
 
-impl TryFrom<String> for Challenge {
-    type Error = NoChallenge;
-
-    fn try_from(text: String) -> Result<Self, NoChallenge> {
-        text.parse()
-    }
-}
-
-impl From<Challenge> for String {
-    fn from(challenge: Challenge) -> Self {
-        challenge.to_string()
-    }
-}
+by_text!(Challenge, NoChallenge);
 
 #[cfg(test)]
 mod tests {

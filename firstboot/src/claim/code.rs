@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::challenge::Challenge;
+use crate::by_text::by_text;
 use crate::public_key::PublicKey;
 
 /// Crockford's base 32: no letter is taken for a digit.
@@ -74,19 +75,7 @@ impl FromStr for Code {
     }
 }
 
-impl TryFrom<String> for Code {
-    type Error = NoCode;
-
-    fn try_from(text: String) -> Result<Self, NoCode> {
-        text.parse()
-    }
-}
-
-impl From<Code> for String {
-    fn from(code: Code) -> Self {
-        code.0
-    }
-}
+by_text!(Code, NoCode);
 
 #[cfg(test)]
 mod tests {
