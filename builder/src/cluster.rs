@@ -198,6 +198,12 @@ impl Cluster {
         directory_of(&self.file)
     }
 
+    /// A path in that folder; without a leading `.`, for it is shown to people too.
+    pub fn beside(&self, path: impl AsRef<Path>) -> PathBuf {
+        let directory = self.directory();
+        directory.strip_prefix(".").unwrap_or(directory).join(path)
+    }
+
     /// The nodes of a role, in file order.
     pub fn nodes_of(&self, role: Role) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(move |node| node.role == role)

@@ -22,9 +22,7 @@ const HEAD: &str =
 /// Where the rendered file lies.
 pub fn place(cluster: &Cluster) -> PathBuf {
     let folder = cluster.gitops.as_ref().map_or(FOLDER, |gitops| gitops.path.as_str());
-    let directory = cluster.directory();
-    // Without a leading `.`: the path is for people too.
-    directory.strip_prefix(".").unwrap_or(directory).join(folder).join(FILE_NAME)
+    cluster.beside(folder).join(FILE_NAME)
 }
 
 /// The text of the rendered file: names of secrets, and no secret.

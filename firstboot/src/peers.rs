@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::record::Role;
@@ -21,4 +23,9 @@ pub struct Peer {
     /// Where its tunnel is reached, `host:port`; absent where it cannot be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+}
+
+/// Whether a text is a WireGuard key as `wg` shows it: 32 bytes in base64.
+pub fn is_wireguard_key(text: &str) -> bool {
+    STANDARD.decode(text).is_ok_and(|key| key.len() == 32)
 }

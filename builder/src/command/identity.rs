@@ -45,7 +45,5 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
 
 /// Where the identity of a cluster lies, whether there is one or not.
 pub(super) fn path(cluster: &Cluster) -> PathBuf {
-    let directory = cluster.directory();
-    // Without a leading `.`: the path is for people too.
-    directory.strip_prefix(".").unwrap_or(directory).join(identity::FILE)
+    cluster.beside(identity::FILE)
 }

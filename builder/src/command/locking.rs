@@ -68,9 +68,7 @@ impl Keep<'_> {
 impl<'a> Locking<'a> {
     /// Opens the lock, an empty one where there is none yet.
     pub(super) fn open(cluster: &Cluster, context: &'a Context, is_locked: bool) -> anyhow::Result<Self> {
-        let directory = cluster.directory();
-        // Without a leading `.`: the path is for people too.
-        let path = directory.strip_prefix(".").unwrap_or(directory).join(FILE);
+        let path = cluster.beside(FILE);
         let lock = load(&path)?;
         let cache = context.cache()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()

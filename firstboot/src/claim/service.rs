@@ -3,8 +3,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
 use hmac::Mac as _;
 
@@ -17,7 +15,7 @@ use crate::document::{self, DocumentError};
 use crate::keyed_hash::keyed_hash;
 use crate::membership::{self, Membership, MembershipError};
 use crate::node_password::NodePasswordKey;
-use crate::peers::Peer;
+use crate::peers::{self, Peer};
 use crate::record::{Revocation, Role};
 use crate::ticket::{self, Ticket, TicketError};
 
@@ -67,8 +65,7 @@ impl Service {
     fn open(&self, request: &[u8], now: SystemTime) -> Result<Request, No> {
         let request: Request = document::open_self_signed(request, |request: &Request| request.key)
             .map_err(|fault| No(cause_of_document(&fault), fault.to_string()))?;
-        let is_key = STANDARD.decode(&request.wireguard).is_ok_and(|key| key.len() == 32);
-        if !is_key {
+        if !peers::is_wireguard_key(&request.wireguard) {
             return Err(No(Cause::Malformed, "`wireguard` is no WireGuard key".to_owned()));
         }
         let challenger = Challenger::new(&self.membership_key);

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::parse::escaped;
 use super::{Admins, Gitops, Interface, K3s, Node, NodeRecord, RecordError, Vpn, VpnKind};
+use crate::peers::is_wireguard_key;
 
 /// What a name of a node, cluster, site, Secret or admin is.
 const LABEL: &str = "a DNS label: lower-case letters, digits and inner hyphens, at most 63";
@@ -114,7 +115,7 @@ fn admins(admins: &Admins) -> Result<(), RecordError> {
     range("vpn.admins.range", &admins.range)?;
     for admin in &admins.peers {
         dns_label("vpn.admins.peers.name", &admin.name)?;
-        let holds = is_key(&admin.public_key);
+        let holds = is_wireguard_key(&admin.public_key);
         value("vpn.admins.peers.publicKey", &admin.public_key, holds, "a WireGuard public key in base64")?;
     }
     Ok(())
@@ -263,14 +264,6 @@ fn is_below_var(text: &str) -> bool {
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         })
     })
-}
-
-/// 32 bytes in base64: 43 characters and one for padding.
-fn is_key(text: &str) -> bool {
-    text.len() == 44
-        && text.strip_suffix('=').is_some_and(|key| {
-            key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
-        })
 }
 
 fn is_argument(text: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Everything a build needs, typed and checked before the first expensive step.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::super::{Context, Note as _, failure, identity, this_program};
 use super::artifacts::Given;
@@ -60,11 +60,6 @@ fn folder_name(profile: &str, image: &str, arch: Arch) -> String {
     if image == IMAGE { format!("{profile}-{arch}") } else { format!("{profile}-{image}-{arch}") }
 }
 
-/// The folder without a leading `.`, for paths that people read.
-fn beside(directory: &Path) -> &Path {
-    directory.strip_prefix(".").unwrap_or(directory)
-}
-
 impl Plan {
     pub(super) fn load(arguments: &Arguments, context: &Context) -> anyhow::Result<Self> {
         let cluster = context.cluster()?;
@@ -75,9 +70,10 @@ impl Plan {
         let keys = keys(arguments, &cluster)?;
         let reviews = ReviewTable::load(&directory).map_err(failure::of_reviews)?;
         let programs = Programs::find(arch).map_err(failure::of_programs)?;
-        let output = arguments.output.clone().unwrap_or_else(|| {
-            beside(&directory).join("out").join(folder_name(&profile.name, &image.name, arch))
-        });
+        let output = arguments
+            .output
+            .clone()
+            .unwrap_or_else(|| cluster.beside("out").join(folder_name(&profile.name, &image.name, arch)));
         let name = output.file_name().ok_or_else(|| {
             let fault = anyhow::anyhow!("output folder `{}` has no name of its own", output.display());
             fault.input().hint("give a folder that is made anew with `--output`")
