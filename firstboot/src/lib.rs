@@ -26,6 +26,7 @@
 //! - [`esp`]: the EFI system partition
 //! - [`root_hash`]: what vouches for a root, and names it
 //! - [`slot`]: which of the two slots is booted
+//! - [`wireguard`]: the VPN
 //! - [`firewall`]: what may reach the node, pass it and leave it
 //! - [`gate`]: committing a slot once the node is known to work
 
@@ -70,6 +71,7 @@ pub mod status;
 mod systemd;
 pub mod ticket;
 pub mod tls;
+pub mod wireguard;
 
 /// The unit that starts `firstboot` on a node.
 pub const UNIT: &str = include_str!("../systemd/firstboot.service");

@@ -23,6 +23,9 @@ pub struct Peer {
     /// Where its tunnel is reached, `host:port`; absent where it cannot be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// The same in the private network of the cloud nodes, which only they can use; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_endpoint: Option<String>,
 }
 
 /// Whether a text is a WireGuard key as `wg` shows it: 32 bytes in base64.

@@ -300,6 +300,13 @@ fn cause_of_document(fault: &DocumentError) -> Cause {
 
 impl From<Joined> for Peer {
     fn from(node: Joined) -> Self {
-        Self { node: node.node, role: node.role, key: node.wireguard, address: node.address, endpoint: None }
+        Self {
+            node: node.node,
+            role: node.role,
+            key: node.wireguard,
+            address: node.address,
+            endpoint: None,
+            private_endpoint: None,
+        }
     }
 }

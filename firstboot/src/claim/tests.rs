@@ -112,6 +112,7 @@ pub(super) fn service() -> Service {
             key: wireguard(0xcc),
             address: std::net::Ipv4Addr::new(10, 44, 0, 1),
             endpoint: Some("cp.example.org:51820".to_owned()),
+            private_endpoint: None,
         }],
         k3s_hash: "ab".repeat(32),
     }

@@ -1,0 +1,18 @@
+//! The VPN of the cluster: WireGuard in the kernel, without other programs.
+//!
+//! - [`topology`]: from the peers that a node is told of to the tunnels it should have, pure
+//! - [`handshakes`], [`relay`]: which tunnels work, and so which control plane relays between edges, pure
+
+mod endpoint;
+pub mod handshakes;
+mod key;
+pub mod relay;
+pub mod topology;
+
+pub use endpoint::{Endpoint, NoEndpoint};
+pub use handshakes::Handshakes;
+pub use key::{NoWireguardKey, WireguardKey};
+pub use topology::{Place, Topology, Tunnel};
+
+/// The MTU of every VPN interface, whatever is below it: the IPv6 minimum, which passes every uplink.
+pub const MTU: u32 = 1280;
