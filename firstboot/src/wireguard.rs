@@ -2,15 +2,20 @@
 //!
 //! - [`topology`]: from the peers that a node is told of to the tunnels it should have, pure
 //! - [`handshakes`], [`relay`]: which tunnels work, and so which control plane relays between edges, pure
+//! - [`difference`]: what has to change in the kernel, pure
+//! - [`kernel`]: the interface, its keys and its peers, by netlink
 
+pub mod difference;
 mod endpoint;
 pub mod handshakes;
+pub mod kernel;
 mod key;
 pub mod relay;
 pub mod topology;
 
 pub use endpoint::{Endpoint, NoEndpoint};
 pub use handshakes::Handshakes;
+pub use kernel::{Device, Kernel, KernelError, Link};
 pub use key::{NoWireguardKey, WireguardKey};
 pub use topology::{Place, Topology, Tunnel};
 

@@ -22,7 +22,7 @@ pub(crate) use probe::{Packet, UdpEcho, arrives};
 const INSIDE: &str = "IMGBUILD_TEST_IN_NAMESPACES";
 
 #[expect(clippy::disallowed_types, reason = "the test runs the tools that it judges by")]
-fn command(program: &str) -> Command {
+pub(crate) fn command(program: &str) -> Command {
     Command::new(program)
 }
 
@@ -45,7 +45,7 @@ fn in_namespaces(name: &str, options: &[&str], body: impl FnOnce()) {
     let mut child = command("unshare")
         .args(options)
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
+        .args(["--exact", name, "--nocapture", "--include-ignored"])
         .env(INSIDE, "1")
         .spawn()
         .expect("unshare (package util-linux) is missing");
@@ -63,7 +63,8 @@ pub(crate) fn nft() -> PathBuf {
     tool("nft", "nftables")
 }
 
-fn tool(name: &str, package: &str) -> PathBuf {
+/// Where a program is that only root has in the path.
+pub(crate) fn tool(name: &str, package: &str) -> PathBuf {
     let found = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
         .map(|folder| Path::new(folder).join(name))
         .into_iter()
