@@ -26,7 +26,7 @@
 //! - [`esp`]: the EFI system partition
 //! - [`root_hash`]: what vouches for a root, and names it
 //! - [`slot`]: which of the two slots is booted
-//! - [`wireguard`]: the VPN
+//! - [`wireguard`]: the VPN; [`resolve`]: names to addresses
 //! - [`firewall`]: what may reach the node, pass it and leave it
 //! - [`gate`]: committing a slot once the node is known to work
 
@@ -61,6 +61,7 @@ pub mod process;
 pub mod public_key;
 pub mod random;
 pub mod record;
+pub mod resolve;
 pub mod root_hash;
 pub mod run;
 pub mod screen;
