@@ -2,11 +2,13 @@
 //!
 //! - [`topology`]: from the peers that a node is told of to the tunnels it should have, pure
 //! - [`handshakes`], [`relay`]: which tunnels work, and so which control plane relays between edges, pure
+//! - [`endpoints`]: from names to addresses, again and again
 //! - [`difference`]: what has to change in the kernel, pure
 //! - [`kernel`]: the interface, its keys and its peers, by netlink
 
 pub mod difference;
 mod endpoint;
+pub mod endpoints;
 pub mod handshakes;
 pub mod kernel;
 mod key;
@@ -14,6 +16,7 @@ pub mod relay;
 pub mod topology;
 
 pub use endpoint::{Endpoint, NoEndpoint};
+pub use endpoints::Endpoints;
 pub use handshakes::Handshakes;
 pub use kernel::{Device, Kernel, KernelError, Link};
 pub use key::{NoWireguardKey, WireguardKey};
