@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -15,10 +16,13 @@ use crate::console;
 use crate::converge::{Mode, System};
 use crate::gate;
 use crate::k3s::{self, RunMode};
+use crate::plan::VPN_INTERFACE;
 use crate::run::run;
 use crate::screen;
 use crate::source::Found;
 use crate::status::{self, Status};
+use crate::wireguard::Kernel;
+use crate::wireguard::report::Report;
 
 /// Exit code where the record is at fault; the unit does not try again.
 pub(crate) const RECORD_FAULT: u8 = 2;
@@ -60,11 +64,22 @@ enum Command {
     },
     /// Wait until every unit has come up and commit the running slot; restart a trial that fails
     Commit,
+    /// Look at the VPN
+    Vpn {
+        #[command(subcommand)]
+        command: VpnCommand,
+    },
     /// Prepare what k3s needs of this image and become k3s, as its unit does
     K3s {
         /// What to run
         mode: RunMode,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum VpnCommand {
+    /// Show the nodes that this one has a tunnel with, and when each last answered
+    Status,
 }
 
 /// Carries out the command line; 0 done, 1 the machine is at fault, 2 the input is.
@@ -73,6 +88,7 @@ pub fn main() -> ExitCode {
     let done = match &arguments.command {
         Some(Command::Status { watch }) => show_status(&arguments, *watch),
         Some(Command::Commit) => gate::commit(&System::new(&arguments.root, Mode::Apply)),
+        Some(Command::Vpn { command: VpnCommand::Status }) => show_vpn(&arguments),
         Some(Command::K3s { mode }) => start_k3s(&arguments, *mode),
         None => first_boot(&arguments),
     };
@@ -140,6 +156,17 @@ fn show_status(arguments: &Arguments, watch: bool) -> anyhow::Result<ExitCode> {
     }
 }
 
+fn show_vpn(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let device = Kernel::open()?.device(VPN_INTERFACE)?;
+    let report = Report::new(VPN_INTERFACE, &device, SystemTime::now());
+    let text = if arguments.json {
+        serde_json::to_string_pretty(&report).context("rendering the VPN's status")? + "\n"
+    } else {
+        report.render()
+    };
+    write(&text).map(|_| ExitCode::SUCCESS)
+}
+
 /// Whether somebody still reads the standard output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Reader {
@@ -165,6 +192,10 @@ fn print(arguments: &Arguments, status: &Status) -> anyhow::Result<Reader> {
     } else {
         screen::render(status, true)
     };
+    write(&text)
+}
+
+fn write(text: &str) -> anyhow::Result<Reader> {
     match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => Ok(Reader::There),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),

@@ -5,6 +5,7 @@
 //! - [`endpoints`]: from names to addresses, again and again
 //! - [`difference`]: what has to change in the kernel, pure
 //! - [`kernel`]: the interface, its keys and its peers, by netlink
+//! - [`report`]: what a person may want to know of it
 
 pub mod difference;
 mod endpoint;
@@ -13,6 +14,7 @@ pub mod handshakes;
 pub mod kernel;
 mod key;
 pub mod relay;
+pub mod report;
 pub mod topology;
 
 pub use endpoint::{Endpoint, NoEndpoint};

@@ -26,6 +26,9 @@ pub enum KernelError {
     /// Neither built in nor as a module.
     #[error("this kernel has no WireGuard")]
     NoWireguard,
+    /// It was not made yet, or went away.
+    #[error("there is no interface `{0}`")]
+    NoInterface(String),
     /// The kernel did not do it.
     #[error("{action}")]
     Asking {
@@ -45,9 +48,6 @@ pub enum KernelError {
         /// The kind it should be of.
         wanted: String,
     },
-    /// Somebody removed it.
-    #[error("interface `{0}` went away as soon as it was made")]
-    Vanished(String),
 }
 
 fn doing(action: impl FnOnce() -> String) -> impl FnOnce(NetlinkError) -> KernelError {

@@ -55,9 +55,10 @@ pub(super) fn family(generic: &mut Socket) -> Result<u16, KernelError> {
 
 pub(super) fn read(generic: &mut Socket, family: u16, name: &str) -> Result<Device, KernelError> {
     let message = message(family, WireguardCmd::GetDevice, vec![WireguardAttribute::IfName(name.to_owned())]);
-    let answers = generic
-        .ask(Ask::Dump, &message, 0)
-        .map_err(doing(|| format!("reading the peers of interface `{name}`")))?;
+    let answers = match generic.ask(Ask::Dump, &message, 0) {
+        Err(error) if error.is(Errno::NODEV) => return Err(KernelError::NoInterface(name.to_owned())),
+        answers => answers.map_err(doing(|| format!("reading the peers of interface `{name}`")))?,
+    };
     Ok(Device::of(answers.into_iter().map(|answer| answer.payload)))
 }
 

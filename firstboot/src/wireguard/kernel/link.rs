@@ -112,7 +112,7 @@ fn make(route: &mut Socket, link: &Link) -> Result<Present, KernelError> {
         }
         made => made.map_err(doing(|| format!("making interface `{name}` of kind {kind}")))?,
     };
-    find(route, name)?.ok_or_else(|| KernelError::Vanished(name.clone()))
+    find(route, name)?.ok_or_else(|| KernelError::NoInterface(name.clone()))
 }
 
 fn change(

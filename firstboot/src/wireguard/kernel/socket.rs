@@ -8,6 +8,7 @@ use netlink_packet_core::{
     DecodeError, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
     NetlinkMessage, NetlinkPayload, NetlinkSerializable,
 };
+use rustix::io::retry_on_intr;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
@@ -123,7 +124,7 @@ impl Socket {
         let mut is_whole = true;
         let mut buffer = vec![0; LONGEST];
         loop {
-            let (_, length) = recv(&self.socket, &mut buffer[..], RecvFlags::TRUNC)
+            let (_, length) = retry_on_intr(|| recv(&self.socket, &mut buffer[..], RecvFlags::TRUNC))
                 .map_err(|errno| NetlinkError::Broken(errno.into()))?;
             let Some(datagram) = buffer.get(..length) else {
                 return Err(NetlinkError::Broken(io::ErrorKind::FileTooLarge.into()));
