@@ -5,6 +5,7 @@
 //! - [`endpoints`]: from names to addresses, again and again
 //! - [`difference`]: what has to change in the kernel, pure
 //! - [`kernel`]: the interface, its keys and its peers, by netlink
+//! - [`upkeep`]: all of it together, look by look
 //! - [`report`]: what a person may want to know of it
 
 pub mod difference;
@@ -16,6 +17,7 @@ mod key;
 pub mod relay;
 pub mod report;
 pub mod topology;
+pub mod upkeep;
 
 pub use endpoint::{Endpoint, NoEndpoint};
 pub use endpoints::Endpoints;
@@ -23,6 +25,7 @@ pub use handshakes::Handshakes;
 pub use kernel::{Device, Kernel, KernelError, Link};
 pub use key::{NoWireguardKey, WireguardKey};
 pub use topology::{Place, Topology, Tunnel};
+pub use upkeep::Upkeep;
 
 /// The MTU of every VPN interface, whatever is below it: the IPv6 minimum, which passes every uplink.
 pub const MTU: u32 = 1280;

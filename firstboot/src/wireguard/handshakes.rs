@@ -16,13 +16,14 @@ pub const LIVELY: Duration = Duration::from_secs(215);
 /// What has been seen of every tunnel. The times are given, so that nothing here has a clock.
 #[derive(Clone, Debug, Default)]
 pub struct Handshakes {
-    seen: BTreeMap<WireguardKey, Seen>,
+    /// None before the first look.
+    seen: Option<BTreeMap<WireguardKey, Seen>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     handshake: Option<SystemTime>,
-    /// When it was new; of a tunnel without one, when the tunnel was. Before the machine was switched on: none.
+    /// When it was new; of a tunnel without one, when the tunnel was. None where that was before all that is known.
     since: Option<Instant>,
 }
 
@@ -36,23 +37,22 @@ impl Handshakes {
     ) {
         let mut seen = BTreeMap::new();
         for (key, handshake) in tunnels {
-            let since = match self.seen.get(&key) {
-                Some(before) if before.handshake == handshake => before.since,
-                Some(_) => Some(now),
-                // Older than this program: the clock is all there is. One from the future is as good as new.
-                None => {
-                    let age = handshake.and_then(|handshake| wall.duration_since(handshake).ok());
-                    now.checked_sub(age.unwrap_or_default())
-                }
+            let before = self.seen.as_ref().map(|seen| seen.get(&key));
+            let since = match (before, handshake) {
+                (Some(Some(before)), _) if before.handshake == handshake => before.since,
+                (Some(_), _) => Some(now),
+                // Older than this program: the clock is all there is. A handshake from the future is as good as new.
+                (None, Some(time)) => now.checked_sub(wall.duration_since(time).unwrap_or_default()),
+                (None, None) => None,
             };
             seen.insert(key, Seen { handshake, since });
         }
-        self.seen = seen;
+        self.seen = Some(seen);
     }
 
     /// Whether the tunnel with `key` works, or is so new that it still may.
     pub fn is_lively(&self, key: &WireguardKey, now: Instant) -> bool {
-        let since = self.seen.get(key).map(|seen| seen.since);
+        let since = self.seen.as_ref().and_then(|seen| seen.get(key)).map(|seen| seen.since);
         // A tunnel that nobody has seen yet has not been tried.
         since.is_none_or(|since| since.is_some_and(|since| now.saturating_duration_since(since) < LIVELY))
     }
@@ -73,6 +73,7 @@ mod tests {
     fn a_tunnel_is_given_time_for_its_first_handshake() {
         let begin = Instant::now();
         let mut handshakes = Handshakes::default();
+        handshakes.observe([], begin, wall(0));
         assert!(handshakes.is_lively(&KEY, begin));
         handshakes.observe([(KEY, None)], begin, wall(0));
         handshakes.observe([(KEY, None)], begin + 100 * SECOND, wall(100));
@@ -106,6 +107,16 @@ mod tests {
         let mut handshakes = Handshakes::default();
         handshakes.observe([(KEY, Some(SystemTime::UNIX_EPOCH))], begin, wall(0));
         assert!(!handshakes.is_lively(&KEY, begin));
+    }
+
+    #[test]
+    fn a_tunnel_from_before_this_program_that_never_worked_is_not_given_more_time() {
+        let begin = Instant::now();
+        let mut handshakes = Handshakes::default();
+        handshakes.observe([(KEY, None)], begin, wall(0));
+        assert!(!handshakes.is_lively(&KEY, begin));
+        handshakes.observe([(KEY, Some(wall(1)))], begin + SECOND, wall(1));
+        assert!(handshakes.is_lively(&KEY, begin + SECOND));
     }
 
     #[test]
