@@ -19,8 +19,10 @@ pub enum KeyError {
     #[error(transparent)]
     Converge(#[from] ConvergeError),
     /// The key file has another length than 32 bytes.
-    #[error("node key `{PATH}` has {found} bytes, not 32")]
+    #[error("key `{path}` has {found} bytes, not 32")]
     Length {
+        /// The file.
+        path: &'static str,
         /// Bytes found.
         found: usize,
     },
@@ -52,7 +54,8 @@ impl fmt::Display for Fingerprint {
 /// Reads the node key; `None` where there is none yet.
 pub fn load(system: &System) -> Result<Option<SigningKey>, KeyError> {
     let Some(seed) = system.read(PATH)? else { return Ok(None) };
-    let seed: [u8; 32] = seed.try_into().map_err(|seed: Vec<u8>| KeyError::Length { found: seed.len() })?;
+    let seed: [u8; 32] =
+        seed.try_into().map_err(|seed: Vec<u8>| KeyError::Length { path: PATH, found: seed.len() })?;
     Ok(Some(SigningKey::from_bytes(&seed)))
 }
 
@@ -98,10 +101,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let system = System::new(directory.path(), Mode::Apply);
         system.ensure_file(PATH, b"short", 0o600).unwrap();
-        assert_eq!(
-            ensure(&system).unwrap_err().to_string(),
-            format!("node key `{PATH}` has 5 bytes, not 32")
-        );
+        assert_eq!(ensure(&system).unwrap_err().to_string(), format!("key `{PATH}` has 5 bytes, not 32"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The VPN of the cluster: WireGuard in the kernel, without other programs.
 //!
 //! - [`topology`]: from the peers that a node is told of to the tunnels it should have, pure
+//! - [`private_key`]: the node's own key
 //! - [`handshakes`], [`relay`]: which tunnels work, and so which control plane relays between edges, pure
 //! - [`endpoints`]: from names to addresses, again and again
 //! - [`difference`]: what has to change in the kernel, pure
@@ -14,6 +15,7 @@ pub mod endpoints;
 pub mod handshakes;
 pub mod kernel;
 mod key;
+pub mod private_key;
 pub mod relay;
 pub mod report;
 pub mod topology;

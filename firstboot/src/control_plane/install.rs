@@ -7,11 +7,10 @@ use super::order::{Action, OrderError};
 use crate::converge::{ConvergeError, Outcome, System};
 use crate::k3s::KEPT_PASSWORD;
 use crate::plan::{self, K3S_TOKEN};
+use crate::wireguard::private_key;
 
 /// The bundle as it was pushed, on the state partition; a secret.
 pub const KEPT: &str = "/var/lib/imgbuild/bundle";
-/// The node's private WireGuard key, 32 bytes; a secret.
-pub const WIREGUARD_KEY: &str = "/var/lib/imgbuild/wireguard.key";
 /// k3s' certificates.
 const TLS: &str = "/var/lib/rancher/k3s/server/tls";
 
@@ -46,7 +45,7 @@ pub fn install(bundle: &Bundle, system: &System) -> Result<Outcome, InstallError
     let password = bundle.password_key().password(&bundle.cluster.id, &bundle.node, generation(bundle));
     for (path, content) in [
         (K3S_TOKEN, bundle.server_token.as_bytes()),
-        (WIREGUARD_KEY, &bundle.wireguard_key.bytes()[..]),
+        (private_key::PATH, &bundle.wireguard_key.bytes()[..]),
         (KEPT_PASSWORD, password.as_bytes()),
     ] {
         outcome = outcome.or(system.ensure_file(path, content, 0o600)?);
@@ -100,7 +99,7 @@ mod tests {
         let system = System::new(folder.path(), Mode::Apply);
         keep(b"bundle", &system).unwrap();
         install(&example(), &system).unwrap();
-        let keys = [KEPT, K3S_TOKEN, WIREGUARD_KEY, KEPT_PASSWORD].map(str::to_owned);
+        let keys = [KEPT, K3S_TOKEN, private_key::PATH, KEPT_PASSWORD].map(str::to_owned);
         for path in keys.into_iter().chain([format!("{TLS}/server-ca.key"), format!("{TLS}/service.key")]) {
             let mode = std::fs::metadata(system.path(&path)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{path}");
