@@ -7,6 +7,7 @@ mod check;
 mod k3s;
 mod node;
 mod parse;
+mod signed;
 mod vpn;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use k3s::{Gitops, K3s, Snapshots};
 pub use node::{Hardware, Longhorn, LonghornDisk, Node, Role, Swap, SwapBehavior};
 pub use parse::{RecordError, parse};
+pub use signed::{open, sign};
 pub use vpn::{Admin, Admins, Vpn, VpnKind};
 
 /// The format this program reads and writes.

@@ -6,12 +6,13 @@ use anyhow::Context as _;
 
 use crate::apply::apply;
 use crate::artifacts::{self, Artifacts};
+use crate::cluster::{self, ClusterRecord};
 use crate::converge::{Mode, System};
 use crate::gate;
 use crate::key;
 use crate::plan::{Change, Effect, PlannedFile, Step, plan};
 use crate::record::{self, NodeRecord};
-use crate::source::{self, Found};
+use crate::source::{self, Found, Given, Item};
 use crate::status::{FileStatus, NodeStatus, Phase, Status, StepStatus};
 
 /// There on UEFI machines only.
@@ -33,7 +34,10 @@ pub fn run(system: &System, given: Option<Found>) -> Result<Status, Box<Stopped>
         phase: Phase::Unclaimed,
         since: now(),
         reason: "no node record was found".to_owned(),
-        hint: Some(format!("put the node's record on the EFI system partition as `{}`", source::ESP_FILE)),
+        hint: Some(format!(
+            "put the node's record on the EFI system partition as `{}`",
+            Item::Record.esp_file()
+        )),
         fingerprint: None,
         root_hash: None,
         slot: None,
@@ -48,7 +52,8 @@ pub fn run(system: &System, given: Option<Found>) -> Result<Status, Box<Stopped>
         Err(error) => {
             status.phase = Phase::Stopped;
             status.reason = format!("{error:#}");
-            let is_record_fault = error.downcast_ref::<record::RecordError>().is_some();
+            let is_record_fault =
+                error.is::<record::RecordError>() || error.is::<cluster::ClusterRecordError>();
             status.hint = is_record_fault
                 .then(|| "`imgbuild record NODE` writes a record that this image reads".to_owned());
             Err(Box::new(Stopped { status, is_record_fault }))
@@ -78,13 +83,14 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
         (status.unpinned, status.absent) = (image.unpinned, image.absent);
     }
     status.fingerprint = key::ensure(system)?.map(|fingerprint| fingerprint.to_string());
-    let found = match given {
-        Some(found) => Some(found),
+    let given = match given {
+        Some(found) => Given { record: Some(found), ..Given::default() },
         None => source::find(system, report.as_ref())?,
     };
-    let Some(found) = found else { return Ok(()) };
-    let record =
-        record::parse(&found.text).with_context(|| format!("reading node record from {}", found.place))?;
+    let Some(found) = given.record else { return Ok(()) };
+    let cluster = given.cluster.as_ref().map(cluster_record).transpose()?;
+    let record = record::open(&found.text, cluster.as_ref())
+        .with_context(|| format!("reading node record from {}", found.place))?;
     status.node = Some(node_status(&record, found.place));
     for step in plan(&record) {
         status.steps.push(StepStatus {
@@ -102,6 +108,11 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
     Ok(())
 }
 
+/// Parses the cluster record.
+pub(crate) fn cluster_record(found: &Found) -> anyhow::Result<ClusterRecord> {
+    cluster::parse(&found.text).with_context(|| format!("reading cluster record from {}", found.place))
+}
+
 fn node_status(record: &NodeRecord, place: String) -> NodeStatus {
     NodeStatus {
         name: record.node.name.clone(),
@@ -114,7 +125,7 @@ fn node_status(record: &NodeRecord, place: String) -> NodeStatus {
 fn files(step: &Step) -> impl Iterator<Item = &PlannedFile> {
     let (changes, later) = match &step.effect {
         Effect::Converge(changes) => (changes.as_slice(), [].as_slice()),
-        Effect::Later(files) => ([].as_slice(), files.as_slice()),
+        Effect::Joining(files) => ([].as_slice(), files.as_slice()),
     };
     let converged = changes.iter().filter_map(|change| match change {
         Change::File(file) => Some(file),

@@ -1,7 +1,10 @@
-//! Where the node record comes from: the first source that answers.
+//! Where a node is told what it is: the first source that answers, for each item by itself.
 //!
-//! QEMU's `fw_cfg` device, then the `firstboot/` folder of the EFI system partition. An applying run
-//! keeps what it found at [`KEPT`]: a dry run may not mount anything, and takes it from there.
+//! QEMU's `fw_cfg` device, then the `firstboot/` folder of the EFI system partition; for the cluster record the other way
+//! round. An applying run keeps what it found in `/run/imgbuild/`: a dry run may not mount anything, and takes it from
+//! there.
+
+mod item;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -10,12 +13,7 @@ use crate::boot::{self, BootReport};
 use crate::converge::{ConvergeError, Mode, System};
 use crate::esp::{MOUNT_POINT, MountError, MountedEsp};
 
-/// The `fw_cfg` item: `-fw_cfg name=opt/org.imgbuild/record,file=record.json`.
-pub const FW_CFG: &str = "/sys/firmware/qemu_fw_cfg/by_name/opt/org.imgbuild/record/raw";
-/// The file on the EFI system partition, relative to it.
-pub const ESP_FILE: &str = "firstboot/record.json";
-/// The record that this boot's last applying run found, as [`Kept`]; on a tmpfs, mode 0600.
-pub const KEPT: &str = "/run/imgbuild/record.json";
+pub use item::Item;
 
 /// Why no source could be asked.
 #[derive(Debug, Error)]
@@ -32,15 +30,21 @@ pub enum SourceError {
         /// Key of the report.
         key: &'static str,
     },
-    /// The kept record is not what an applying run writes.
-    #[error("kept record `{KEPT}` is unusable")]
-    Kept(#[source] serde_json::Error),
+    /// What was kept is not what an applying run writes.
+    #[error("`{path}` is unusable")]
+    Kept {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
     /// The EFI system partition could not be mounted.
     #[error(transparent)]
     Mount(#[from] MountError),
 }
 
-/// A record as found, not yet parsed.
+/// An item as found, not yet parsed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Found {
     /// The source in words for people.
@@ -49,7 +53,40 @@ pub struct Found {
     pub text: Vec<u8>,
 }
 
-/// A [`Found`] at [`KEPT`].
+/// All that a node is given.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Given {
+    /// The node record.
+    pub record: Option<Found>,
+    /// The cluster record.
+    pub cluster: Option<Found>,
+    /// The ticket; a secret until it is burnt.
+    pub ticket: Option<Found>,
+    /// The one-time key that a control-plane node's bundle is pushed by; a secret until then.
+    pub push_key: Option<Found>,
+}
+
+impl Given {
+    fn gather<E>(mut find: impl FnMut(Item) -> Result<Option<Found>, E>) -> Result<Self, E> {
+        Ok(Self {
+            record: find(Item::Record)?,
+            cluster: find(Item::Cluster)?,
+            ticket: find(Item::Ticket)?,
+            push_key: find(Item::PushKey)?,
+        })
+    }
+
+    fn of(&self, item: Item) -> Option<&Found> {
+        match item {
+            Item::Record => self.record.as_ref(),
+            Item::Cluster => self.cluster.as_ref(),
+            Item::Ticket => self.ticket.as_ref(),
+            Item::PushKey => self.push_key.as_ref(),
+        }
+    }
+}
+
+/// A [`Found`] as it is kept.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kept {
@@ -69,118 +106,81 @@ pub fn boot_report(system: &System) -> Result<Option<BootReport>, SourceError> {
     Ok(Some(report))
 }
 
-/// Asks every source in order; an applying run keeps the answer for the dry runs of this boot.
-pub fn find(system: &System, report: Option<&BootReport>) -> Result<Option<Found>, SourceError> {
-    let found = ask(system, report)?;
+/// Asks every source in order; an applying run keeps the answers for who comes later in this boot.
+pub fn find(system: &System, report: Option<&BootReport>) -> Result<Given, SourceError> {
+    let given = ask(system, report)?;
     match system.mode() {
-        Mode::Apply => {
-            keep(system, found.as_ref())?;
-            Ok(found)
-        }
-        Mode::DryRun if found.is_none() => kept(system),
-        Mode::DryRun => Ok(found),
+        Mode::Apply => Item::ALL.into_iter().try_for_each(|item| keep(system, item, given.of(item)))?,
+        Mode::DryRun if given == Given::default() => return kept(system),
+        Mode::DryRun => {}
     }
+    Ok(given)
 }
 
-/// A record that is no text is no record either, and is not kept.
-fn keep(system: &System, found: Option<&Found>) -> Result<(), SourceError> {
+/// What the last applying run of this boot found.
+pub fn kept(system: &System) -> Result<Given, SourceError> {
+    Given::gather(|item| {
+        let path = item.kept();
+        let Some(json) = system.read(&path)? else { return Ok(None) };
+        let kept = serde_json::from_slice(&json).map_err(|source| SourceError::Kept { path, source })?;
+        let Kept { place, text } = kept;
+        Ok(Some(Found { place, text: text.into_bytes() }))
+    })
+}
+
+/// What is no text is nothing that a node is given, and is not kept.
+fn keep(system: &System, item: Item, found: Option<&Found>) -> Result<(), SourceError> {
+    let path = item.kept();
     let text = found.and_then(|found| Some((found, String::from_utf8(found.text.clone()).ok()?)));
     match text {
         Some((found, text)) => {
             let kept = Kept { place: found.place.clone(), text };
-            let json = serde_json::to_vec(&kept).map_err(SourceError::Kept)?;
-            system.ensure_file(KEPT, &json, 0o600)?;
+            let json = serde_json::to_vec(&kept)
+                .map_err(|source| SourceError::Kept { path: path.clone(), source })?;
+            system.ensure_file(&path, &json, 0o600)?;
         }
         None => {
-            system.ensure_absent(KEPT)?;
+            system.ensure_absent(&path)?;
         }
     }
     Ok(())
 }
 
-fn kept(system: &System) -> Result<Option<Found>, SourceError> {
-    let Some(json) = system.read(KEPT)? else { return Ok(None) };
-    let Kept { place, text } = serde_json::from_slice(&json).map_err(SourceError::Kept)?;
-    Ok(Some(Found { place, text: text.into_bytes() }))
+fn ask(system: &System, report: Option<&BootReport>) -> Result<Given, SourceError> {
+    let by_machine = Given::gather(|item| {
+        let text = system.read(&item.fw_cfg())?;
+        Ok::<_, SourceError>(text.map(|text| Found { place: "QEMU fw_cfg".to_owned(), text }))
+    })?;
+    let on_medium = match by_medium(system, report) {
+        // A machine that gives the record can do without its medium.
+        Err(_) if by_machine.record.is_some() => return Ok(by_machine),
+        found => found?,
+    };
+    Ok(Given {
+        record: by_machine.record.or(on_medium.record),
+        // What the owner wrote to the medium decides which records are taken at all.
+        cluster: on_medium.cluster.or(by_machine.cluster),
+        ticket: by_machine.ticket.or(on_medium.ticket),
+        push_key: by_machine.push_key.or(on_medium.push_key),
+    })
 }
 
-fn ask(system: &System, report: Option<&BootReport>) -> Result<Option<Found>, SourceError> {
-    if let Some(text) = system.read(FW_CFG)? {
-        return Ok(Some(Found { place: "QEMU fw_cfg".to_owned(), text }));
-    }
+fn by_medium(system: &System, report: Option<&BootReport>) -> Result<Given, SourceError> {
     let esp = match report {
         Some(report) if system.is_live() && system.mode() == Mode::Apply => {
             Some(MountedEsp::mount(system, &report.esp)?)
         }
         _ => None,
     };
-    let text = system.read(&format!("{MOUNT_POINT}/{ESP_FILE}"))?;
+    let given = Given::gather(|item| {
+        let file = item.esp_file();
+        let text = system.read(&format!("{MOUNT_POINT}/{file}"))?;
+        let place = format!("EFI system partition, `{file}`");
+        Ok(text.map(|text| Found { place, text }))
+    });
     drop(esp);
-    Ok(text.map(|text| Found { place: format!("EFI system partition, `{ESP_FILE}`"), text }))
+    given
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefers_the_machine_over_the_medium() {
-        let directory = tempfile::tempdir().unwrap();
-        let system = System::new(directory.path(), Mode::Apply);
-        assert_eq!(find(&system, None).unwrap(), None);
-        system.ensure_file(&format!("{MOUNT_POINT}/{ESP_FILE}"), b"esp", 0o600).unwrap();
-        assert_eq!(find(&system, None).unwrap().unwrap().text, b"esp");
-        system.ensure_file(FW_CFG, b"fw_cfg", 0o400).unwrap();
-        assert_eq!(find(&system, None).unwrap().unwrap().text, b"fw_cfg");
-    }
-
-    #[test]
-    fn a_dry_run_takes_what_the_last_applying_run_found() {
-        let directory = tempfile::tempdir().unwrap();
-        let apply = System::new(directory.path(), Mode::Apply);
-        let dry_run = System::new(directory.path(), Mode::DryRun);
-        let on_esp = format!("{MOUNT_POINT}/{ESP_FILE}");
-        apply.ensure_file(&on_esp, b"{}", 0o600).unwrap();
-        let found = find(&apply, None).unwrap();
-        // The partition is mounted only for as long as an applying run reads it.
-        apply.ensure_absent(&on_esp).unwrap();
-        assert!(found.is_some());
-        assert_eq!(find(&dry_run, None).unwrap(), found);
-        assert_eq!(find(&apply, None).unwrap(), None, "an applying run asks the source itself");
-        assert_eq!(find(&dry_run, None).unwrap(), None, "what left the source is not kept");
-    }
-
-    #[test]
-    fn says_when_the_boot_report_is_damaged() {
-        let directory = tempfile::tempdir().unwrap();
-        let system = System::new(directory.path(), Mode::Apply);
-        system.ensure_file(boot::PATH, b"{", 0o644).unwrap();
-        let fault = boot_report(&system).unwrap_err();
-        assert_eq!(fault.to_string(), "boot report `/run/imgbuild/boot.json` is unusable");
-    }
-
-    #[test]
-    fn a_boot_report_without_a_device_is_a_fault() {
-        let directory = tempfile::tempdir().unwrap();
-        let system = System::new(directory.path(), Mode::Apply);
-        let mut report = BootReport {
-            version: 1,
-            disk: "/dev/vda".to_owned(),
-            esp: "/dev/vda2".to_owned(),
-            slot: "a".to_owned(),
-            is_on_trial: false,
-            root_hash: "0".repeat(64),
-            state: "/dev/vda7".to_owned(),
-            state_created: false,
-            notes: Vec::new(),
-        };
-        let read_back = |report: &BootReport| {
-            system.ensure_file(boot::PATH, &serde_json::to_vec(report).unwrap(), 0o644).unwrap();
-            boot_report(&system)
-        };
-        assert_eq!(read_back(&report).unwrap(), Some(report.clone()));
-        report.esp.clear();
-        let fault = read_back(&report).unwrap_err();
-        assert_eq!(fault.to_string(), "boot report `/run/imgbuild/boot.json` has an empty `esp`");
-    }
-}
+mod tests;

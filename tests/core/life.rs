@@ -100,7 +100,7 @@ fn a_node_becomes_what_its_record_says_and_keeps_var_and_nothing_else() -> anyho
     let machine_id = first_boot(&disk, &scene)?;
     disk.check_table()?;
     disk.check_state()?;
-    disk.put_on_esp(&scene.record("edge1")?, firstboot::source::ESP_FILE)?;
+    disk.put_on_esp(&scene.record("edge1")?, firstboot::source::Item::Record.esp_file())?;
     let state = disk.partition("state")?;
     disk.grow(GROWTH)?;
     second_boot(&disk, &machine_id, &scene)?;

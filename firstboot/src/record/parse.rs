@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::check::check;
 use super::{NodeRecord, VERSION};
+use crate::document::DocumentError;
 
 /// Why a record is refused. Positions count from 1.
 #[derive(Debug, Error)]
@@ -36,6 +37,26 @@ pub enum RecordError {
         found: String,
         /// What it should be.
         reason: &'static str,
+    },
+    /// Not what the cluster's operator has signed.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// Anybody could have written it.
+    #[error("this medium is of cluster `{cluster}`, and the record is not signed by its operator")]
+    Unsigned {
+        /// The medium's.
+        cluster: String,
+    },
+    /// Nobody can say by whom.
+    #[error("the record is signed, and no cluster record is beside it")]
+    NoCluster,
+    /// Signed by the operator of another cluster with the same keys.
+    #[error("the record is of cluster `{found}`, this medium is of `{own}`")]
+    Cluster {
+        /// The record's.
+        found: String,
+        /// The medium's.
+        own: String,
     },
 }
 
