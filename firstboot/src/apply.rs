@@ -1,14 +1,18 @@
 //! Carrying out a plan, step by step.
 
 use std::io;
+use std::path::Path;
 
 use thiserror::Error;
 
 use crate::converge::{ConvergeError, Mode, Outcome, System};
+use crate::firewall::{self, Loaded, Rules};
 use crate::plan::{Change, Effect, PlannedFile, Step};
 
 /// Where the kernel keeps its host name.
 const KERNEL_HOST_NAME: &str = "/proc/sys/kernel/hostname";
+/// Loads the firewall.
+const NFT: &str = "/usr/sbin/nft";
 
 /// What became of a step.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -47,6 +51,14 @@ pub enum ApplyError {
         #[source]
         source: io::Error,
     },
+    /// The kernel refused the firewall.
+    #[error("step `{step}` stopped")]
+    Firewall {
+        /// Name of the step.
+        step: &'static str,
+        /// Why.
+        source: anyhow::Error,
+    },
     /// A link would lead nowhere.
     #[error("step `{step}` stopped: the image has no `{target}`")]
     Missing {
@@ -60,7 +72,7 @@ pub enum ApplyError {
 /// Carries out one step.
 pub fn apply(step: &Step, system: &System) -> Result<StepState, ApplyError> {
     let changes = match &step.effect {
-        Effect::Later(_) => return Ok(StepState::Planned),
+        Effect::Joining(_) => return Ok(StepState::Planned),
         Effect::Converge(changes) => changes,
     };
     let mut outcome = Outcome::Unchanged;
@@ -93,6 +105,19 @@ fn converge(step: &'static str, change: &Change, system: &System) -> Result<Outc
             system.ensure_symlink(path, target).map_err(refused)
         }
         Change::HostName(name) => host_name(step, name, system),
+        Change::Firewall(rules) => load(step, rules, system),
+    }
+}
+
+/// The kernel's rules are looked at where they may be changed; a dry run tells by their file.
+fn load(step: &'static str, rules: &Rules, system: &System) -> Result<Outcome, ApplyError> {
+    if !system.is_live() || system.mode() == Mode::DryRun {
+        return Ok(Outcome::Unchanged);
+    }
+    let loaded = firewall::load(rules, Path::new(NFT));
+    match loaded.map_err(|source| ApplyError::Firewall { step, source })? {
+        Loaded::Unchanged => Ok(Outcome::Unchanged),
+        Loaded::Replaced => Ok(Outcome::Changed),
     }
 }
 
@@ -134,15 +159,16 @@ mod tests {
         zoneinfo(&system);
         system.ensure_file(KERNEL_HOST_NAME, b"edge1\n", 0o644).unwrap();
         assert_eq!(
-            states(&system)[..4],
+            states(&system)[..5],
             [
+                ("firewall", StepState::Changed),
                 ("host-name", StepState::Changed),
                 ("time-zone", StepState::Changed),
                 ("ssh-keys", StepState::Changed),
                 ("network", StepState::Changed),
             ]
         );
-        assert!(states(&system)[..4].iter().all(|(_, state)| *state == StepState::Unchanged));
+        assert!(states(&system)[..5].iter().all(|(_, state)| *state == StepState::Unchanged));
         assert_eq!(system.read("/etc/hostname").unwrap().unwrap(), b"edge1\n");
     }
 

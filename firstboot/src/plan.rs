@@ -1,8 +1,8 @@
 //! The plan: every step from record to report, in the order they are carried out.
 //!
-//! Making a plan is pure; [`crate::apply`] carries out those steps that this image can do.
-//! What needs the claim exchange, the VPN or k3s is listed with the files it will write.
+//! Making a plan is pure; [`crate::apply`] carries out what needs no network.
 
+mod firewall;
 mod gitops;
 mod k3s;
 mod longhorn;
@@ -11,6 +11,7 @@ mod swap;
 
 use std::fmt;
 
+use crate::firewall::Rules;
 use crate::record::{NodeRecord, Role};
 
 pub use k3s::{K3S_CONFIG, K3S_ORDER, K3S_TOKEN, NODE_RANGE, Order, VPN_INTERFACE, order};
@@ -32,8 +33,9 @@ pub struct Step {
 pub enum Effect {
     /// Differences that firstboot removes itself.
     Converge(Vec<Change>),
-    /// Comes with a later release of this image; the files are what it will write.
-    Later(Vec<PlannedFile>),
+    /// Carried out by `firstboot serve` on a node that joins a cluster, in the order of the steps; the files are what it
+    /// writes.
+    Joining(Vec<PlannedFile>),
 }
 
 /// A wanted fact about the node.
@@ -66,6 +68,8 @@ pub enum Change {
     },
     /// The kernel's host name.
     HostName(String),
+    /// The kernel's table of the host firewall.
+    Firewall(Box<Rules>),
 }
 
 /// What a file holds, and whether anyone but the file may be told.
@@ -127,17 +131,18 @@ impl PlannedFile {
 /// Makes the plan for a record.
 pub fn plan(record: &NodeRecord) -> Vec<Step> {
     let mut steps = vec![
+        converge("firewall", firewall::summary(record), firewall::changes(record)),
         converge("host-name", format!("is called `{}`", record.node.name), host_name(record)),
         converge("time-zone", format!("shows time of {}", record.time_zone), time_zone(record)),
         converge("ssh-keys", ssh_summary(record), vec![ssh_keys(record)]),
         converge("network", network::summary(record), network::changes(record)),
-        later("claim", claim_summary(record), Vec::new()),
-        later("vpn", format!("brings up WireGuard at {}", record.vpn.address), network::wireguard(record)),
-        later("k3s", k3s::summary(record), k3s_files(record)),
+        joining("claim", claim_summary(record), Vec::new()),
+        joining("vpn", format!("brings up WireGuard at {}", record.vpn.address), network::wireguard(record)),
+        joining("k3s", k3s::summary(record), k3s_files(record)),
     ];
     if record.node.role == Role::ControlPlane {
         let files = record.gitops.iter().flat_map(gitops::files).collect();
-        steps.push(later("argocd", gitops::summary(record), files));
+        steps.push(joining("argocd", gitops::summary(record), files));
     }
     steps
 }
@@ -151,8 +156,8 @@ fn converge(name: &'static str, summary: String, changes: Vec<Change>) -> Step {
     Step { name, summary, effect: Effect::Converge(changes) }
 }
 
-fn later(name: &'static str, summary: String, files: Vec<PlannedFile>) -> Step {
-    Step { name, summary, effect: Effect::Later(files) }
+fn joining(name: &'static str, summary: String, files: Vec<PlannedFile>) -> Step {
+    Step { name, summary, effect: Effect::Joining(files) }
 }
 
 fn host_name(record: &NodeRecord) -> Vec<Change> {

@@ -57,11 +57,11 @@ fn full(role: Role) -> NodeRecord {
     record
 }
 
-/// Every file that comes with a later release.
+/// Every file that comes with joining.
 fn files(record: &NodeRecord) -> String {
     let mut shown = String::new();
     for step in plan(record) {
-        let Effect::Later(files) = step.effect else { continue };
+        let Effect::Joining(files) = step.effect else { continue };
         for file in files {
             let _ = write!(shown, "== {} {:o}\n{}", file.path, file.mode, file.content);
         }
