@@ -23,4 +23,4 @@ pub mod service;
 pub mod store;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

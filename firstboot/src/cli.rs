@@ -19,6 +19,7 @@ use crate::k3s::{self, RunMode};
 use crate::plan::VPN_INTERFACE;
 use crate::run::run;
 use crate::screen;
+use crate::serve;
 use crate::source::Found;
 use crate::status::{self, Status};
 use crate::wireguard::Kernel;
@@ -69,6 +70,8 @@ enum Command {
         #[command(subcommand)]
         command: VpnCommand,
     },
+    /// Make this node a member of its cluster and keep it one, as its unit does
+    Serve,
     /// Prepare what k3s needs of this image and become k3s, as its unit does
     K3s {
         /// What to run
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         Some(Command::Status { watch }) => show_status(&arguments, *watch),
         Some(Command::Commit) => gate::commit(&System::new(&arguments.root, Mode::Apply)),
         Some(Command::Vpn { command: VpnCommand::Status }) => show_vpn(&arguments),
+        Some(Command::Serve) => serve_cluster(&arguments),
         Some(Command::K3s { mode }) => start_k3s(&arguments, *mode),
         None => first_boot(&arguments),
     };
@@ -125,6 +129,10 @@ fn first_boot(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         show_on_consoles(&status);
     }
     Ok(code)
+}
+
+fn serve_cluster(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    match serve::serve(&System::new(&arguments.root, Mode::Apply))? {}
 }
 
 fn start_k3s(arguments: &Arguments, mode: RunMode) -> anyhow::Result<ExitCode> {
@@ -205,7 +213,7 @@ fn write(text: &str) -> anyhow::Result<Reader> {
 
 /// Shows the report on the screen, and whole on the console that the kernel was given last (a serial
 /// one on servers). Not by way of the journal, which would put its own prefix before every line.
-fn show_on_consoles(status: &Status) {
+pub(crate) fn show_on_consoles(status: &Status) {
     let active = fs::read_to_string(ACTIVE_CONSOLES).unwrap_or_default();
     for (device, with_files) in consoles(&active) {
         let text = format!("\n{}", screen::render(status, *with_files));

@@ -18,7 +18,7 @@ use crate::gpt::BlockDisk;
 use crate::root_hash::RootHash;
 use crate::slot::node::{self, Report, Running};
 use crate::source;
-use crate::status::{self, SlotStatus, Status};
+use crate::status::{self, SlotStatus};
 use crate::systemd::{self, Process, State};
 
 /// How long a machine may be on its way up; the slowest disks check their state for minutes.
@@ -147,12 +147,10 @@ fn say(line: &str) {
 
 /// Brings the status up to date that this boot's run of firstboot has left.
 fn show(system: &System, slot: &str, done: &Report) -> anyhow::Result<()> {
-    let Some(text) = system.read(status::PATH)? else { return Ok(()) };
-    let mut status: Status = serde_json::from_slice(&text).context("reading the status of this boot")?;
-    status.slot = Some(slot_status(slot, done));
-    status.notes.extend(done.notes.iter().cloned());
-    let text = serde_json::to_vec_pretty(&status).context("rendering status")?;
-    system.ensure_file(status::PATH, &text, 0o644)?;
+    status::update(system, |status| {
+        status.slot = Some(slot_status(slot, done));
+        status.notes.extend(done.notes.iter().cloned());
+    })?;
     Ok(())
 }
 
@@ -210,6 +208,7 @@ mod tests {
         use crate::converge::Mode;
         use crate::slot::Generation;
         use crate::slot::node::Standing;
+        use crate::status::Status;
         let directory = tempfile::tempdir().unwrap();
         let system = System::new(directory.path(), Mode::Apply);
         let notes = vec!["slot b, generation 2, is committed".to_owned()];

@@ -1,6 +1,8 @@
 //! The API of Kubernetes on a control-plane node, as firstboot uses it: with the admin's certificate that k3s keeps
 //! beside it, over loopback. Paths and verbs are those of the API's own reference; objects are JSON values.
 
+pub mod resources;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +18,10 @@ use crate::exchange::{ExchangeError, Peer};
 use crate::http::Answer;
 use crate::tls::TlsError;
 
-/// k3s' certificates on the node.
-const TLS: &str = "/var/lib/rancher/k3s/server/tls";
+/// k3s' certificates on a control plane.
+const SERVER: &str = "/var/lib/rancher/k3s/server/tls";
+/// k3s' certificates on every node.
+const AGENT: &str = "/var/lib/rancher/k3s/agent";
 const PORT: u16 = 6443;
 /// For one request.
 const TIME: Duration = Duration::from_secs(30);
@@ -78,15 +82,24 @@ pub enum ApiError {
 }
 
 impl Api {
-    /// The API of the k3s on this node.
-    pub fn of_node(system: &System) -> Result<Self, ApiError> {
-        let read = |name: &str| {
-            let path = format!("{TLS}/{name}");
-            system.read(&path)?.ok_or(ApiError::NoCertificate { path })
-        };
+    /// The API of the control plane on this machine, as its admin.
+    pub fn of_control_plane(system: &System) -> Result<Self, ApiError> {
         let [authority, certificate, key] =
-            [read("server-ca.crt")?, read("client-admin.crt")?, read("client-admin.key")?];
-        Self::new((Ipv4Addr::LOCALHOST, PORT).into(), &authority, &certificate, &key)
+            ["server-ca.crt", "client-admin.crt", "client-admin.key"].map(|name| format!("{SERVER}/{name}"));
+        Self::with((Ipv4Addr::LOCALHOST, PORT).into(), [authority, certificate, key], system)
+    }
+
+    /// The API of the control plane at `server`, as this machine's kubelet.
+    pub fn of_kubelet(system: &System, server: Ipv4Addr) -> Result<Self, ApiError> {
+        let [authority, certificate, key] = ["server-ca.crt", "client-kubelet.crt", "client-kubelet.key"]
+            .map(|name| format!("{AGENT}/{name}"));
+        Self::with((server, PORT).into(), [authority, certificate, key], system)
+    }
+
+    fn with(address: SocketAddr, paths: [String; 3], system: &System) -> Result<Self, ApiError> {
+        let read = |path: String| system.read(&path)?.ok_or(ApiError::NoCertificate { path });
+        let [authority, certificate, key] = paths;
+        Self::new(address, &read(authority)?, &read(certificate)?, &read(key)?)
     }
 
     /// The API at `address`, with certificates in PEM.
@@ -111,6 +124,11 @@ impl Api {
             .with_client_auth_cert(chain, key)
             .map_err(tls_fault)?;
         Ok(Self(Peer { address, config: Arc::new(config), time: TIME, longest: LONGEST }))
+    }
+
+    /// Fails as long as the API does not answer for itself (`/readyz`).
+    pub fn is_ready(&self) -> Result<(), ApiError> {
+        self.send("get", "GET", "/readyz", "text/plain", &[]).map(drop)
     }
 
     /// An object or a list; `None` where there is none.

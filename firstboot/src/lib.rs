@@ -8,6 +8,7 @@
 //! - [`control_plane`]: what a control-plane node is given, once, by its operator
 //! - [`kubernetes`]: the API of the control plane on the same machine
 //! - [`claim`]: the exchange of the one for the other; [`peers`], [`node_password`]: what comes with it
+//! - [`serve`]: becoming a member of the cluster, and staying one
 //! - [`artifacts`]: what the image lacks of its pinned artifacts
 //! - [`boot`]: what stage0 hands to firstboot
 //! - [`source`]: where the record is looked for
@@ -65,6 +66,7 @@ pub mod resolve;
 pub mod root_hash;
 pub mod run;
 pub mod screen;
+pub mod serve;
 pub mod slot;
 pub mod source;
 pub mod stage0;
@@ -76,6 +78,9 @@ pub mod wireguard;
 
 /// The unit that starts `firstboot` on a node.
 pub const UNIT: &str = include_str!("../systemd/firstboot.service");
+
+/// The unit that makes the node a member of its cluster, and keeps it one.
+pub const SERVE_UNIT: &str = include_str!("../systemd/firstboot-serve.service");
 
 /// The unit that commits the running slot.
 pub const COMMIT_UNIT: &str = include_str!("../systemd/firstboot-commit.service");

@@ -81,6 +81,13 @@ fn phase(phase: Phase) -> &'static str {
         Phase::Unclaimed => "unclaimed",
         Phase::Planned => "planned",
         Phase::Configured => "configured",
+        Phase::WaitingForOperator => "waiting for its operator",
+        Phase::Claiming => "claiming",
+        Phase::WaitingForApproval => "waiting for approval",
+        Phase::Connecting => "connecting",
+        Phase::StartingK3s => "starting k3s",
+        Phase::Bootstrapping => "bootstrapping",
+        Phase::Ready => "ready",
         Phase::Stopped => "stopped",
     }
 }

@@ -1,14 +1,21 @@
 //! What `firstboot status` shows: the phase, since when, why, and what to do.
 
+use std::fs::File;
+
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::apply::StepState;
+use crate::converge::System;
 use crate::record::Role;
 use crate::slot::Generation;
 use crate::slot::node::Standing;
 
 /// Where the status lies; on a tmpfs, so it speaks of this boot only.
 pub const PATH: &str = "/run/imgbuild/status.json";
+
+/// Held while the status is changed: several programs do.
+const LOCK: &str = "/run/imgbuild/status.lock";
 
 /// The status, format 1.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -51,6 +58,22 @@ pub struct Status {
     pub steps: Vec<StepStatus>,
 }
 
+/// Changes the status of this boot, which `firstboot` has begun; `None` where it has not.
+pub fn update(system: &System, change: impl FnOnce(&mut Status)) -> anyhow::Result<Option<Status>> {
+    if system.read(PATH)?.is_none() {
+        return Ok(None);
+    }
+    let path = system.path(LOCK);
+    let lock = File::create(&path).with_context(|| format!("opening `{}`", path.display()))?;
+    lock.lock().context("waiting for who changes the status")?;
+    let text = system.read(PATH)?.unwrap_or_default();
+    let mut status: Status = serde_json::from_slice(&text).context("reading the status of this boot")?;
+    change(&mut status);
+    let text = serde_json::to_vec_pretty(&status).context("rendering status")?;
+    system.ensure_file(PATH, &text, 0o644)?;
+    Ok(Some(status))
+}
+
 /// The running slot.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -74,6 +97,20 @@ pub enum Phase {
     Planned,
     /// The record's settings are in force.
     Configured,
+    /// A control-plane node waits for its operator to push what the identity gives to it.
+    WaitingForOperator,
+    /// The node asks the cluster to be taken in.
+    Claiming,
+    /// A person has to approve it.
+    WaitingForApproval,
+    /// The tunnels have not brought a packet yet.
+    Connecting,
+    /// k3s is on its way up.
+    StartingK3s,
+    /// A control-plane node makes the objects that the cluster begins with.
+    Bootstrapping,
+    /// The node is Ready, as the cluster sees it.
+    Ready,
     /// A step stopped; `reason` says which and why.
     Stopped,
 }

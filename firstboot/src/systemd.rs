@@ -91,6 +91,11 @@ pub(crate) fn failed_units() -> anyhow::Result<Vec<String>> {
     Ok(list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
+/// Starts a unit, or starts it `again` where it runs, and does not wait until it has come up.
+pub(crate) fn start(unit: &str, again: bool) -> anyhow::Result<()> {
+    run(&["--no-block", if again { "restart" } else { "start" }, unit]).map(drop)
+}
+
 /// Shuts the machine down and starts it again; at once and past systemd where systemd does not (systemctl(1), `--force`).
 pub(crate) fn restart() -> anyhow::Result<()> {
     run(&["reboot"]).or_else(|_| run(&["reboot", "--force", "--force"])).map(drop)

@@ -132,9 +132,11 @@ fn forget_removed(debs: &mut [DebInfo], tree: &Tree) {
 /// Before setup, which enables units and needs them in the tree.
 fn place_programs(tree: &mut Tree, programs: &Programs) -> anyhow::Result<()> {
     tree.write("usr/bin/firstboot", Metadata::root(0o755), programs.firstboot.clone())?;
-    for (name, text) in
-        [("firstboot.service", firstboot::UNIT), ("firstboot-commit.service", firstboot::COMMIT_UNIT)]
-    {
+    for (name, text) in [
+        ("firstboot.service", firstboot::UNIT),
+        ("firstboot-serve.service", firstboot::SERVE_UNIT),
+        ("firstboot-commit.service", firstboot::COMMIT_UNIT),
+    ] {
         let path = format!("usr/lib/systemd/system/{name}");
         tree.write(&path, Metadata::FILE, Bytes::from_static(text.as_bytes()))?;
     }

@@ -2,6 +2,8 @@
 //! of group `imgbuild.org`, which only control-plane identities and the group `imgbuild:approvers` may touch, and k3s'
 //! own Secrets.
 
+use std::fmt;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
@@ -26,19 +28,38 @@ const WAITING_LABEL: &str = "imgbuild.org/waiting";
 const TRIES: usize = 8;
 
 /// The store in an API.
-#[derive(Debug)]
 pub struct Objects {
-    api: Api,
+    api: OnceLock<Api>,
+    reach: Box<dyn Fn() -> Result<Api, ApiError> + Send + Sync>,
 }
 
 impl Objects {
     /// The store in `api`, which has the [`DEFINITIONS`].
-    pub const fn new(api: Api) -> Self {
-        Self { api }
+    pub fn new(api: Api) -> Self {
+        Self::reached_by(Box::new(move || Ok(api.clone())))
+    }
+
+    /// The store in an API that may be still on its way up.
+    pub fn reached_by(reach: Box<dyn Fn() -> Result<Api, ApiError> + Send + Sync>) -> Self {
+        Self { api: OnceLock::new(), reach }
+    }
+
+    fn api(&self) -> Result<&Api, StoreError> {
+        if let Some(api) = self.api.get() {
+            return Ok(api);
+        }
+        let api = (self.reach)().map_err(not_ready)?;
+        Ok(self.api.get_or_init(|| api))
     }
 
     fn node(&self, name: &str) -> Result<Option<Value>, StoreError> {
-        self.api.get(&format!("{NODES}/{name}")).map_err(not_ready)
+        self.api()?.get(&format!("{NODES}/{name}")).map_err(not_ready)
+    }
+}
+
+impl fmt::Debug for Objects {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Objects").field("api", &self.api).finish_non_exhaustive()
     }
 }
 
@@ -50,10 +71,10 @@ impl Store for Objects {
             "metadata": { "name": nonce.to_string() },
             "spec": burnt,
         });
-        if self.api.create(BURNT, &object).map_err(not_ready)?.is_some() {
+        if self.api()?.create(BURNT, &object).map_err(not_ready)?.is_some() {
             return Ok(burnt.clone());
         }
-        let first = self.api.get(&format!("{BURNT}/{nonce}")).map_err(not_ready)?;
+        let first = self.api()?.get(&format!("{BURNT}/{nonce}")).map_err(not_ready)?;
         // Removed in between: nobody does that but a person.
         let first = first.ok_or_else(|| StoreError::NotReady(format!("BurntTicket `{nonce}` is gone")))?;
         spec(&first)
@@ -65,7 +86,7 @@ impl Store for Objects {
 
     fn all_joined(&self) -> Result<Vec<Joined>, StoreError> {
         // A label that is not there.
-        let list = self.api.get(&format!("{NODES}?labelSelector=!{WAITING_LABEL}")).map_err(not_ready)?;
+        let list = self.api()?.get(&format!("{NODES}?labelSelector=!{WAITING_LABEL}")).map_err(not_ready)?;
         let list = list.ok_or_else(|| StoreError::NotReady("EdgeNodes are not defined".to_owned()))?;
         list["items"].as_array().into_iter().flatten().map(spec).collect()
     }
@@ -74,7 +95,7 @@ impl Store for Objects {
         for _ in 0..TRIES {
             let Some(mut there) = self.node(&node.node)? else {
                 let object = edge_node(&node.node, &json!(node), &json!({}));
-                if self.api.create(NODES, &object).map_err(not_ready)?.is_some() {
+                if self.api()?.create(NODES, &object).map_err(not_ready)?.is_some() {
                     return Ok(node.clone());
                 }
                 continue;
@@ -84,7 +105,7 @@ impl Store for Objects {
                 return Ok(known);
             }
             there["spec"] = json!(node);
-            if self.api.replace(&format!("{NODES}/{}", node.node), &there).map_err(not_ready)?.is_some() {
+            if self.api()?.replace(&format!("{NODES}/{}", node.node), &there).map_err(not_ready)?.is_some() {
                 return Ok(node.clone());
             }
         }
@@ -93,7 +114,7 @@ impl Store for Objects {
 
     fn forget_password(&self, node: &str) -> Result<(), StoreError> {
         // k3s' name for it (pkg/nodepassword).
-        self.api.delete(&format!("{SECRETS}/{node}.node-password.k3s")).map_err(not_ready)
+        self.api()?.delete(&format!("{SECRETS}/{node}.node-password.k3s")).map_err(not_ready)
     }
 
     fn ensure_token(&self, id: &str, secret: &str, expires: SystemTime) -> Result<(), StoreError> {
@@ -111,7 +132,7 @@ impl Store for Objects {
             },
         });
         // One of this name has this content: both come from the same time and key.
-        self.api.create(SECRETS, &object).map(drop).map_err(not_ready)
+        self.api()?.create(SECRETS, &object).map(drop).map_err(not_ready)
     }
 
     fn waiting(&self, code: &Code) -> Result<Option<Waiting>, StoreError> {
@@ -122,14 +143,14 @@ impl Store for Objects {
         if self.waiting(&waiting.code)?.is_some() {
             return Ok(());
         }
-        let list = self.api.get(&format!("{NODES}?labelSelector={WAITING_LABEL}")).map_err(not_ready)?;
+        let list = self.api()?.get(&format!("{NODES}?labelSelector={WAITING_LABEL}")).map_err(not_ready)?;
         let count = list.as_ref().and_then(|list| list["items"].as_array()).map_or(0, Vec::len);
         if count >= MOST_WAITING {
             return Err(StoreError::Full(count));
         }
         let object =
             edge_node(&waiting_name(&waiting.code), &json!(waiting), &json!({ WAITING_LABEL: "true" }));
-        self.api.create(NODES, &object).map(drop).map_err(not_ready)
+        self.api()?.create(NODES, &object).map(drop).map_err(not_ready)
     }
 }
 

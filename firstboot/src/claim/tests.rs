@@ -31,7 +31,7 @@ struct Objects {
 }
 
 #[derive(Default)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     objects: Mutex<Objects>,
     operations_left: Mutex<Option<u32>>,
 }
@@ -41,11 +41,11 @@ impl Memory {
         self.objects.lock().unwrap()
     }
 
-    pub(super) fn cut_after(&self, operations: Option<u32>) {
+    pub(crate) fn cut_after(&self, operations: Option<u32>) {
         *self.operations_left.lock().unwrap() = operations;
     }
 
-    pub(super) fn count_burnt(&self) -> usize {
+    pub(crate) fn count_burnt(&self) -> usize {
         self.objects().burnt.len()
     }
 
@@ -100,7 +100,7 @@ impl Store for Memory {
     }
 }
 
-pub(super) fn service() -> Service {
+pub(crate) fn service() -> Service {
     Service {
         cluster: cluster(),
         membership_key: membership_key(),
@@ -118,7 +118,7 @@ pub(super) fn service() -> Service {
     }
 }
 
-pub(super) fn wireguard(byte: u8) -> String {
+pub(crate) fn wireguard(byte: u8) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode([byte; 32])
 }
@@ -162,7 +162,7 @@ impl Machine {
     }
 }
 
-pub(super) fn with(ticket: &Ticket) -> Right {
+pub(crate) fn with(ticket: &Ticket) -> Right {
     Right::Ticket(document::sign(ticket, &ticket_key()).unwrap())
 }
 

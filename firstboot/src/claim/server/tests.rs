@@ -15,15 +15,15 @@ use crate::ticket::{Hardware, Ticket};
 use crate::tls;
 
 /// A service on a port of its own; ends with this.
-struct Running {
-    address: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
     store: Arc<Memory>,
     is_over: Arc<AtomicBool>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Running {
-    fn start(limits: Limits) -> Self {
+    pub(crate) fn start(limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (store, is_over) = (Arc::new(Memory::default()), Arc::new(AtomicBool::new(false)));
@@ -55,7 +55,7 @@ fn claimant(seed: u8) -> Claimant {
 }
 
 /// A ticket that is good today.
-fn right(nonce: u8, generation: u64) -> Right {
+pub(crate) fn right(nonce: u8, generation: u64) -> Right {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     with(&Ticket { not_after: now + 3600, nonce: ClusterId([nonce; 16]), generation, ..ticket() })
 }

@@ -1,0 +1,108 @@
+//! The part of a node's life that needs a network: becoming a member of the cluster, and staying one.
+//!
+//! ```text
+//! control plane   bundle (pushed, or kept) -> certificates and order -> tunnels -> k3s -> bootstrap objects
+//!                 -> claims are answered, peers follow the nodes that have joined, for ever
+//! worker, edge    membership (kept), ticket or approval -> tunnels -> k3s
+//!                 -> looked after for ever: what the cluster no longer knows is claimed anew
+//! ```
+//!
+//! Everything that is learnt is on the state partition before it is used, so that each boot begins where the last one
+//! was cut off. What is done to the machine besides its files goes by `Machine`, so that all of this runs in a test.
+
+mod back_off;
+mod bootstrap;
+mod control_plane;
+mod grant;
+mod hardware;
+mod k3s_node;
+mod live;
+mod machine;
+mod member;
+mod reporter;
+mod tunnels;
+
+use std::convert::Infallible;
+
+use anyhow::Context as _;
+use ed25519_dalek::SigningKey;
+
+use crate::cluster::ClusterRecord;
+use crate::converge::System;
+use crate::key;
+use crate::plan::{Effect, PlannedFile, plan};
+use crate::record::{self, NodeRecord, Role};
+use crate::run::cluster_record;
+use crate::source;
+
+use self::live::Live;
+
+/// What a node knows of itself before it has spoken to anybody.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// The node record.
+    pub(crate) record: NodeRecord,
+    /// The cluster of its medium.
+    pub(crate) cluster: ClusterRecord,
+    /// The ticket that came with it.
+    pub(crate) ticket: Option<String>,
+    /// The one-time key that came with it.
+    pub(crate) push_key: Option<SigningKey>,
+    /// Its own key.
+    pub(crate) key: SigningKey,
+}
+
+/// Runs until the machine is switched off; returns where waiting changes nothing.
+pub fn serve(system: &System) -> anyhow::Result<Infallible> {
+    let facts = facts(system)?;
+    let mut machine = Live::new(system.clone(), &facts);
+    match facts.record.node.role {
+        Role::ControlPlane => control_plane::run(&facts, system, &mut machine),
+        Role::Worker | Role::Edge => member::run(&facts, system, &mut machine),
+    }
+}
+
+fn facts(system: &System) -> anyhow::Result<Facts> {
+    let given = source::kept(system)?;
+    let cluster =
+        given.cluster.as_ref().context("this medium has no cluster record: there is nothing to join")?;
+    let cluster = cluster_record(cluster)?;
+    let found = given.record.context("this node has no record")?;
+    let record = record::open(&found.text, Some(&cluster))
+        .with_context(|| format!("reading node record from {}", found.place))?;
+    let text = |found: source::Found| String::from_utf8_lossy(&found.text).trim().to_owned();
+    let push_key = given.push_key.map(|found| push_key(&text(found))).transpose()?;
+    Ok(Facts {
+        record,
+        cluster,
+        ticket: given.ticket.map(text),
+        push_key,
+        key: key::load(system)?.context("this node has no key yet: `firstboot` makes it at boot")?,
+    })
+}
+
+fn push_key(text: &str) -> anyhow::Result<SigningKey> {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok();
+    let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    bytes.map(|bytes| SigningKey::from_bytes(&bytes)).context("the one-time key is not 32 bytes in base64")
+}
+
+/// Writes the files of a step of the plan.
+fn write_files(facts: &Facts, name: &str, system: &System) -> anyhow::Result<()> {
+    for file in files(facts, name) {
+        system.ensure_file(&file.path, file.content.for_file(), file.mode)?;
+    }
+    Ok(())
+}
+
+fn files(facts: &Facts, name: &str) -> Vec<PlannedFile> {
+    let step = plan(&facts.record).into_iter().find(|step| step.name == name);
+    match step.map(|step| step.effect) {
+        Some(Effect::Joining(files)) => files,
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! A control-plane node: it is given its bundle once, begins the cluster or goes on with it, and takes others in.
+
+use std::convert::Infallible;
+use std::net::{Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use super::bootstrap;
+use super::k3s_node::{self, Seen};
+use super::machine::{Machine, Start};
+use super::reporter::{Reporter, say};
+use super::{Facts, write_files};
+use crate::apply::StepState;
+use crate::claim::objects::Objects;
+use crate::claim::server::{self, Limits};
+use crate::claim::service::Service;
+use crate::claim::store::{Store as _, StoreError};
+use crate::control_plane::bundle::{self, Bundle};
+use crate::control_plane::install::{self, KEPT};
+use crate::control_plane::push::Listener;
+use crate::converge::System;
+use crate::k3s::RunMode;
+use crate::kubernetes::Api;
+use crate::peers::Peer;
+use crate::record::Role;
+use crate::status::Phase;
+use crate::tls;
+use crate::wireguard::private_key;
+
+/// Between two looks while the cluster is on its way up, and afterwards.
+const LOOK: Duration = Duration::from_secs(2);
+/// Between two looks at who has joined: a node whose peer is not there yet tries every five seconds.
+const LOOK_AT_PEERS: Duration = Duration::from_secs(5);
+
+/// Runs until the machine is switched off.
+pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) -> anyhow::Result<Infallible> {
+    let mut reporter = Reporter::new(system);
+    let bundle = given(facts, system, &mut reporter)?;
+    reporter.step("claim", StepState::Changed)?;
+    install::install(&bundle, system)?;
+    let mut peers = Vec::new();
+    machine.connect(&bundle.wireguard_key, &peers)?;
+    write_files(facts, "vpn", system)?;
+    reporter.step("vpn", StepState::Changed)?;
+    let store = Arc::new(Objects::reached_by(machine.api()));
+    answer_claims(facts, &bundle, &store)?;
+    write_files(facts, "k3s", system)?;
+    machine.start_k3s(RunMode::Server, Start::IfNeeded).context("starting k3s")?;
+    reporter.step("k3s", StepState::Changed)?;
+    let Some(api) = wait_for_api(&mut reporter, machine)? else { bail!("the run is over") };
+    bundle.order.finish(system)?;
+    if !bootstrap::run(facts, &bundle, &api, system, &mut reporter, machine)? {
+        bail!("the run is over");
+    }
+    loop {
+        match store.all_joined() {
+            Ok(joined) => peers = joined.into_iter().map(Peer::from).collect(),
+            // Those of before stay: a restart of the API cuts no tunnel.
+            Err(fault) => say(&told(&fault)),
+        }
+        let tunnels = machine.connect(&bundle.wireguard_key, &peers)?;
+        for fault in tunnels.faults {
+            say(&fault);
+        }
+        tell(&k3s_node::look(&api, &facts.record.node.name), &mut reporter)?;
+        if !machine.pause(LOOK_AT_PEERS) {
+            bail!("the run is over");
+        }
+    }
+}
+
+/// The bundle that was kept, or that is waited for.
+fn given(facts: &Facts, system: &System, reporter: &mut Reporter<'_>) -> anyhow::Result<Bundle> {
+    let node = &facts.record.node.name;
+    if let Some(text) = system.read(KEPT)? {
+        return bundle::open(&text, &facts.cluster, node).with_context(|| format!("opening `{KEPT}`"));
+    }
+    let key =
+        facts.push_key.as_ref().context("this node has no one-time key: nobody can give it its bundle")?;
+    let port = facts.record.vpn.port;
+    let listener = listen(port)?;
+    let hint = format!("`imgbuild boot` or `imgbuild up` pushes the bundle to TCP port {port}");
+    reporter.phase(Phase::WaitingForOperator, "waiting for the bundle of this node", Some(&hint))?;
+    let waiting = Listener { cluster: &facts.cluster, node, from: &[], system };
+    Ok(waiting.wait(&listener, key)?)
+}
+
+fn listen(port: u16) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    TcpListener::bind(address).with_context(|| format!("listening on TCP port {port}"))
+}
+
+/// Begins to answer claims, for as long as this program runs; without a ready API they are told to come again.
+fn answer_claims(facts: &Facts, bundle: &Bundle, store: &Arc<Objects>) -> anyhow::Result<()> {
+    let service = Arc::new(Service {
+        cluster: bundle.cluster.clone(),
+        membership_key: bundle.membership_key(),
+        password_key: bundle.password_key(),
+        revocations: bundle.revocations.iter().chain(&facts.record.revocations).cloned().collect(),
+        hubs: vec![own_peer(facts, bundle)],
+        k3s_hash: hash(&bundle.server_token)?.to_owned(),
+    });
+    let listener = listen(facts.record.vpn.port)?;
+    let config = tls::server(&bundle.membership_key())?;
+    let store = Arc::clone(store);
+    let serve = move || {
+        server::serve(&listener, &config, &service, &store, Limits::default(), &AtomicBool::new(false));
+    };
+    thread::Builder::new().name("claims".to_owned()).spawn(serve).context("starting the claim service")?;
+    Ok(())
+}
+
+/// This node, as all others are told of it.
+fn own_peer(facts: &Facts, bundle: &Bundle) -> Peer {
+    let vpn = &facts.record.vpn;
+    let host = vpn.endpoint.as_ref().unwrap_or(&facts.record.cluster.endpoint);
+    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    let port = vpn.port;
+    Peer {
+        node: facts.record.node.name.clone(),
+        role: Role::ControlPlane,
+        key: private_key::public(&bundle.wireguard_key).to_string(),
+        address: vpn.address,
+        endpoint: Some(format!("{host}:{port}")),
+        private_endpoint: vpn.private_address.map(|address| format!("{address}:{port}")),
+    }
+}
+
+/// What stands before the password in `K10<hash>::server:<password>`.
+fn hash(token: &str) -> anyhow::Result<&str> {
+    let hash = token.strip_prefix("K10").and_then(|rest| rest.split_once("::")).map(|(hash, _)| hash);
+    let hash = hash.filter(|hash| hash.len() == 64);
+    hash.context("the bundle's server token does not name the cluster's certificate")
+}
+
+fn wait_for_api(reporter: &mut Reporter<'_>, machine: &mut impl Machine) -> anyhow::Result<Option<Api>> {
+    let reach = machine.api();
+    loop {
+        let ready = reach().and_then(|api| api.is_ready().map(|()| api));
+        match ready {
+            Ok(api) => return Ok(Some(api)),
+            Err(error) => {
+                let reason = format!("{:#}", anyhow::Error::from(error));
+                let hint = "`journalctl --unit k3s` says what k3s does";
+                reporter.phase(Phase::StartingK3s, &reason, Some(hint))?;
+            }
+        }
+        if !machine.pause(LOOK) {
+            return Ok(None);
+        }
+    }
+}
+
+fn tell(seen: &Seen, reporter: &mut Reporter<'_>) -> anyhow::Result<()> {
+    match seen {
+        Seen::Ready => reporter.phase(Phase::Ready, "the cluster sees this node as Ready", None),
+        Seen::NotReady(reason) | Seen::Nothing(reason) | Seen::Unknown(reason) => {
+            reporter.phase(Phase::StartingK3s, &format!("not Ready: {reason}"), None)
+        }
+    }
+}
+
+fn told(fault: &StoreError) -> String {
+    format!("who has joined is not known: {fault}")
+}

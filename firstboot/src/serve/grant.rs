@@ -1,0 +1,81 @@
+//! What a member keeps of its grant on the state partition, for the next boot.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, ensure};
+use ed25519_dalek::SigningKey;
+use serde::{Deserialize, Serialize};
+
+use crate::claim::message::Grant;
+use crate::cluster::ClusterRecord;
+use crate::converge::System;
+use crate::k3s::KEPT_PASSWORD;
+use crate::membership::{self, Membership};
+use crate::peers::Peer;
+use crate::plan::K3S_TOKEN;
+use crate::public_key::PublicKey;
+
+/// Where it lies; no secret, and for nobody's eyes all the same.
+const PATH: &str = "/var/lib/imgbuild/membership.json";
+const VERSION: u32 = 1;
+
+/// A node's place in the cluster.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Place {
+    /// The membership as it was signed.
+    pub(super) signed: String,
+    /// What it says.
+    pub(super) membership: Membership,
+    /// Whom it has tunnels with.
+    pub(super) peers: Vec<Peer>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    version: u32,
+    membership: String,
+    peers: Vec<Peer>,
+}
+
+/// Reads what was kept. What is of another cluster, or of another key of this node, is nothing.
+pub(super) fn load(
+    system: &System,
+    cluster: &ClusterRecord,
+    key: &SigningKey,
+) -> anyhow::Result<Option<Place>> {
+    let Some(text) = system.read(PATH)? else { return Ok(None) };
+    let Ok(kept) = serde_json::from_slice::<Kept>(&text) else { return Ok(None) };
+    if kept.version != VERSION {
+        return Ok(None);
+    }
+    Ok(place(kept.membership, kept.peers, cluster, key).ok())
+}
+
+/// Keeps a grant: token and password first, so that a membership that is there has them beside it.
+pub(super) fn keep(
+    grant: &Grant,
+    system: &System,
+    cluster: &ClusterRecord,
+    key: &SigningKey,
+) -> anyhow::Result<Place> {
+    let place = place(grant.membership.clone(), grant.peers.clone(), cluster, key)
+        .context("the cluster granted a membership that is not ours")?;
+    system.ensure_file(K3S_TOKEN, grant.token.as_bytes(), 0o600)?;
+    system.ensure_file(KEPT_PASSWORD, grant.node_password.as_bytes(), 0o600)?;
+    let kept = Kept { version: VERSION, membership: place.signed.clone(), peers: place.peers.clone() };
+    system.ensure_file(PATH, &serde_json::to_vec(&kept).context("rendering the membership")?, 0o600)?;
+    Ok(place)
+}
+
+fn place(
+    signed: String,
+    peers: Vec<Peer>,
+    cluster: &ClusterRecord,
+    key: &SigningKey,
+) -> anyhow::Result<Place> {
+    let membership = membership::open(signed.as_bytes(), cluster, &PublicKey::of(key), &[])?;
+    let names: BTreeMap<_, _> = peers.iter().map(|peer| (&peer.node, &peer.key)).collect();
+    ensure!(names.len() == peers.len(), "two peers have the same name");
+    Ok(Place { signed, membership, peers })
+}

@@ -1,0 +1,83 @@
+//! The machine that this program runs on.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::k3s_node::{self, Seen};
+use super::machine::{Machine, Reach, Start, Tunnels};
+use super::tunnels::{self, resolve};
+use super::{Facts, hardware};
+use crate::control_plane::bundle::SecretKey;
+use crate::converge::System;
+use crate::k3s::RunMode;
+use crate::kubernetes::{Api, ApiError};
+use crate::peers::Peer;
+use crate::record::NodeRecord;
+use crate::systemd;
+use crate::ticket::Hardware;
+use crate::wireguard::Endpoint;
+
+/// The live machine.
+#[derive(Debug)]
+pub(super) struct Live {
+    system: System,
+    record: NodeRecord,
+    /// Opened when they are first needed: a kernel without WireGuard is told then.
+    tunnels: Option<tunnels::Tunnels>,
+}
+
+impl Live {
+    pub(super) fn new(system: System, facts: &Facts) -> Self {
+        Self { system, record: facts.record.clone(), tunnels: None }
+    }
+}
+
+impl Machine for Live {
+    fn hardware(&self) -> anyhow::Result<Hardware> {
+        hardware::find(&self.system).context("looking at the machine's network devices")
+    }
+
+    fn connect(&mut self, key: &SecretKey, peers: &[Peer]) -> anyhow::Result<Tunnels> {
+        let tunnels = match &mut self.tunnels {
+            Some(tunnels) => tunnels,
+            none => none.insert(tunnels::Tunnels::open(&self.record)?),
+        };
+        tunnels.ensure(key, peers)
+    }
+
+    fn start_k3s(&mut self, mode: RunMode, start: Start) -> anyhow::Result<()> {
+        systemd::start(mode.unit_name(), start == Start::Again)
+    }
+
+    fn resolve(&mut self, address: &str) -> anyhow::Result<Vec<SocketAddr>> {
+        let endpoint: Endpoint = address.parse()?;
+        let addresses = resolve(&endpoint.host)?;
+        Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port)).collect())
+    }
+
+    fn look(&self, node: &str) -> Seen {
+        // By the lowest-numbered one; the others know the same.
+        let Some(server) = self.record.k3s.servers.first() else {
+            return Seen::Nothing("the record names no control plane".to_owned());
+        };
+        match Api::of_kubelet(&self.system, *server) {
+            Ok(api) => k3s_node::look(&api, node),
+            Err(ApiError::NoCertificate { .. }) => {
+                Seen::Nothing("k3s has no certificate for this node yet".to_owned())
+            }
+            Err(error) => Seen::Nothing(error.to_string()),
+        }
+    }
+
+    fn api(&self) -> Reach {
+        let system = self.system.clone();
+        Box::new(move || Api::of_control_plane(&system))
+    }
+
+    fn pause(&mut self, time: Duration) -> bool {
+        std::thread::sleep(time);
+        true
+    }
+}

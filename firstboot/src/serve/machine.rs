@@ -1,0 +1,50 @@
+//! What joining does to a machine besides writing files.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::k3s_node::Seen;
+use crate::control_plane::bundle::SecretKey;
+use crate::k3s::RunMode;
+use crate::kubernetes::{Api, ApiError};
+use crate::peers::Peer;
+use crate::ticket::Hardware;
+
+/// A way to an API that may be on its way up.
+pub(crate) type Reach = Box<dyn Fn() -> Result<Api, ApiError> + Send + Sync>;
+
+/// What k3s is to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Start {
+    /// Run, if it does not.
+    IfNeeded,
+    /// Read its settings and token anew: it reads them once.
+    Again,
+}
+
+/// How the tunnels are.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Tunnels {
+    /// Nodes at the other end that were heard of lately.
+    pub(super) lively: Vec<String>,
+    /// What is wrong with others, a line each.
+    pub(super) faults: Vec<String>,
+}
+
+/// A machine that joins, the live one or a test's.
+pub(super) trait Machine {
+    /// What machine it is.
+    fn hardware(&self) -> anyhow::Result<Hardware>;
+    /// Makes the tunnels be these, by difference, with endpoints resolved anew, and says how they are.
+    fn connect(&mut self, key: &SecretKey, peers: &[Peer]) -> anyhow::Result<Tunnels>;
+    /// Starts k3s, and does not wait for it.
+    fn start_k3s(&mut self, mode: RunMode, start: Start) -> anyhow::Result<()>;
+    /// The addresses behind `host:port`.
+    fn resolve(&mut self, address: &str) -> anyhow::Result<Vec<SocketAddr>>;
+    /// How the cluster sees the node that this machine is.
+    fn look(&self, node: &str) -> Seen;
+    /// How the API of the control plane on this machine is reached, once k3s has made its certificates.
+    fn api(&self) -> Reach;
+    /// Lets time pass. `false` ends the run, which only a test does.
+    fn pause(&mut self, time: Duration) -> bool;
+}
