@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use firstboot::source::Item;
 use imgbuild::machine::Machine;
 use imgbuild::process::Program as Bounded;
 use imgbuild::units::{Arch, Bytes};
@@ -70,7 +71,7 @@ impl Bootable {
         let file = fs::OpenOptions::new().write(true).open(&disk);
         let grow = |file: fs::File| file.set_len(file.metadata()?.len().saturating_add(1 << 31));
         file.and_then(grow).with_context(|| format!("growing `{}`", disk.display()))?;
-        let item = format!("name=opt/org.imgbuild/record,file={}", record.display());
+        let item = format!("name={},file={}", Item::Record.qemu_name(), record.display());
         Ok(Self { disk, arguments: vec!["-fw_cfg".to_owned(), item] })
     }
 

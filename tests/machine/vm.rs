@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use firstboot::screen;
-use imgbuild::machine::{Bus, FirmwareKind, Machine, Settings};
+use firstboot::source::Item;
+use imgbuild::machine::{Bus, FirmwareKind, Forward, Machine, Settings};
 use imgbuild::units::Bytes;
 
 use crate::{Disk, Scene, oracle};
@@ -26,6 +27,10 @@ const IS_UP: &str = "Reached target multi-user.target";
 pub struct Power {
     /// Node record by `fw_cfg`.
     pub record: Option<PathBuf>,
+    /// What else it is given so.
+    pub given: Vec<(Item, PathBuf)>,
+    /// Ports of this computer that lead into it, besides that of SSH.
+    pub forwards: Vec<Forward>,
     /// Log of every write to the disk.
     pub write_log: Option<PathBuf>,
     /// Variable store of firmware with Secure Boot; made in setup mode if it is missing.
@@ -60,8 +65,8 @@ impl Vm {
             sector_size: disk.sector_size(),
             memory: 1536,
             processors: 2,
-            record: power.record,
-            ssh_port: Some(port),
+            given: power.record.map(|record| (Item::Record, record)).into_iter().chain(power.given).collect(),
+            forwards: power.forwards.into_iter().chain([Forward::tcp(port, 22)]).collect(),
             write_log: power.write_log,
             // What firmware remembers belongs to the machine, as its disk does.
             variables: Some(disk.folder().join("variables.fd")),

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::{Args, value_parser};
 use firstboot::screen;
+use firstboot::source::Item;
 
 use super::interrupt::{self, Flag};
 use super::{Context, Note as _, failure};
 use crate::bundle::manifest::{self, Manifest};
 use crate::image::Role;
 use crate::machine::{
-    Bus, Firmware, FirmwareError, FirmwareKind, Machine, MachineError, Settings, disk, late_timers,
+    Bus, Firmware, FirmwareError, FirmwareKind, Forward, Machine, MachineError, Settings, disk, late_timers,
 };
 use crate::medium::folder;
 use crate::secure_boot::SignedBy;
@@ -134,8 +135,8 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
         sector_size: manifest.sector_size,
         memory: arguments.memory,
         processors: 2,
-        record,
-        ssh_port: arguments.ssh_port,
+        given: record.map(|record| (Item::Record, record)).into_iter().collect(),
+        forwards: arguments.ssh_port.map(|port| Forward::tcp(port, 22)).into_iter().collect(),
         write_log: None,
         variables: None,
         secure_boot: None,

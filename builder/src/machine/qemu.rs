@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use firstboot::source::Item;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use thiserror::Error;
 
 use super::monitor::{self, MonitorError};
-use super::{Accelerator, Console, ConsoleError, Firmware, FirmwareError, FirmwareKind};
+use super::{Accelerator, Console, ConsoleError, Firmware, FirmwareError, FirmwareKind, Forward};
 use crate::process::{ProcessError, Program, Running, find};
 use crate::units::{Arch, Bytes, SectorSize};
 
@@ -39,10 +40,10 @@ pub struct Settings {
     pub memory: u32,
     /// Number of processors.
     pub processors: u32,
-    /// Node record given by `fw_cfg`.
-    pub record: Option<PathBuf>,
-    /// Port on the host's loopback that reaches the machine's SSH port.
-    pub ssh_port: Option<u16>,
+    /// What the machine is given by `fw_cfg`, each in a file.
+    pub given: Vec<(Item, PathBuf)>,
+    /// Ports of this computer that lead into it.
+    pub forwards: Vec<Forward>,
     /// File that every write and flush of the disk is logged to, as the kernel's dm-log-writes does.
     pub write_log: Option<PathBuf>,
     /// Variable store of UEFI firmware, which outlives the machine: made of the firmware's template if it is missing.
@@ -177,8 +178,8 @@ impl Machine {
                 .argument("-drive")
                 .argument(format!("if=pflash,format=raw,file={}", variables.display()));
         }
-        if let Some(record) = &settings.record {
-            let item = format!("name=opt/org.imgbuild/record,file={}", record.display());
+        for (item, file) in &settings.given {
+            let item = format!("name={},file={}", item.qemu_name(), file.display());
             command = command.argument("-fw_cfg").argument(item);
         }
         let qemu = command.arguments(&settings.extra).start()?;
@@ -304,8 +305,7 @@ fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Pro
         // the old ones for good. Kernels patch their own code, so one of many starts dies at a stale `int3`.
         Accelerator::Emulation => "tcg,thread=single",
     };
-    let forward =
-        settings.ssh_port.map_or_else(String::new, |port| format!(",hostfwd=tcp:127.0.0.1:{port}-:22"));
+    let forwards: String = settings.forwards.iter().map(|forward| format!(",{forward}")).collect();
     Program::new("running a machine", qemu)
         .arguments([
             "-name",
@@ -323,7 +323,7 @@ fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Pro
         .arguments(is_timer_late.then_some(["-smbios", NO_TIMER_CHECK]).into_iter().flatten())
         .arguments(["-device", "virtio-rng-pci", "-device", "virtio-net-pci,netdev=net0"])
         .argument("-netdev")
-        .argument(format!("user,id=net0{forward}"))
+        .argument(format!("user,id=net0{forwards}"))
         .argument("-blockdev")
         .argument(disk(settings).to_string())
         .arguments(settings.bus.arguments(settings.sector_size))
@@ -371,8 +371,8 @@ mod tests {
             sector_size: SectorSize::B512,
             memory: 1536,
             processors: 2,
-            record: None,
-            ssh_port: None,
+            given: Vec::new(),
+            forwards: Forward::both(51820).into(),
             write_log: None,
             variables: None,
             secure_boot: None,
@@ -390,6 +390,8 @@ mod tests {
             let settings = Settings { arch, ..settings.clone() };
             let command = arguments(OsStr::new("qemu"), &settings, accelerator).command_line();
             assert!(command.contains(expected), "{command}");
+            let network = " -netdev user,id=net0,hostfwd=tcp:127.0.0.1:51820-:51820,hostfwd=udp:127.0.0.1:51820-:51820 ";
+            assert!(command.contains(network), "{command}");
         }
     }
 
