@@ -71,12 +71,12 @@ const FACTS: &[Fact] = &[
 const MASQUERADE: &str = "
     set -e
     ip netns add pod
-    ip link add pod0 type veth peer name eth0 netns pod
-    ip address add 10.42.0.1/24 dev pod0 && ip link set pod0 up
+    ip link add cni0 type veth peer name eth0 netns pod
+    ip address add 10.42.0.1/24 dev cni0 && ip link set cni0 up
     ip -n pod address add 10.42.0.2/24 dev eth0 && ip -n pod link set eth0 up
     ip -n pod route add default via 10.42.0.1
     ! ip netns exec pod ping -q -c 1 -W 3 10.0.2.2 >/dev/null
-    iptables -t nat -A POSTROUTING -s 10.42.0.0/24 ! -o pod0 -j MASQUERADE
+    iptables -t nat -A POSTROUTING -s 10.42.0.0/24 ! -o cni0 -j MASQUERADE
     ip netns exec pod ping -q -c 3 -W 10 10.0.2.2
     nft list ruleset";
 
@@ -183,7 +183,7 @@ fn check_identity(vm: &Vm, node: &str, place: &str) -> anyhow::Result<()> {
     let done =
         status.steps.iter().filter(|step| step.state != StepState::Planned).map(|step| step.name.as_str());
     let done: Vec<_> = done.collect();
-    ensure!(done == ["host-name", "time-zone", "ssh-keys", "network"], "{done:?}");
+    ensure!(done == ["firewall", "host-name", "time-zone", "ssh-keys", "network"], "{done:?}");
     Ok(())
 }
 

@@ -10,11 +10,11 @@ use crate::record::{NodeRecord, Posture, Role};
 const PATH: &str = "/run/imgbuild/firewall.nft";
 
 pub(super) fn summary(record: &NodeRecord) -> String {
-    let posture = match record.cluster.posture {
-        Posture::BringUp => "bring-up: SSH and the API are open to the Internet",
-        Posture::Production => "production",
+    let more = match record.cluster.posture {
+        Posture::BringUp => ", and SSH and the API to the Internet",
+        Posture::Production => "",
     };
-    format!("closes the host but for a {}, posture {posture}", record.node.role.name())
+    format!("opens what a {} needs{more}", record.node.role.name())
 }
 
 pub(super) fn changes(record: &NodeRecord) -> Vec<Change> {
