@@ -3,6 +3,7 @@
 //! Nothing here knows of packages, profiles or clusters; all of it is bytes in, bytes out.
 
 pub mod authenticode;
+pub mod certificate;
 pub mod cpio;
 pub mod efi_signature_list;
 pub mod efi_variable;

@@ -4,26 +4,21 @@
 //! PKCS#1 v1.5, so the same key and content give the same bytes.
 
 use std::fmt;
-use std::str::FromStr as _;
-use std::time::Duration;
 
-use der::asn1::GeneralizedTime;
-use der::{DateTime, Decode as _, DecodePem as _, Encode as _, EncodePem as _};
+use der::{DecodePem as _, Encode as _, EncodePem as _};
 use rsa::pkcs1::DecodeRsaPrivateKey as _;
 use rsa::pkcs1v15::{Signature, SigningKey};
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding, PrivateKeyInfo, SecretDocument};
 use rsa::signature::{Keypair as _, SignatureEncoding as _, Signer as _};
-use rsa::traits::PublicKeyParts as _;
+use rsa::traits::{PrivateKeyParts as _, PublicKeyParts as _};
 use rsa::{RsaPrivateKey, rand_core};
 use thiserror::Error;
 use x509_cert::Certificate;
-use x509_cert::builder::{Builder as _, CertificateBuilder, Profile};
-use x509_cert::name::Name;
-use x509_cert::serial_number::SerialNumber;
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsages};
 use x509_cert::spki::{EncodePublicKey as _, SubjectPublicKeyInfoOwned};
-use x509_cert::time::{Time, Validity};
 use zeroize::Zeroizing;
 
+use super::certificate::{CertificateError, Content};
 use crate::units::{Sha256, Timestamp};
 
 /// Bits of the keys that are made here.
@@ -32,10 +27,6 @@ const BITS: usize = 2048;
 const ACCEPTED: std::ops::RangeInclusive<usize> = 2048..=4096;
 /// Object identifier of RSA keys (RFC 8017, A.1).
 const RSA: &str = "1.2.840.113549.1.1.1";
-/// Bytes of a serial number; RFC 5280, 4.1.2.2 allows 20.
-const SERIAL: usize = 16;
-/// Without a well-defined end (RFC 5280, 4.1.2.5): firmware has no clock to trust.
-const END: &str = "9999-12-31T23:59:59Z";
 
 /// A key and its certificate; the key never shows.
 #[derive(Clone)]
@@ -85,7 +76,7 @@ pub enum SignerError {
         /// Whose certificate it should be.
         subject: String,
         /// Why.
-        source: x509_cert::builder::Error,
+        source: CertificateError,
     },
     /// The parts of a key or certificate cannot be encoded.
     #[error("encoding a key or certificate")]
@@ -111,11 +102,7 @@ impl Signer {
     pub fn generate(common_name: &str, since: Timestamp) -> Result<Self, SignerError> {
         let mut random = rand_core::OsRng;
         let private = RsaPrivateKey::new(&mut random, BITS).map_err(SignerError::Make)?;
-        let mut serial = [0; SERIAL];
-        rand_core::RngCore::fill_bytes(&mut random, &mut serial);
-        // A positive number that does not begin with zeroes.
-        serial[0] = serial[0] & 0x7f | 0x40;
-        let certificate = self_signed(&private, common_name, &serial, since)?;
+        let certificate = self_signed(&private, common_name, since)?;
         Self::new(private, certificate)
     }
 
@@ -167,6 +154,11 @@ impl Signer {
         self.private.to_pkcs8_pem(LineEnding::LF).map_err(SignerError::EncodeKey)
     }
 
+    /// The numbers of the key that are secret, by which a copy of it is found.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = Zeroizing<Vec<u8>>> {
+        secret_numbers(&self.private)
+    }
+
     /// Whose certificate it is, e.g. `CN=lab Secure Boot db`.
     pub fn subject(&self) -> String {
         self.certificate.tbs_certificate.subject.to_string()
@@ -176,6 +168,12 @@ impl Signer {
     pub fn fingerprint(&self) -> Sha256 {
         Sha256::of(&self.encoded)
     }
+}
+
+/// The numbers of an RSA key that are secret: every form of it holds them.
+pub(crate) fn secret_numbers(key: &RsaPrivateKey) -> impl Iterator<Item = Zeroizing<Vec<u8>>> {
+    let numbers = key.primes().iter().chain([key.d()]);
+    numbers.map(|number| Zeroizing::new(number.to_bytes_be()))
 }
 
 /// Why a text is no key, which failed to be read with `fault`.
@@ -214,39 +212,21 @@ impl fmt::Debug for Signer {
 fn self_signed(
     private: &RsaPrivateKey,
     common_name: &str,
-    serial: &[u8],
     since: Timestamp,
 ) -> Result<Certificate, SignerError> {
     let key = SigningKey::<sha2::Sha256>::new(private.clone());
-    let public = key.verifying_key().to_public_key_der().map_err(SignerError::EncodePublicKey)?;
-    let subject = Name::from_str(&format!("CN={}", escaped(common_name)))?;
-    let validity = Validity {
-        // The builder writes it as RFC 5280 wants it.
-        not_before: Time::GeneralTime(GeneralizedTime::from_unix_duration(Duration::from_secs(since.0))?),
-        not_after: Time::GeneralTime(GeneralizedTime::from_date_time(DateTime::from_str(END)?)),
-    };
-    let profile = Profile::Leaf {
-        issuer: subject.clone(),
-        enable_key_agreement: false,
-        enable_key_encipherment: false,
+    let public = SubjectPublicKeyInfoOwned::from_key(key.verifying_key());
+    let content = Content {
+        subject: common_name,
+        issuer: None,
+        public: public.map_err(SignerError::EncodePublicKey)?,
+        // Without an end: firmware has no clock to trust.
+        since,
+        constraints: BasicConstraints { ca: false, path_len_constraint: None },
+        usage: KeyUsages::DigitalSignature | KeyUsages::NonRepudiation,
     };
     let failed = |source| SignerError::Build { subject: common_name.to_owned(), source };
-    let serial = SerialNumber::new(serial)?;
-    let public = SubjectPublicKeyInfoOwned::from_der(public.as_bytes())?;
-    CertificateBuilder::new(profile, serial, validity, subject, public, &key)
-        .and_then(CertificateBuilder::build::<Signature>)
-        .map_err(failed)
-}
-
-/// A value as RFC 4514, 2.4 writes it.
-fn escaped(value: &str) -> String {
-    value.chars().fold(String::new(), |mut text, character| {
-        if "\"+,;<>\\#=".contains(character) {
-            text.push('\\');
-        }
-        text.push(character);
-        text
-    })
+    content.sign::<_, Signature>(&key).map_err(failed)
 }
 
 #[cfg(test)]
