@@ -1,12 +1,24 @@
 //! The identity: the cluster's secrets, one age-encrypted file in the operator's hands (design §7).
 //!
-//! So far it holds the key that signs manifests and the keys of Secure Boot. It is JSON inside age
-//! (age-encryption.org/v1): versioned, unknown keys refused. Encrypted, it may lie in Git.
+//! It holds the key that signs manifests, the keys of Secure Boot, and what makes the cluster one and no other:
+//! `cluster_secrets`, with k3s' `authorities` and the keys that sign what nodes are told (`documents`). It is JSON inside
+//! age (age-encryption.org/v1): versioned, unknown keys refused. Encrypted, it may lie in Git. `search` tells whether
+//! any of it lies where it should not.
 
 mod access;
+mod authorities;
+mod authority;
+mod cluster_file;
+mod cluster_secrets;
+mod documents;
 mod file;
 pub mod key_file;
 mod protection;
+mod rsa_key;
+mod sealing;
+pub mod search;
+mod secrets;
+mod wireguard;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,10 +26,18 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use self::access::Access;
+pub use self::authorities::Authorities;
+pub use self::authority::{Authority, AuthorityError};
+pub use self::cluster_secrets::{ClusterSecrets, ClusterSecretsError};
+pub use self::documents::DocumentError;
 pub use self::protection::{Protection, Recipient, RecipientError};
+pub use self::rsa_key::{RsaKey, RsaKeyError};
+pub use self::sealing::{SealingKey, SealingKeyError};
+pub use self::secrets::Named;
 use crate::bundle::signature::SigningKey;
 use crate::format::signer::SignerError;
 use crate::secure_boot::Keys;
+use crate::units::Timestamp;
 
 /// Its file name, beside the cluster file.
 pub const FILE: &str = "identity.age";
@@ -29,6 +49,8 @@ pub struct Identity {
     pub signing_key: SigningKey,
     /// Secure Boot, once it has been set up.
     pub secure_boot: Option<Keys>,
+    /// What makes the cluster one and no other; none in a file that an older program has made.
+    pub cluster: Option<ClusterSecrets>,
 }
 
 /// Why an identity cannot be read or written.
@@ -97,7 +119,7 @@ pub enum IdentityError {
         source: Box<age::EncryptError>,
     },
     /// What is in it is of another version.
-    #[error("identity `{}` has version {found}, this program knows {}", path.display(), file::VERSION)]
+    #[error("identity `{}` has version {found}, this program knows 1 to {}", path.display(), file::VERSION)]
     Version {
         /// The file.
         path: PathBuf,
@@ -122,6 +144,22 @@ pub enum IdentityError {
         /// Why.
         source: Box<KeyError>,
     },
+    /// A part of the cluster's secrets is none, or belongs to another.
+    #[error("identity `{}`: the {what}", path.display())]
+    Cluster {
+        /// The file.
+        path: PathBuf,
+        /// Which part.
+        what: &'static str,
+        /// Why.
+        source: Box<ClusterSecretsError>,
+    },
+    /// An older program has made it.
+    #[error("identity `{}` has no secrets of a cluster yet", path.display())]
+    NoCluster {
+        /// The file.
+        path: PathBuf,
+    },
     /// Somebody it should be encrypted to is none that age knows.
     #[error(transparent)]
     Recipient(#[from] RecipientError),
@@ -139,10 +177,15 @@ pub enum KeyError {
 }
 
 impl Identity {
-    /// A new identity; its manifest signing key is made here.
-    pub fn generate() -> io::Result<Self> {
-        let seed = zeroize::Zeroizing::new(firstboot::random::random::<32>()?);
-        Ok(Self { signing_key: SigningKey::from_seed(&seed), secure_boot: None })
+    /// A new identity for the cluster of this name. Takes some seconds.
+    pub fn generate(cluster: &str, now: Timestamp) -> Result<Self, ClusterSecretsError> {
+        let cluster = ClusterSecrets::generate(cluster, now)?;
+        Ok(Self { signing_key: new_signing_key()?, secure_boot: None, cluster: Some(cluster) })
+    }
+
+    /// The cluster's secrets; `path` is for the error.
+    pub fn cluster(&self, path: &Path) -> Result<&ClusterSecrets, IdentityError> {
+        self.cluster.as_ref().ok_or_else(|| IdentityError::NoCluster { path: path.to_owned() })
     }
 
     /// Opens the identity `path`; with it comes how it was locked, for writing it back.
@@ -162,5 +205,10 @@ impl Identity {
     }
 }
 
+fn new_signing_key() -> io::Result<SigningKey> {
+    let seed = zeroize::Zeroizing::new(firstboot::random::random::<32>()?);
+    Ok(SigningKey::from_seed(&seed))
+}
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

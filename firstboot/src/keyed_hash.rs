@@ -4,7 +4,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 /// A hash under `key` whose first words are its purpose.
-pub(crate) fn keyed_hash(key: &[u8; 32], purpose: &str) -> Hmac<Sha256> {
+pub fn keyed_hash(key: &[u8; 32], purpose: &str) -> Hmac<Sha256> {
     // The specification fills shorter keys up with zeros to a whole block.
     let mut block = [0; 64];
     block[..32].copy_from_slice(key);

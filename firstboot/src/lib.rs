@@ -16,7 +16,7 @@
 //! - [`converge`], [`apply`]: carrying the steps out, idempotent and safe against power loss
 //! - [`durable`]: files that survive power cuts
 //! - [`process`]: waiting for other programs
-//! - [`random`]: random bytes
+//! - [`random`]: random bytes; [`keyed_hash`]: what is derived from the cluster's keys
 //! - [`key`]: the node key
 //! - [`status`], [`screen`], [`run`], [`cli`]: reporting and the program
 //! - [`console`]: showing text on a console that may be stopped
@@ -52,7 +52,7 @@ pub mod gpt;
 pub mod http;
 pub mod k3s;
 pub mod key;
-mod keyed_hash;
+pub mod keyed_hash;
 pub mod kubernetes;
 pub mod membership;
 pub mod node_password;

@@ -123,6 +123,12 @@ impl SigningKey {
         self.0.to_openssh(LineEnding::LF)
     }
 
+    /// The secret number, by which a copy of the key is found.
+    pub(crate) fn seed(&self) -> Zeroizing<Vec<u8>> {
+        let pair = self.0.key_data().ed25519().expect("keys of other kinds are refused");
+        Zeroizing::new(pair.private.to_bytes().to_vec())
+    }
+
     /// The half that everybody may know.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.public_key().clone())

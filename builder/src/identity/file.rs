@@ -6,15 +6,18 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{Identity, IdentityError, KeyError, Protection, Recipient};
+use super::cluster_file::{ClusterFile, Pair};
+use super::{ClusterSecretsError, Identity, IdentityError, KeyError, Protection, Recipient};
 use crate::bundle::signature::SigningKey;
 use crate::format::signer::Signer;
 use crate::secret::Secret;
 use crate::secure_boot::Keys;
 use crate::units::Timestamp;
 
-/// The version this program knows.
-pub(super) const VERSION: u32 = 1;
+/// The version that this program writes.
+pub(super) const VERSION: u32 = 2;
+/// The oldest that is read: without the cluster's secrets.
+const OLDEST: u32 = 1;
 
 /// The part that every version has.
 #[derive(Deserialize)]
@@ -31,6 +34,8 @@ struct File {
     manifest_signing: Secret,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secure_boot: Option<SecureBoot>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cluster: Option<ClusterFile>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,20 +48,17 @@ struct SecureBoot {
     database: Pair,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Pair {
-    key: Secret,
-    certificate: String,
-}
-
 pub(super) fn parse(text: &[u8], path: &Path) -> Result<(Identity, Vec<Recipient>), IdentityError> {
     let malformed = |source| IdentityError::Malformed { path: path.to_owned(), source };
     let Versioned { version: found } = serde_json::from_slice(text).map_err(malformed)?;
-    if found != VERSION {
+    if !(OLDEST..=VERSION).contains(&found) {
         return Err(IdentityError::Version { path: path.to_owned(), found });
     }
     let file: File = serde_json::from_slice(text).map_err(malformed)?;
+    if found == OLDEST && file.cluster.is_some() {
+        let fault = serde::de::Error::custom("version 1 has no key `cluster`");
+        return Err(malformed(fault));
+    }
     let fault = |purpose| key_fault(path, purpose);
     let signing_key = SigningKey::from_openssh(file.manifest_signing.expose());
     let signing_key = signing_key.map_err(KeyError::from).map_err(fault("manifest signing"))?;
@@ -74,12 +76,18 @@ pub(super) fn parse(text: &[u8], path: &Path) -> Result<(Identity, Vec<Recipient
             database: signer(&raw.database, "Secure Boot db")?,
         }),
     };
+    let cluster = file.cluster.map(ClusterFile::parse).transpose();
+    let cluster = cluster.map_err(|(what, source)| cluster_fault(path, what, source))?;
     let recipients = file.recipients.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-    Ok((Identity { signing_key, secure_boot }, recipients))
+    Ok((Identity { signing_key, secure_boot, cluster }, recipients))
 }
 
 fn key_fault(path: &Path, purpose: &'static str) -> impl FnOnce(KeyError) -> IdentityError {
     move |source| IdentityError::Key { path: path.to_owned(), purpose, source: Box::new(source) }
+}
+
+fn cluster_fault(path: &Path, what: &'static str, source: ClusterSecretsError) -> IdentityError {
+    IdentityError::Cluster { path: path.to_owned(), what, source: Box::new(source) }
 }
 
 pub(super) fn render(
@@ -103,11 +111,14 @@ pub(super) fn render(
             database: pair(&keys.database, "Secure Boot db")?,
         }),
     };
+    let cluster = identity.cluster.as_ref().map(ClusterFile::render).transpose();
+    let cluster = cluster.map_err(|source| cluster_fault(path, "cluster's secrets", source))?;
     let file = File {
         version: VERSION,
         recipients: protection.recipients().iter().map(ToString::to_string).collect(),
         manifest_signing: signing_key.map_err(KeyError::from).map_err(fault("manifest signing"))?.into(),
         secure_boot,
+        cluster,
     };
     let malformed = |source| IdentityError::Malformed { path: path.to_owned(), source };
     // Roomy, so that growing leaves no copies behind in memory.

@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use age::secrecy::SecretString;
 
+use super::cluster_file::ClusterFile;
 use super::*;
 use crate::diagnostic::chain;
 use crate::format::efi_variable::Variable;
@@ -49,8 +50,18 @@ fn with_passphrase(passphrase: &str) -> Access {
     Access { key_files: Vec::new(), passphrase: Some(SecretString::from(passphrase.to_owned())) }
 }
 
+/// All the secrets of a cluster `lab`; those that take long to make are no secrets.
+pub(crate) fn cluster_secrets() -> ClusterSecrets {
+    let rsa = || RsaKey::from_pem(include_str!("../format/signer/test-key.pem")).unwrap();
+    ClusterSecrets::with_rsa_keys("lab", Timestamp(1_795_227_046), rsa(), rsa()).unwrap()
+}
+
 fn identity() -> Identity {
-    Identity { secure_boot: Some(keys()), ..Identity::generate().unwrap() }
+    Identity {
+        signing_key: new_signing_key().unwrap(),
+        secure_boot: Some(keys()),
+        cluster: Some(cluster_secrets()),
+    }
 }
 
 fn same(one: &Identity, other: &Identity) -> bool {
@@ -59,7 +70,11 @@ fn same(one: &Identity, other: &Identity) -> bool {
         (keys.digest(), Variable::ALL.map(|variable| keys.key(variable).key_pem().unwrap()))
     });
     let signing = [one, other].map(|it| it.signing_key.to_openssh().unwrap());
-    signing[0] == signing[1] && secure_boot[0] == secure_boot[1]
+    let cluster = [one, other].map(|it| {
+        let file = ClusterFile::render(it.cluster.as_ref().unwrap()).unwrap();
+        serde_json::to_string(&file).unwrap()
+    });
+    signing[0] == signing[1] && secure_boot[0] == secure_boot[1] && cluster[0] == cluster[1]
 }
 
 #[test]
@@ -121,7 +136,7 @@ fn a_file_with_damage_behind_its_header_is_called_damaged() {
 #[test]
 fn the_signing_key_is_one_that_openssh_reads() {
     let place = Place::new();
-    let identity = Identity::generate().unwrap();
+    let identity = identity();
     let path = place.path("key");
     fs::write(&path, identity.signing_key.to_openssh().unwrap()).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -139,21 +154,52 @@ fn refuses_each_malformed_file_with_its_own_error() {
     let good = std::str::from_utf8(&good).unwrap();
     for (from, to, expected) in [
         (
-            "\"version\": 1",
             "\"version\": 2",
-            "identity `PLACE/identity.age` has version 2, this program knows 1",
+            "\"version\": 3",
+            "identity `PLACE/identity.age` has version 3, this program knows 1 to 2",
+        ),
+        (
+            "\"version\": 2",
+            "\"version\": 1",
+            "identity `PLACE/identity.age` is malformed: version 1 has no key `cluster`",
         ),
         (
             "\"recipients\"",
             "\"extra\": 1, \"recipients\"",
             "identity `PLACE/identity.age` is malformed: unknown field `extra`, expected one of `version`, \
-             `recipients`, `manifest-signing`, `secure-boot` at line 3 column 9",
+             `recipients`, `manifest-signing`, `secure-boot`, `cluster` at line 3 column 9",
         ),
         (
             "BEGIN PRIVATE KEY",
             "BEGIN SECRET KEY",
             "identity `PLACE/identity.age`: the Secure Boot PK key: this is no RSA private key in PEM: \
              PKCS#8 ASN.1 error: PEM error: PEM error in post-encapsulation boundary",
+        ),
+        ("\"epoch\": 1", "\"epoch\": 0", "identity `PLACE/identity.age`: the epoch: there is no epoch 0"),
+        (
+            "\"epoch\": 1",
+            "\"epoche\": 1, \"epoch\": 1",
+            "identity `PLACE/identity.age` is malformed: unknown field `epoche`, expected one of `id`, `epoch`",
+        ),
+        (
+            "BEGIN EC PRIVATE KEY",
+            "BEGIN PRIVATE KEY",
+            "identity `PLACE/identity.age`: the k3s root CA: this is no private key on P-256 in PEM",
+        ),
+        (
+            "BEGIN RSA PRIVATE KEY",
+            "BEGIN RSA PRIVATE",
+            "identity `PLACE/identity.age`: the service account key: this is no RSA private key in PEM",
+        ),
+        (
+            "\"server-password\": \"",
+            "\"server-password\": \".",
+            "identity `PLACE/identity.age`: the server password: a server password has at least 32 letters and digits",
+        ),
+        (
+            "\"ticket-key\": \"",
+            "\"ticket-key\": \"A",
+            "identity `PLACE/identity.age`: the ticket key: this is no key of 32 bytes in base64",
         ),
         ("BEGIN OPENSSH", "BEGIN OPENSESAME", "identity `PLACE/identity.age`: the manifest signing key"),
     ] {
@@ -170,6 +216,108 @@ fn refuses_each_malformed_file_with_its_own_error() {
     fs::remove_file(&path).unwrap();
     let shown = place.shown(&Identity::open(&path, &with_keys(&[&key])).unwrap_err());
     assert_eq!(shown, "there is no identity `PLACE/identity.age`");
+}
+
+#[test]
+fn a_certificate_that_belongs_to_another_is_refused() {
+    let place = Place::new();
+    let key = place.path("key");
+    let protection = Protection::Recipients(vec![key_file::create(&key).unwrap()]);
+    let path = place.path(FILE);
+    let whole = || {
+        let text = file::render(&identity(), &protection, &path).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&text).unwrap()
+    };
+    let (ours, other) = (whole(), whole());
+    for (place_in_file, expected) in [
+        (
+            "/cluster/client-ca",
+            "the authorities: the certificate `CN=lab k3s client CA` is not signed by `CN=lab k3s root CA`",
+        ),
+        (
+            "/cluster/client-ca/key",
+            "the k3s client CA: the certificate `CN=lab k3s client CA` is of another key",
+        ),
+        (
+            "/cluster/etcd-root",
+            "the authorities: the certificate `CN=lab etcd peer CA` is not signed by `CN=lab etcd root CA`",
+        ),
+    ] {
+        let mut mixed = ours.clone();
+        *mixed.pointer_mut(place_in_file).unwrap() = other.pointer(place_in_file).unwrap().clone();
+        fs::write(&path, protection.encrypt(mixed.to_string().as_bytes(), &path).unwrap()).unwrap();
+        let shown = place.shown(&Identity::open(&path, &with_keys(&[&key])).unwrap_err());
+        assert_eq!(shown, format!("identity `PLACE/identity.age`: {expected}"));
+    }
+}
+
+#[test]
+fn a_file_of_an_older_program_is_read_and_lacks_the_clusters_secrets() {
+    let place = Place::new();
+    let key = place.path("key");
+    let protection = Protection::Recipients(vec![key_file::create(&key).unwrap()]);
+    let path = place.path(FILE);
+    let older = Identity { cluster: None, ..identity() };
+    let text = file::render(&older, &protection, &path).unwrap();
+    let text = std::str::from_utf8(&text).unwrap().replacen("\"version\": 2", "\"version\": 1", 1);
+    fs::write(&path, protection.encrypt(text.as_bytes(), &path).unwrap()).unwrap();
+    let (opened, _) = Identity::open(&path, &with_keys(&[&key])).unwrap();
+    assert!(opened.secure_boot.is_some() && opened.cluster.is_none());
+    let fault = place.shown(&opened.cluster(&path).unwrap_err());
+    assert_eq!(fault, "identity `PLACE/identity.age` has no secrets of a cluster yet");
+}
+
+#[test]
+fn every_secret_is_listed_and_found_in_what_is_written_and_none_in_what_is_encrypted() {
+    let place = Place::new();
+    let key = place.path("key");
+    let protection = Protection::Recipients(vec![key_file::create(&key).unwrap()]);
+    let path = place.path(FILE);
+    let identity = identity();
+    let cluster = documents::tests::cluster();
+    let secrets = identity.secrets(&cluster);
+    let search =
+        search::Search::new(secrets.iter().map(|(name, bytes)| (name.as_str(), &bytes[..]))).unwrap();
+    let found = |text: &[u8]| {
+        let findings = search.read(text).unwrap().into_iter();
+        findings.map(|finding| finding.secret).collect::<std::collections::BTreeSet<_>>()
+    };
+    // The WireGuard keys are derived, and so in no file.
+    let text = file::render(&identity, &protection, &path).unwrap();
+    let missing: Vec<_> =
+        secrets.iter().map(|(name, _)| name).filter(|name| !found(&text).contains(*name)).collect();
+    assert_eq!(missing, ["WireGuard key of cp1", "WireGuard key of cp2", "WireGuard key of cp3"]);
+    assert!(found(&protection.encrypt(&text, &path).unwrap()).is_empty());
+    // And each text in the file that is no public matter is one of them.
+    let of_cluster = serde_json::from_slice::<serde_json::Value>(&text).unwrap()["cluster"].clone();
+    for (name, value) in of_cluster.as_object().unwrap() {
+        if !["id", "epoch"].contains(&name.as_str()) {
+            assert!(!found(value.to_string().as_bytes()).is_empty(), "{name} is not looked for");
+        }
+    }
+    // The rest of what a node is told.
+    let secrets = identity.cluster.as_ref().unwrap();
+    let record = serde_json::to_vec(&secrets.record(&cluster)).unwrap();
+    assert!(found(&record).is_empty());
+    let cp1 = cluster.node("cp1").unwrap();
+    let order = firstboot::control_plane::order::Order::init(firstboot::cluster::ClusterId([1; 16]));
+    let bundle = secrets.bundle(&cluster, cp1, order, Vec::new()).unwrap();
+    let found: Vec<_> = found(&serde_json::to_vec(&bundle).unwrap()).into_iter().collect();
+    let expected = [
+        "WireGuard key of cp1",
+        "client-ca CA key",
+        "etcd/peer-ca CA key",
+        "etcd/server-ca CA key",
+        "membership key",
+        "node password key",
+        "request-header-ca CA key",
+        "server password",
+        "server-ca CA key",
+        "service account key",
+    ];
+    // In this test, Secure Boot's keys and the sealing key are the one of service accounts.
+    let is_another = |name: &&String| !name.contains("Secure Boot") && *name != "sealing key";
+    assert_eq!(found.iter().filter(is_another).collect::<Vec<_>>(), expected);
 }
 
 #[test]

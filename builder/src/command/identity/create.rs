@@ -1,13 +1,16 @@
 //! `imgbuild identity create`: a new identity, with what every cluster needs of it.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::Args;
 
 use super::super::{Context, Note as _, file};
 use super::opening::Opening;
+use crate::cluster::DnsLabel;
 use crate::identity::{Identity, Protection};
+use crate::units::Timestamp;
 
 /// Arguments of `identity create`.
 #[derive(Debug, Args)]
@@ -24,9 +27,20 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     if path.symlink_metadata().is_ok() {
         return Err(is_there(&path));
     }
-    let identity = Identity::generate().context("making the manifest's signing key")?;
     let protection = arguments.opening.new_protection(&cluster, context)?;
+    let identity = generate(&cluster.name)?;
     write(&path, &identity, &protection, context)
+}
+
+/// A new identity for the cluster of this name.
+pub(in super::super) fn generate(cluster: &DnsLabel) -> anyhow::Result<Identity> {
+    Identity::generate(cluster.as_str(), now()?).context("making the identity")
+}
+
+/// What the clock says, for certificates.
+pub(super) fn now() -> anyhow::Result<Timestamp> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Ok(Timestamp(since.context("asking the clock")?.as_secs()))
 }
 
 /// Writes an identity to where none is, and shows it.

@@ -1,7 +1,6 @@
 //! `imgbuild identity secure-boot`: the keys that boot programs are signed by.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -45,8 +44,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let (mut identity, protection) = if let Some(opened) = there {
         opened
     } else {
-        let identity = Identity::generate().context("making the manifest's signing key")?;
-        (identity, arguments.opening.new_protection(&cluster, context)?)
+        let protection = arguments.opening.new_protection(&cluster, context)?;
+        (super::create::generate(&cluster.name)?, protection)
     };
     identity.secure_boot = Some(keys);
     if is_new {
@@ -76,8 +75,7 @@ fn open(
 
 /// New keys, or those of a folder; the owner's name in signature lists stays.
 fn keys(arguments: &Arguments, replaced: Option<&Keys>, cluster: &Cluster) -> anyhow::Result<Keys> {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let since = Timestamp(since.context("asking the clock")?.as_secs());
+    let since = super::create::now()?;
     let owner = if let Some(keys) = replaced {
         keys.owner
     } else {
