@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod claims;
+mod identity;
 mod join;
 mod kubectl;
 mod process;
