@@ -11,6 +11,7 @@ mod authority;
 mod cluster_file;
 mod cluster_secrets;
 mod documents;
+mod export;
 mod file;
 pub mod key_file;
 mod protection;

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod cli {
     mod check;
+    mod cluster_secrets;
     mod deployment;
     mod every_key;
     mod faults;

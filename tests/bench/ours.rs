@@ -53,7 +53,7 @@ struct BuildFacts {
 impl Ours {
     /// Makes a cluster in `folder` and builds once, which fetches the packages into `cache`.
     pub(crate) fn prepare(program: &Path, folder: &Path, cache: &Path) -> anyhow::Result<Self> {
-        Program::new(program).arguments(["--quiet", "init"]).argument(folder).run()?;
+        Program::new(program).arguments(["--quiet", "init", "--no-identity"]).argument(folder).run()?;
         let ours = Self { program: program.to_owned(), cluster: folder.to_owned(), cache: cache.to_owned() };
         ours.write_profile(PLAIN, PLAIN_PROFILE)?;
         ours.build_profile(PROFILE)?;

@@ -202,7 +202,7 @@ impl Scene {
             return Ok(());
         }
         let program = Program::new("testing imgbuild", self.program())
-            .argument("init")
+            .arguments(["init", "--no-identity"])
             .argument(self.folder.join("cluster"))
             .environment("HOME", self.folder.join("home"))
             .environment("TZ", "Europe/Berlin");

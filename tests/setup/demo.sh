@@ -21,6 +21,8 @@ The imgbuild demo. Times are for two cores; a second run needs no network and ta
 Everything else stays in target/ and in $cluster; 'make clean' removes both.
 TEXT
 begun=$SECONDS
+# The key of the demo's identity is none of the user's own.
+export XDG_CONFIG_HOME=$PWD/target/demo-config
 step() { printf '\n== %s (%d s so far)\n' "$1" $((SECONDS - begun)); }
 
 step "1/5 installing what is missing"

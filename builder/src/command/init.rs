@@ -1,4 +1,4 @@
-//! `imgbuild init`: a folder, ready for Git, with a cluster file that is valid as it stands.
+//! `imgbuild init`: a folder, ready for Git, with a cluster file that is valid as it stands and the cluster's identity.
 
 mod host;
 
@@ -11,8 +11,10 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::failure::Note as _;
+use super::identity::{Opening, generate};
 use super::{Context, file};
 use crate::cluster::{DnsLabel, FILE_NAME, SshKey, TimeZone};
+use crate::identity::FILE as IDENTITY;
 
 /// The cluster file; `@…@` is filled in.
 const TEMPLATE: &str = include_str!("init/cluster.toml");
@@ -25,6 +27,11 @@ pub struct Arguments {
     /// Folder to make or to fill
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
+    /// Make no identity; `imgbuild identity create` makes one later
+    #[arg(long)]
+    no_identity: bool,
+    #[command(flatten)]
+    opening: Opening,
 }
 
 /// The folder has a cluster file.
@@ -51,14 +58,30 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         return Err(exists(&cluster_file));
     }
     std::fs::create_dir_all(directory).map_err(|error| no_directory(directory, error))?;
-    let text = fill(&cluster_name(directory), &host::time_zone(), &host::ssh_keys());
+    let cluster = cluster_name(directory);
+    let text = fill(&cluster, &host::time_zone(), &host::ssh_keys());
+    // Before anything is written: it may have to be asked for.
+    let identity_file: PathBuf = place(IDENTITY);
+    // One that is there stays, even if nothing opens it.
+    let is_there = identity_file.symlink_metadata().is_ok();
+    let identity = if is_there || arguments.no_identity {
+        None
+    } else {
+        let protection = arguments.opening.new_protection(&cluster, directory, context)?;
+        Some(generate(&cluster)?.encrypt(&identity_file, &protection)?)
+    };
 
     let mut made = Made { folder: directory.clone(), ..Made::default() };
+    if is_there {
+        context.printer.note(&format!("kept {}", identity_file.display()));
+        made.kept.push(identity_file.clone());
+    }
     // The cluster file comes last: while it is missing, `init` can be run again.
-    for (name, content) in [(".gitignore", GITIGNORE), (FILE_NAME, &text)] {
+    let files = [(".gitignore", Some(GITIGNORE.as_bytes())), (IDENTITY, identity.as_deref())];
+    for (name, content) in files.into_iter().chain([(FILE_NAME, Some(text.as_bytes()))]) {
         let path: PathBuf = place(name);
-        let is_new = file::create(&path, content.as_bytes())
-            .with_context(|| format!("writing `{}`", path.display()))?;
+        let Some(bytes) = content else { continue };
+        let is_new = file::create(&path, bytes).with_context(|| format!("writing `{}`", path.display()))?;
         match (is_new, name == FILE_NAME) {
             (true, _) => {
                 context.printer.note(&format!("wrote {}", path.display()));
@@ -71,8 +94,20 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
             }
         }
     }
+    if identity.is_some() && made.wrote.contains(&identity_file) {
+        context.printer.note(&backup(&identity_file));
+    }
     context.printer.note(&next_commands(directory));
     if context.printer.is_json() { Ok(context.printer.json(&made)?) } else { Ok(()) }
+}
+
+/// What must be known of an identity before it is needed.
+fn backup(path: &Path) -> String {
+    format!(
+        "\n{} is the cluster: who loses it, or what opens it, loses the cluster, as nothing in it can be made\n\
+         again. It is encrypted and belongs in Git; keep a copy of what opens it elsewhere, apart from it.",
+        path.display()
+    )
 }
 
 fn exists(path: &Path) -> anyhow::Error {

@@ -68,6 +68,9 @@ pub enum ClusterSecretsError {
     /// The sealing key.
     #[error(transparent)]
     Sealing(#[from] SealingKeyError),
+    /// A key cannot be written as text.
+    #[error("writing a key as PEM")]
+    Pem(#[from] der::pem::Error),
     /// The kernel gave no random bytes.
     #[error("asking for random bytes")]
     Random(#[from] std::io::Error),

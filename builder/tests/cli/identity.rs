@@ -10,13 +10,16 @@ use serde_json::Value;
 use super::program::{Place, SMALL};
 
 /// What differs from run to run.
-const FILTERS: [(&str, &str); 6] = [
+pub(super) const FILTERS: [(&str, &str); 9] = [
     (r"\b[0-9a-f]{64}\b", "[sha256]"),
     (r"\bage1[0-9a-z]{50,}", "[age key]"),
     (r"AAAA[0-9A-Za-z+/=]{60,}", "[key]"),
     (r"SHA256:[0-9A-Za-z+/]{43}", "[fingerprint]"),
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "[guid]"),
     (r"\d{4}-\d\d-\d\dT[0-9:]{8}Z", "[time]"),
+    (r"K10[0-9a-f]{64}", "K10[sha256]"),
+    (r"\b[0-9a-f]{32}\b", "[id]"),
+    (r"[0-9A-Za-z+/]{43}=", "[key]"),
 ];
 
 macro_rules! assert_shown {
@@ -32,7 +35,7 @@ pub(super) fn tool(place: &Place, program: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn shown(place: &Place, arguments: &[&str]) -> Value {
+pub(super) fn shown(place: &Place, arguments: &[&str]) -> Value {
     let (code, stdout, stderr) = place.output(arguments, &place.path());
     assert_eq!(code, 0, "{stderr}");
     serde_json::from_str(&stdout).unwrap()
@@ -52,6 +55,22 @@ fn makes_keys_and_a_key_file_that_opens_them() {
         PK  [sha256]  CN=lab Secure Boot PK
         KEK [sha256]  CN=lab Secure Boot KEK
         db  [sha256]  CN=lab Secure Boot db
+      cluster           [id], epoch 1
+      k3s token         K10[sha256]::…
+      membership key    [key]
+      operator key      [key]
+      ticket key        [key]
+      update key        [key]
+      WireGuard cp1     [key]
+      sealing           [sha256]
+      certificates      [time] to [time]
+        [sha256]  CN=lab k3s root CA
+        [sha256]  CN=lab etcd root CA
+        [sha256]  CN=lab k3s server CA
+        [sha256]  CN=lab k3s client CA
+        [sha256]  CN=lab k3s request header CA
+        [sha256]  CN=lab etcd peer CA
+        [sha256]  CN=lab etcd server CA
     --- stderr
     wrote [place]/home/.config/imgbuild/lab.key, which opens the identity: keep it secret, and a copy
     wrote identity.age; keep a copy: what it holds cannot be made again
@@ -233,6 +252,22 @@ fn creates_an_identity_without_secure_boot_once_and_keeps_it_when_keys_are_added
       manifest signing  ssh-ed25519 [key]
                         [fingerprint]
       Secure Boot       not set up
+      cluster           [id], epoch 1
+      k3s token         K10[sha256]::…
+      membership key    [key]
+      operator key      [key]
+      ticket key        [key]
+      update key        [key]
+      WireGuard cp1     [key]
+      sealing           [sha256]
+      certificates      [time] to [time]
+        [sha256]  CN=lab k3s root CA
+        [sha256]  CN=lab etcd root CA
+        [sha256]  CN=lab k3s server CA
+        [sha256]  CN=lab k3s client CA
+        [sha256]  CN=lab k3s request header CA
+        [sha256]  CN=lab etcd peer CA
+        [sha256]  CN=lab etcd server CA
     --- stderr
     wrote identity.age; keep a copy: what it holds cannot be made again
     ");

@@ -1,6 +1,7 @@
 //! `imgbuild init`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use super::program::{Place, SMALL};
 
@@ -13,8 +14,13 @@ fn makes_a_folder_that_is_valid_as_it_stands() {
     insta::assert_snapshot!(place.run(&["init", "lab"]), @"
     exit code 0
     --- stderr
+    wrote [place]/home/.config/imgbuild/lab.key, which opens the identity: keep it secret, and a copy
     wrote lab/.gitignore
+    wrote lab/identity.age
     wrote lab/cluster.toml
+
+    lab/identity.age is the cluster: who loses it, or what opens it, loses the cluster, as nothing in it can be made
+    again. It is encrypted and belongs in Git; keep a copy of what opens it elsewhere, apart from it.
 
     edit lab/cluster.toml, then:
       cd lab
@@ -31,6 +37,31 @@ fn makes_a_folder_that_is_valid_as_it_stands() {
     cp1    control-plane  cloud    disk   amd64  10.44.0.1
     edge1  edge           edge     disk   amd64  10.44.0.11
     ");
+}
+
+#[test]
+fn makes_an_identity_that_opens_by_itself_and_asks_nobody() {
+    let place = Place::new();
+    assert_eq!(place.output(&["init", "lab"], &place.path()).0, 0);
+    let key_file = place.home().join(".config/imgbuild/lab.key");
+    assert_eq!(fs::metadata(key_file).unwrap().permissions().mode() & 0o777, 0o600);
+    let (code, stdout, stderr) = place.output(&["identity", "show"], &place.path().join("lab"));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(stdout.contains("CN=lab k3s root CA") && stdout.contains(", epoch 1\n"), "{stdout}");
+
+    place.write("passphrase", "correct horse\n");
+    let options = ["init", "other", "--passphrase-file", "passphrase"];
+    assert_eq!(place.output(&options, &place.path()).0, 0);
+    assert!(!place.home().join(".config/imgbuild/other.key").exists());
+    let options = ["init", "third", "--no-identity"];
+    assert_eq!(place.output(&options, &place.path()).0, 0);
+    assert!(!place.path().join("third/identity.age").exists());
+    // The key must not lie beside what it opens, and nothing is left behind where there is no other place.
+    let (code, stderr) = place
+        .run_in(&["init", "fourth"], &[("XDG_CONFIG_HOME", place.path().join("fourth").to_str().unwrap())]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("fourth/imgbuild/fourth.key` would lie beside what it opens"), "{stderr}");
+    assert_eq!(fs::read_dir(place.path().join("fourth")).unwrap().count(), 0);
 }
 
 #[test]
@@ -64,9 +95,11 @@ fn overwrites_nothing() {
 fn keeps_other_files_that_are_there() {
     let place = Place::new();
     place.write(".gitignore", "mine\n");
+    place.write("identity.age", "mine too\n");
     insta::assert_snapshot!(place.run(&["init"]), @"
     exit code 0
     --- stderr
+    kept identity.age
     kept .gitignore
     wrote cluster.toml
 
@@ -76,7 +109,9 @@ fn keeps_other_files_that_are_there() {
       imgbuild build cloud  # make the image of the control plane
     ");
     assert_eq!(place.read(".gitignore"), "mine\n");
-    assert_eq!(place.names(), [".gitignore", "cluster.toml"]);
+    assert_eq!(place.read("identity.age"), "mine too\n");
+    assert_eq!(place.names(), [".gitignore", "cluster.toml", "identity.age"]);
+    assert!(!place.home().join(".config").exists(), "a key file was made for nothing");
 }
 
 #[test]
@@ -107,7 +142,7 @@ fn says_as_json_what_was_made_and_kept() {
     let (code, stdout, _) = place.output(&["init", "--json"], &place.path());
     assert_eq!(code, 0);
     let made: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    let expected = serde_json::json!({ "folder": ".", "wrote": ["cluster.toml"], "kept": [".gitignore"] });
+    let expected = serde_json::json!({ "folder": ".", "wrote": ["identity.age", "cluster.toml"], "kept": [".gitignore"] });
     assert_eq!(made, expected);
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::super::{Context, Note as _, file};
 use super::opening::Opening;
-use crate::cluster::DnsLabel;
+use crate::cluster::{Cluster, DnsLabel};
 use crate::identity::{Identity, Protection};
 use crate::units::Timestamp;
 
@@ -27,9 +27,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     if path.symlink_metadata().is_ok() {
         return Err(is_there(&path));
     }
-    let protection = arguments.opening.new_protection(&cluster, context)?;
+    let protection = arguments.opening.new_protection(&cluster.name, cluster.directory(), context)?;
     let identity = generate(&cluster.name)?;
-    write(&path, &identity, &protection, context)
+    write(&path, &identity, &protection, &cluster, context)
 }
 
 /// A new identity for the cluster of this name.
@@ -48,6 +48,7 @@ pub(super) fn write(
     path: &Path,
     identity: &Identity,
     protection: &Protection,
+    cluster: &Cluster,
     context: &Context,
 ) -> anyhow::Result<()> {
     let encrypted = identity.encrypt(path, protection)?;
@@ -56,7 +57,7 @@ pub(super) fn write(
         return Err(is_there(path));
     }
     context.printer.note(&wrote(path));
-    super::show::show(path, identity, protection, context)
+    super::show::show(path, identity, protection, cluster, context)
 }
 
 /// What is said whenever an identity was written.

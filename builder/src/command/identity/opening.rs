@@ -1,5 +1,7 @@
 //! Options by which an identity is opened, or is to be opened once it is made.
 
+use std::path::Path;
+
 use age::Callbacks as _;
 use age::secrecy::{ExposeSecret as _, SecretString};
 use anyhow::Context as _;
@@ -7,13 +9,13 @@ use clap::Args;
 
 use super::super::{Context, Note as _};
 use super::unlock::{self, Unlock};
-use crate::cluster::Cluster;
+use crate::cluster::DnsLabel;
 use crate::identity::{Protection, Recipient, key_file};
 use crate::terminal::Terminal;
 
 /// What opens an identity, be it there or new.
 #[derive(Debug, Args)]
-pub(super) struct Opening {
+pub(in super::super) struct Opening {
     /// Encrypt a new identity to this age or SSH public key; may be repeated
     #[arg(long, value_name = "KEY")]
     recipient: Vec<Recipient>,
@@ -27,8 +29,13 @@ impl Opening {
         !self.recipient.is_empty()
     }
 
-    /// What a new identity is encrypted to: what the options say, or a passphrase that is asked for, or a new key file.
-    pub(super) fn new_protection(&self, cluster: &Cluster, context: &Context) -> anyhow::Result<Protection> {
+    /// What the new identity of a cluster in `folder` is encrypted to: what the options say, or a passphrase that is asked for, or a new key file.
+    pub(in super::super) fn new_protection(
+        &self,
+        cluster: &DnsLabel,
+        folder: &Path,
+        context: &Context,
+    ) -> anyhow::Result<Protection> {
         let mut recipients = self.recipient.clone();
         if let Some(path) = &self.unlock.identity_key {
             recipients.extend(key_file::recipients(path).map_err(unlock::of_identity)?);
@@ -45,7 +52,7 @@ impl Opening {
         }
         match ask_passphrase()? {
             Some(passphrase) => Ok(Protection::Passphrase(passphrase)),
-            None => key_file_protection(cluster, context),
+            None => key_file_protection(cluster, folder, context),
         }
     }
 }
@@ -64,12 +71,12 @@ fn ask_passphrase() -> anyhow::Result<Option<SecretString>> {
     Ok(Some(passphrase))
 }
 
-fn key_file_protection(cluster: &Cluster, context: &Context) -> anyhow::Result<Protection> {
+fn key_file_protection(cluster: &DnsLabel, folder: &Path, context: &Context) -> anyhow::Result<Protection> {
     let path = unlock::default_key_file(cluster);
     let path = path.context("neither HOME nor XDG_CONFIG_HOME is set").map_err(|error| {
         error.input().hint("`--recipient KEY` or `--passphrase-file FILE` says what opens the identity")
     })?;
-    let folder = std::path::absolute(cluster.directory()).context("asking for the working folder")?;
+    let folder = std::path::absolute(folder).context("asking for the working folder")?;
     if path.starts_with(&folder) {
         let fault = anyhow::anyhow!("key file `{}` would lie beside what it opens", path.display());
         return Err(fault

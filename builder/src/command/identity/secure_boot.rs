@@ -44,17 +44,17 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let (mut identity, protection) = if let Some(opened) = there {
         opened
     } else {
-        let protection = arguments.opening.new_protection(&cluster, context)?;
+        let protection = arguments.opening.new_protection(&cluster.name, cluster.directory(), context)?;
         (super::create::generate(&cluster.name)?, protection)
     };
     identity.secure_boot = Some(keys);
     if is_new {
-        return super::create::write(&path, &identity, &protection, context);
+        return super::create::write(&path, &identity, &protection, &cluster, context);
     }
     let encrypted = identity.encrypt(&path, &protection)?;
     file::replace(&path, &encrypted).with_context(|| format!("writing `{}`", path.display()))?;
     context.printer.note(&super::create::wrote(&path));
-    super::show::show(&path, &identity, &protection, context)
+    super::show::show(&path, &identity, &protection, &cluster, context)
 }
 
 /// The identity that is there, and what protects it.

@@ -8,7 +8,7 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use super::super::Note as _;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, DnsLabel};
 use crate::environment;
 use crate::identity::{Access, Identity, IdentityError, Protection};
 
@@ -44,7 +44,7 @@ impl Unlock {
         }
         let home = std::env::var_os(environment::HOME).map(PathBuf::from);
         let ssh = home.into_iter().flat_map(|home| SSH_KEYS.map(|name| home.join(".ssh").join(name)));
-        default_key_file(cluster).into_iter().chain(ssh).filter(|path| path.is_file()).collect()
+        default_key_file(&cluster.name).into_iter().chain(ssh).filter(|path| path.is_file()).collect()
     }
 
     /// The passphrase from the file that was named.
@@ -62,20 +62,23 @@ impl Unlock {
 }
 
 /// Where `identity` puts the key file that it makes; outside of any folder of a cluster.
-pub(super) fn default_key_file(cluster: &Cluster) -> Option<PathBuf> {
+pub(super) fn default_key_file(cluster: &DnsLabel) -> Option<PathBuf> {
     let folder = environment::own_folder(environment::CONFIG_HOME, ".config")?;
-    Some(folder.join(format!("{}.key", cluster.name)))
+    Some(folder.join(format!("{cluster}.key")))
 }
 
 /// What opens an identity is the user's input.
-pub(super) fn of_identity(error: IdentityError) -> anyhow::Error {
+pub(in super::super) fn of_identity(error: IdentityError) -> anyhow::Error {
     let is_locked = matches!(error, IdentityError::Locked { .. } | IdentityError::NoPassphrase { .. });
     let is_missing = matches!(error, IdentityError::Missing { .. });
+    let is_old = matches!(error, IdentityError::NoCluster { .. });
     let error = anyhow::Error::new(error).input();
     if is_locked {
         error.hint("`--identity-key FILE` or `--passphrase-file FILE` opens it")
     } else if is_missing {
         error.hint("`imgbuild identity create` makes one")
+    } else if is_old {
+        error.hint("`imgbuild identity upgrade` makes them")
     } else {
         error
     }
