@@ -17,6 +17,7 @@ mod locking;
 mod record;
 mod size;
 mod slot;
+mod ticket;
 mod verify;
 
 use std::ffi::OsString;
@@ -115,6 +116,8 @@ pub enum Command {
     Deployment(deployment::Arguments),
     /// Print the record that a node is configured by
     Record(record::Arguments),
+    /// Mint a ticket: a permission to join as a node, good once
+    Ticket(ticket::Arguments),
     /// Install programs, man pages and completions below a prefix
     Install(install::Arguments),
 }
@@ -205,6 +208,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Clean(arguments) => clean::run(&arguments, context),
         Command::Deployment(arguments) => deployment::run(&arguments, context),
         Command::Record(arguments) => record::run(&arguments, context),
+        Command::Ticket(arguments) => ticket::run(&arguments, context),
         Command::Install(arguments) => install::run(&arguments, context),
     }
 }

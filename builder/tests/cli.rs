@@ -13,5 +13,6 @@ mod cli {
     mod profiles;
     mod program;
     mod record;
+    mod ticket;
     mod usage;
 }

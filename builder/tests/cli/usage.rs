@@ -26,6 +26,7 @@ fn shows_help() {
       clean       Remove builds, and the cache if asked to
       deployment  The GitOps tree: what ArgoCD syncs
       record      Print the record that a node is configured by
+      ticket      Mint a ticket: a permission to join as a node, good once
       install     Install programs, man pages and completions below a prefix
 
     Options:
