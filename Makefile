@@ -6,7 +6,7 @@ RELEASE := target/$(TRIPLE)/release
 CARGO_HOME ?= $(HOME)/.cargo
 export PATH := $(CARGO_HOME)/bin:$(PATH)
 export PROGRAMS := $(RELEASE)
-export TRIPLE
+export TRIPLE K3S
 # Paths of this checkout stay out of the programs: the same sources give the same bytes in any folder.
 REMAP := --remap-path-prefix=$(CURDIR)=/imgbuild --remap-path-prefix=$(CARGO_HOME)=/cargo
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS := $(REMAP)
@@ -24,7 +24,7 @@ help:
 
 #: imgbuild: immutable node images that become a Kubernetes cluster by being booted
 #:
-#:   make demo     build the demo cluster's image, boot it in QEMU, show firstboot's plan
+#:   make demo     build an image, boot it in QEMU as control plane and edge box of one cluster  [K3S=real]
 #:   make build    compile the programs
 #:   make test     all tests that fit into 40 minutes
 #:   make soak     the long ones      [SUITE= N= SEED=]

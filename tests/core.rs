@@ -4,6 +4,7 @@
 mod core {
     mod arm64;
     mod bios;
+    mod cluster;
     mod documents;
     mod faults;
     mod image;

@@ -10,7 +10,7 @@ mod authorities;
 mod authority;
 mod cluster_file;
 mod cluster_secrets;
-mod documents;
+pub(crate) mod documents;
 mod export;
 mod file;
 pub mod key_file;

@@ -4,6 +4,7 @@
 //! ([`rootfs`], [`archive`], [`format`]). [`tree`] and [`units`] are what they exchange,
 //! [`derived`] is what they need not do twice;
 //! [`identity`] keeps the cluster's secrets, [`secure_boot`] is what some of them are for;
+//! [`operator`] does for a machine what its owner does;
 //! [`cluster`], [`profile`] and [`image`] are the [`settings`] that people write, [`deployment`] is what ArgoCD is told of
 //! them.
 
@@ -20,6 +21,7 @@ pub mod identity;
 pub mod image;
 pub mod machine;
 pub mod medium;
+pub mod operator;
 pub mod printable;
 pub mod printer;
 pub mod process;

@@ -11,7 +11,7 @@ use imgbuild::bundle::programs::Programs;
 use imgbuild::process::Program;
 use imgbuild::units::Arch;
 
-use crate::{oracle, stand_in};
+use crate::{Joining, oracle, stand_in};
 
 /// The image that most machines have.
 const DISK: &str = "disk";
@@ -19,6 +19,11 @@ const DISK: &str = "disk";
 const PROGRAM: &str = "imgbuild";
 /// A build with its downloads.
 const BUILD_DEADLINE: Duration = Duration::from_mins(15);
+
+/// This computer as a machine on QEMU's user network sees it.
+const HOST: &str = "10.0.2.2";
+/// Making keys.
+const INIT_DEADLINE: Duration = Duration::from_mins(2);
 
 /// Compressing the k3s stand-in.
 const PACK_DEADLINE: Duration = Duration::from_mins(1);
@@ -185,6 +190,28 @@ impl Scene {
         let program = self.imgbuild().arguments(["record", node, "--output"]).argument(&path);
         program.output(Duration::from_secs(30))?;
         Ok(path)
+    }
+
+    /// Another cluster with the same profiles, whose control plane is reached at `port` of this computer by machines on
+    /// QEMU's user networks, and which has an identity.
+    pub fn joining_cluster(&self, name: &str, port: u16) -> anyhow::Result<Joining> {
+        let folder = self.folder.join(name);
+        remove_folder(&folder)?;
+        let init = Program::new("testing imgbuild", self.program())
+            .argument("init")
+            .argument(folder.join("cluster"))
+            .environment("HOME", self.folder.join("home"))
+            .environment("XDG_CONFIG_HOME", folder.join("config"))
+            .environment("TZ", "Europe/Berlin");
+        init.output(INIT_DEADLINE)?;
+        let file = folder.join("cluster/cluster.toml");
+        let text = fs::read_to_string(&file).context("reading the cluster file")?;
+        let text = text
+            .replace("\"cluster.example.org\"", &format!("\"{HOST}\""))
+            .replace("# vpn-port = 51820", &format!("vpn-port = {port}"));
+        let text = text + "\n[[node]]\nname = \"edge2\"\nrole = \"edge\"\n";
+        fs::write(&file, text).context("writing the cluster file")?;
+        Joining::load(&file, &folder.join("config/imgbuild"))
     }
 
     fn make_key(&self) -> anyhow::Result<()> {

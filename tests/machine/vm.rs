@@ -208,7 +208,7 @@ pub fn report(console: &str) -> anyhow::Result<&str> {
 }
 
 /// A port that nobody uses at this moment.
-fn free_port() -> anyhow::Result<u16> {
+pub fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
     Ok(listener.local_addr().context("looking for a free port")?.port())
 }

@@ -25,7 +25,7 @@ oracles=(sgdisk:gdisk fdisk:fdisk fsck.vfat:dosfstools mdir:mtools fsck.erofs:er
 case $task in
   build) wanted=("${build[@]}") ;;
   nodes) wanted=("${build[@]}" "${nodes[@]}") ;;
-  demo) wanted=("${build[@]}" "${boot[@]}") ;;
+  demo) wanted=("${build[@]}" "${boot[@]}" zstd:zstd) ;;
   test) wanted=("${build[@]}" "${nodes[@]}" "${boot[@]}" "${boot_arm[@]}" "${oracles[@]}") ;;
   bench) wanted=("${build[@]}" "${boot[@]}" "${oracles[@]}" mmdebstrap:mmdebstrap) ;;
   check) wanted=("${build[@]}" shellcheck:shellcheck) ;;

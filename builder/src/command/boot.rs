@@ -1,42 +1,42 @@
 //! `imgbuild boot`: a built image in QEMU, on a disk of its own.
 
+mod watch;
+
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Args, value_parser};
-use firstboot::screen;
-use firstboot::source::Item;
 
-use super::interrupt::{self, Flag};
-use super::{Context, Note as _, failure};
+use self::watch::Running;
+use super::identity::{self, Unlock};
+use super::{Context, Note as _, failure, interrupt};
 use crate::bundle::manifest::{self, Manifest};
 use crate::image::Role;
 use crate::machine::{
     Bus, Firmware, FirmwareError, FirmwareKind, Forward, Machine, MachineError, Settings, disk, late_timers,
 };
 use crate::medium::folder;
+use crate::operator::{self, Given};
 use crate::secure_boot::SignedBy;
 use crate::units::{Arch, Bytes};
 
+/// The artifact without which no node joins.
+const K3S: &str = "k3s";
 /// Room that the machine's disk has beyond the image, for the state partition.
 const STATE: Bytes = Bytes(4 << 30);
-/// What systemd prints when a machine is up.
-const IS_UP: &str = "Reached target multi-user.target";
-/// How long an emulated machine may take to get there.
-const DEADLINE: Duration = Duration::from_mins(10);
 
 /// Arguments of `boot`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Folder that `imgbuild build` has made
     folder: PathBuf,
-    /// Node of the cluster file that the machine becomes
+    /// Node of the cluster file that the machine becomes; several make a cluster, each on a network of its own
     #[arg(long, value_name = "NAME")]
-    node: Option<String>,
+    node: Vec<String>,
     /// Firmware to boot by
     #[arg(long, value_enum, default_value_t)]
     firmware: FirmwareKind,
@@ -49,17 +49,23 @@ pub struct Arguments {
     /// Memory of the machine in MiB
     #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = value_parser!(u32).range(512..))]
     memory: u32,
+    /// Port of 127.0.0.1 that leads to the machine's port of the same number, TCP and UDP
+    #[arg(long, value_name = "PORT", value_parser = value_parser!(u16).range(1..))]
+    forward: Vec<u16>,
     /// Port on 127.0.0.1 that reaches the machine's SSH port
     #[arg(long, value_name = "PORT", value_parser = value_parser!(u16).range(1..))]
     ssh_port: Option<u16>,
-    /// Show only the boot's progress and firstboot's report, then switch off
+    /// Show only the boot's progress and firstboot's report, and switch off once all is done, or all nodes are Ready
     #[arg(long)]
     report: bool,
+    #[command(flatten)]
+    unlock: Unlock,
 }
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let manifest = Manifest::load(&arguments.folder).map_err(failure::of_manifest)?;
+    check_nodes(arguments)?;
     arguments.disk.as_deref().map(check_disk).transpose()?;
     match arguments.firmware {
         FirmwareKind::Uefi => drop(Firmware::find(manifest.arch).map_err(missing_firmware)?),
@@ -78,6 +84,26 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         .tempdir()
         .context("making a folder for the machine")?;
     boot(arguments, &manifest, scratch.path(), context)
+}
+
+/// Fails where two machines would share what only one can have.
+fn check_nodes(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut names = BTreeSet::new();
+    if let Some(twice) = arguments.node.iter().find(|name| !names.insert(*name)) {
+        return Err(anyhow::anyhow!("node `{twice}` is named twice").input());
+    }
+    let shared = [
+        ("--disk", arguments.disk.is_some()),
+        ("--ssh-port", arguments.ssh_port.is_some()),
+        ("--forward", !arguments.forward.is_empty()),
+    ];
+    match shared.iter().find(|(_, is_given)| *is_given && arguments.node.len() > 1) {
+        Some((option, _)) => {
+            let count = arguments.node.len();
+            Err(anyhow::anyhow!("`{option}` is for one machine, {count} nodes are named").input())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Fails where QEMU would find no disk and could not make one.
@@ -116,8 +142,32 @@ fn check_bios(manifest: &Manifest) -> anyhow::Result<()> {
 fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Context) -> anyhow::Result<()> {
     // Not by ending the process: QEMU is ended by its own handle.
     let flag = interrupt::flag()?;
-    let record = arguments.node.as_deref().map(|node| write_record(node, scratch, context)).transpose()?;
-    let disk = arguments.disk.clone().unwrap_or_else(|| scratch.join(manifest::DISK));
+    let mut machines = Vec::new();
+    if arguments.node.is_empty() {
+        machines.push(start("unclaimed", Given::default(), arguments, manifest, scratch, context)?);
+    }
+    for name in &arguments.node {
+        let folder = scratch.join(name);
+        fs::create_dir(&folder).with_context(|| format!("making `{}`", folder.display()))?;
+        let given = given(name, &folder, arguments, manifest, context)?;
+        machines.push(start(name, given, arguments, manifest, &folder, context)?);
+    }
+    if arguments.report {
+        watch::report(&mut machines, &flag, context)
+    } else {
+        watch::follow(&mut machines, &flag, context)
+    }
+}
+
+fn start(
+    name: &str,
+    given: Given,
+    arguments: &Arguments,
+    manifest: &Manifest,
+    folder: &Path,
+    context: &Context,
+) -> anyhow::Result<Running> {
+    let disk = arguments.disk.clone().unwrap_or_else(|| folder.join(manifest::DISK));
     if !disk.exists() {
         let task = context.printer.task("copying the disk", None);
         disk::copy(&arguments.folder.join(manifest::DISK), &disk, STATE)?;
@@ -127,7 +177,7 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
         task.finish(&disk.display().to_string());
     }
     let settings = Settings {
-        name: format!("imgbuild-{}", arguments.node.as_deref().unwrap_or("unclaimed")),
+        name: format!("imgbuild-{name}"),
         arch: manifest.arch,
         firmware: arguments.firmware,
         disk,
@@ -135,16 +185,16 @@ fn boot(arguments: &Arguments, manifest: &Manifest, scratch: &Path, context: &Co
         sector_size: manifest.sector_size,
         memory: arguments.memory,
         processors: 2,
-        given: record.map(|record| (Item::Record, record)).into_iter().collect(),
-        forwards: arguments.ssh_port.map(|port| Forward::tcp(port, 22)).into_iter().collect(),
+        forwards: forwards(arguments, &given),
+        given: given.items,
         write_log: None,
         variables: None,
         secure_boot: None,
         extra: Vec::new(),
     };
-    let mut machine = Machine::start(&settings).map_err(missing_program)?;
-    context.printer.note(&format!("the machine runs by {}", machine.accelerator()));
-    if arguments.report { report(&mut machine, &flag, context) } else { follow(&mut machine, &flag) }
+    let machine = Machine::start(&settings).map_err(missing_program)?;
+    context.printer.note(&format!("{name}: the machine runs by {}", machine.accelerator()));
+    Running::new(name, machine, given.joins, given.push)
 }
 
 /// Only on a disk that is thrown away: one that is kept may go to a real machine.
@@ -153,65 +203,43 @@ fn allow_late_timers(disk: &Path, manifest: &Manifest) -> anyhow::Result<()> {
     Ok(late_timers::allow(disk, Bytes(folder::start(esp, manifest.sector_size)), esp.size)?)
 }
 
-/// Passes the console on until the machine switches itself off.
-fn follow(machine: &mut Machine, flag: &Flag) -> anyhow::Result<()> {
-    let mut output = io::stdout().lock();
-    let mut written = Ok(());
-    loop {
-        let is_on = machine.watch(|text| {
-            written = output.write_all(text.as_bytes()).and_then(|()| output.flush());
-        })?;
-        std::mem::replace(&mut written, Ok(())).context("writing the console to standard output")?;
-        if !is_on {
-            return Ok(());
-        }
-        flag.check()?;
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-/// Waits until the machine is up and shows what firstboot reported.
-fn report(machine: &mut Machine, flag: &Flag, context: &Context) -> anyhow::Result<()> {
-    /// What people see of a boot: a line of the console, and what it means.
-    const MILESTONES: [(&str, &str); 5] = [
-        ("stage0", "the kernel runs stage0"),
-        ("systemd[1]", "systemd runs from the verified root"),
-        (screen::BEGIN, "firstboot reports"),
-        ("Reached target network", "the network is set up"),
-        (IS_UP, "the machine is up"),
-    ];
-    let task = context.printer.task("booting", None);
-    let started = Instant::now();
-    let mut next = 0;
-    while next < MILESTONES.len() {
-        flag.check()?;
-        let is_on = machine.watch(|_| {})?;
-        let text = machine.console().text();
-        for (index, (line, meaning)) in MILESTONES.iter().enumerate().skip(next) {
-            if text.contains(line) {
-                context.printer.note(&format!("  {:4} s  {meaning}", started.elapsed().as_secs()));
-                next = index + 1;
-            }
-        }
-        if next < MILESTONES.len() && (!is_on || started.elapsed() > DEADLINE) {
-            bail!("the machine did not come up; its console ends with:\n{}", machine.console().last_lines());
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    task.finish(&format!("up after {} s by {}", started.elapsed().as_secs(), machine.accelerator()));
-    let text = machine.console().text();
-    let report = text.split_once(screen::BEGIN).and_then(|(_, rest)| rest.split_once(screen::END));
-    let (report, _) = report.context("firstboot's report is not whole on the console")?;
-    Ok(context.printer.data(&format!("{}{report}{}\n", screen::BEGIN, screen::END))?)
-}
-
-fn write_record(node: &str, scratch: &Path, context: &Context) -> anyhow::Result<PathBuf> {
+/// What the machine is switched on with: all that joining needs, where there is a cluster to join, and k3s to do it.
+fn given(
+    node: &str,
+    scratch: &Path,
+    arguments: &Arguments,
+    manifest: &Manifest,
+    context: &Context,
+) -> anyhow::Result<Given> {
     let cluster = context.cluster()?;
     let node = cluster.node(node).map_err(failure::of_node)?;
-    let record = serde_json::to_vec_pretty(&cluster.record(node)).context("rendering the node record")?;
-    let path = scratch.join("record.json");
-    fs::write(&path, record).with_context(|| format!("writing `{}`", path.display()))?;
-    Ok(path)
+    let path = identity::path(&cluster);
+    let lacking = if manifest.absent.iter().any(|name| name == K3S) {
+        Some("the image has no k3s")
+    } else if path.symlink_metadata().is_err() {
+        Some("the cluster has no identity")
+    } else {
+        None
+    };
+    if let Some(lacking) = lacking {
+        context.printer.note(&format!("{lacking}: node `{}` is configured, and joins nothing", node.name));
+        return operator::plain(&cluster, node, scratch);
+    }
+    let (identity, _) = arguments.unlock.open(&path, &cluster)?;
+    operator::joining(&cluster, node, identity.cluster(&path)?, scratch)
+}
+
+fn forwards(arguments: &Arguments, given: &Given) -> Vec<Forward> {
+    let ssh = arguments.ssh_port.map(|port| Forward::tcp(port, 22));
+    let asked = arguments.forward.iter().flat_map(|port| Forward::both(*port));
+    let mut forwards = given.forwards.clone();
+    // A port may be asked for that is needed anyway.
+    for forward in asked.chain(ssh) {
+        if !forwards.contains(&forward) {
+            forwards.push(forward);
+        }
+    }
+    forwards
 }
 
 fn missing_firmware(error: FirmwareError) -> anyhow::Error {

@@ -4,30 +4,66 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use firstboot::record;
+use serde::Serialize;
 
+use super::identity::{self, Unlock};
 use super::{Context, failure, file};
+use crate::cluster::Cluster;
+use crate::identity::Identity;
 
 /// Arguments of `record`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Name of the node
-    node: String,
+    #[arg(required_unless_present = "cluster")]
+    node: Option<String>,
+    /// Sign it as the cluster's operator: a medium that carries the cluster record takes no other
+    #[arg(long, conflicts_with = "cluster")]
+    signed: bool,
+    /// Print the cluster record instead, which every medium carries
+    #[arg(long, conflicts_with = "node")]
+    cluster: bool,
     /// Write to FILE instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    unlock: Unlock,
 }
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
-    let node = cluster.node(&arguments.node).map_err(failure::of_node)?;
-    let record = cluster.record(node);
+    let text = match &arguments.node {
+        None => {
+            let (identity, path) = open(arguments, &cluster)?;
+            pretty(&identity.cluster(&path)?.record(&cluster))?
+        }
+        Some(node) => {
+            let record = cluster.record(cluster.node(node).map_err(failure::of_node)?);
+            if arguments.signed {
+                let (identity, path) = open(arguments, &cluster)?;
+                let key = &identity.cluster(&path)?.operator_key;
+                record::sign(&record, key).context("signing the node record")? + "\n"
+            } else {
+                pretty(&record)?
+            }
+        }
+    };
     match &arguments.output {
-        None => Ok(context.printer.json(&record)?),
+        None => Ok(context.printer.data(&text)?),
         Some(path) => {
-            let mut text = serde_json::to_vec_pretty(&record)?;
-            text.push(b'\n');
-            file::replace(path, &text).with_context(|| format!("writing `{}`", path.display()))
+            file::replace(path, text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))
         }
     }
+}
+
+fn open(arguments: &Arguments, cluster: &Cluster) -> anyhow::Result<(Identity, PathBuf)> {
+    let path = identity::path(cluster);
+    let (identity, _) = arguments.unlock.open(&path, cluster)?;
+    Ok((identity, path))
+}
+
+fn pretty(value: &impl Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value).context("rendering the record")? + "\n")
 }

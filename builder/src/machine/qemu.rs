@@ -305,7 +305,8 @@ fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Pro
         // the old ones for good. Kernels patch their own code, so one of many starts dies at a stale `int3`.
         Accelerator::Emulation => "tcg,thread=single",
     };
-    let forwards: String = settings.forwards.iter().map(|forward| format!(",{forward}")).collect();
+    let network = ["user,id=net0".to_owned()].into_iter();
+    let network: Vec<_> = network.chain(settings.forwards.iter().map(ToString::to_string)).collect();
     Program::new("running a machine", qemu)
         .arguments([
             "-name",
@@ -323,7 +324,7 @@ fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Pro
         .arguments(is_timer_late.then_some(["-smbios", NO_TIMER_CHECK]).into_iter().flatten())
         .arguments(["-device", "virtio-rng-pci", "-device", "virtio-net-pci,netdev=net0"])
         .argument("-netdev")
-        .argument(format!("user,id=net0{forwards}"))
+        .argument(network.join(","))
         .argument("-blockdev")
         .argument(disk(settings).to_string())
         .arguments(settings.bus.arguments(settings.sector_size))

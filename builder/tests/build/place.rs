@@ -42,7 +42,7 @@ impl Place {
     fn empty() -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let place = Self { folder };
-        let (code, stderr) = place.run(&["--quiet", "init", "."]);
+        let (code, stderr) = place.run(&["--quiet", "init", ".", "--no-identity"]);
         assert_eq!(code, 0, "{stderr}");
         place
     }

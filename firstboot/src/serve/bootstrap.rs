@@ -39,6 +39,8 @@ pub(super) fn run(
         let fault = match make(facts, bundle, &mut resources, system, reporter) {
             Ok(outcome) => {
                 reporter.step("argocd", outcome)?;
+                // A phase of its own, so that it is told on the consoles, with what became of the step.
+                reporter.phase(Phase::StartingK3s, "the cluster's first objects are made", None)?;
                 return Ok(true);
             }
             Err(fault) => fault,

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use firstboot::screen;
 
-use super::operator::Push;
 use crate::command::Context;
 use crate::command::interrupt::Flag;
 use crate::machine::Machine;
+use crate::operator::Push;
 
 /// Between two looks at the consoles.
 const LOOK: Duration = Duration::from_millis(100);
@@ -26,8 +26,11 @@ const MILESTONES: [(&str, &str); 5] = [
     // What systemd prints when a machine is up.
     ("Reached target multi-user.target", "the machine is up"),
 ];
-/// The same of a node that joins.
-const JOINING: [(&str, &str); 2] = [("phase       starting k3s", "k3s starts"), ("phase       ready", "Ready")];
+/// The same of a node that joins, and what comes between for one that begins the cluster.
+const STARTS_K3S: (&str, &str) = ("phase       starting k3s", "k3s starts");
+const BEGINS: (&str, &str) =
+    ("the cluster's first objects are made", "ArgoCD's and the other first objects are made");
+const READY: (&str, &str) = ("phase       ready", "Ready");
 
 /// A machine that runs, and what is done for it.
 pub(super) struct Running {
@@ -41,7 +44,8 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new(name: &str, machine: Machine, joins: bool, push: Option<Push>) -> anyhow::Result<Self> {
-        let joining = joins.then_some(JOINING).into_iter().flatten();
+        let begins = push.is_some().then_some(BEGINS);
+        let joining = [Some(STARTS_K3S), begins, Some(READY)].into_iter().flatten().filter(|_| joins);
         Ok(Self {
             name: name.to_owned(),
             machine,
@@ -64,7 +68,9 @@ impl Running {
     fn check_push(&mut self, context: &Context) -> anyhow::Result<()> {
         let Some(pushed) = &self.pushed else { return Ok(()) };
         match pushed.try_recv() {
-            Ok(Ok(())) => context.printer.note(&format!("{}: took its bundle after {} s", self.name, self.seconds())),
+            Ok(Ok(())) => {
+                context.printer.note(&format!("{}: took its bundle after {} s", self.name, self.seconds()))
+            }
             Ok(Err(reason)) => bail!("{}: {reason}", self.name),
             Err(TryRecvError::Empty) => return Ok(()),
             Err(TryRecvError::Disconnected) => {}
@@ -95,7 +101,8 @@ impl Running {
     /// The last whole report on the console.
     fn last_report(&self) -> anyhow::Result<&str> {
         let text = self.machine.console().text();
-        let (before, _) = text.rsplit_once(screen::END).context("firstboot's report is not whole on the console")?;
+        let (before, _) =
+            text.rsplit_once(screen::END).context("firstboot's report is not whole on the console")?;
         let (_, report) = before.rsplit_once(screen::BEGIN).context("firstboot's report has no beginning")?;
         Ok(report)
     }
@@ -152,7 +159,11 @@ pub(super) fn report(machines: &mut [Running], flag: &Flag, context: &Context) -
         std::thread::sleep(LOOK);
     }
     let accelerator = machines.first().map(|running| running.machine.accelerator().to_string());
-    task.finish(&format!("up after {} s by {}", started.elapsed().as_secs(), accelerator.unwrap_or_default()));
+    task.finish(&format!(
+        "up after {} s by {}",
+        started.elapsed().as_secs(),
+        accelerator.unwrap_or_default()
+    ));
     for running in machines.iter() {
         let report = running.last_report()?;
         context.printer.data(&format!("{}{report}{}\n", screen::BEGIN, screen::END))?;

@@ -1,7 +1,7 @@
-//! What the operator of a cluster does for a machine that is switched on here: gives it what its medium would carry, and
-//! pushes to a control plane the bundle that it waits for.
+//! What the operator of a cluster does for a machine: gives it what its medium would carry, and pushes to a control plane
+//! the bundle that it waits for.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::SigningKey;
 use firstboot::cluster::ClusterId;
 use firstboot::control_plane::order::Order;
 use firstboot::control_plane::push::{self, PushError};
@@ -20,6 +21,7 @@ use firstboot::public_key::PublicKey;
 use firstboot::random::random;
 use firstboot::source::Item;
 use firstboot::{record, ticket};
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::cluster::{Cluster, Node, Role};
@@ -31,19 +33,19 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 /// What a machine is switched on with.
 #[derive(Debug, Default)]
-pub(super) struct Given {
+pub struct Given {
     /// Items with their files.
-    pub(super) items: Vec<(Item, PathBuf)>,
+    pub items: Vec<(Item, PathBuf)>,
     /// Ports that must lead into it.
-    pub(super) forwards: Vec<Forward>,
+    pub forwards: Vec<Forward>,
     /// Whether it joins a cluster.
-    pub(super) joins: bool,
+    pub joins: bool,
     /// What is pushed to it.
-    pub(super) push: Option<Push>,
+    pub push: Option<Push>,
 }
 
 /// A bundle for a node that holds the private half of a one-time key.
-pub(super) struct Push {
+pub struct Push {
     bundle: Zeroizing<String>,
     key: PublicKey,
     port: u16,
@@ -55,20 +57,21 @@ impl std::fmt::Debug for Push {
     }
 }
 
-/// A node of a cluster without an identity: its record, for whoever looks at it.
-pub(super) fn plain(cluster: &Cluster, node: &Node, folder: &Path) -> anyhow::Result<Given> {
+/// What a node of a cluster without an identity is given, in files below `folder`: its record.
+pub fn plain(cluster: &Cluster, node: &Node, folder: &Path) -> anyhow::Result<Given> {
     let text = serde_json::to_vec_pretty(&cluster.record(node)).context("rendering the node record")?;
     Ok(Given { items: vec![write(Item::Record, &text, folder)?], ..Given::default() })
 }
 
-/// A node that joins.
-pub(super) fn joining(
+/// What a node that joins is given, in files below `folder` that only this user can read.
+pub fn joining(
     cluster: &Cluster,
     node: &Node,
     secrets: &ClusterSecrets,
     folder: &Path,
 ) -> anyhow::Result<Given> {
-    let signed = record::sign(&cluster.record(node), &secrets.operator_key).context("signing the node record")?;
+    let signed =
+        record::sign(&cluster.record(node), &secrets.operator_key).context("signing the node record")?;
     let cluster_record =
         serde_json::to_vec_pretty(&secrets.record(cluster)).context("rendering the cluster record")?;
     let mut given = Given {
@@ -80,11 +83,11 @@ pub(super) fn joining(
         ..Given::default()
     };
     if node.role == Role::ControlPlane {
-        let key = ed25519_dalek::SigningKey::from_bytes(&random().context("making the one-time key")?);
+        let key = SigningKey::from_bytes(&random().context("making the one-time key")?);
         let text = Zeroizing::new(STANDARD.encode(key.as_bytes()));
         given.items.push(write(Item::PushKey, text.as_bytes(), folder)?);
         let order = Order::init(ClusterId(random().context("numbering the order")?));
-        let bundle = secrets.bundle(cluster, node, order, Vec::new())?;
+        let bundle = secrets.bundle(cluster, node, order, objects(secrets)?)?;
         let port = cluster.network.vpn_port;
         given.forwards = Forward::both(port).into();
         given.push =
@@ -96,18 +99,37 @@ pub(super) fn joining(
     Ok(given)
 }
 
+/// The objects of Kubernetes that are as secret as the identity. The sealing key must be there before the first sealed
+/// Secret is, and in the namespace of its controller (`docs/bring-your-own-certificates.md` of sealed-secrets).
+fn objects(secrets: &ClusterSecrets) -> anyhow::Result<Vec<Value>> {
+    let key = secrets.sealing.key().to_pem().context("writing the sealing key")?;
+    let certificate = secrets.sealing.certificate_pem().context("writing the sealing key's certificate")?;
+    Ok(vec![json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/tls",
+        "metadata": {
+            "name": "imgbuild-sealing-key",
+            "namespace": "kube-system",
+            "labels": { "sealedsecrets.bitnami.com/sealed-secrets-key": "active" },
+        },
+        "stringData": { "tls.crt": certificate, "tls.key": *key },
+    })])
+}
+
 /// For this user's eyes alone: some of it is secret until it was used.
 fn write(item: Item, text: &[u8], folder: &Path) -> anyhow::Result<(Item, PathBuf)> {
     let path = folder.join(item.name());
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-    file.and_then(|mut file| file.write_all(text)).with_context(|| format!("writing `{}`", path.display()))?;
+    file.and_then(|mut file| file.write_all(text))
+        .with_context(|| format!("writing `{}`", path.display()))?;
     Ok((item, path))
 }
 
 impl Push {
     /// Tries until the node has kept its bundle, which is told then, or says why it does not take it. A node that has
     /// one from an earlier start does not listen any more, and is not told from one that does not yet.
-    pub(super) fn begin(self) -> anyhow::Result<Receiver<Result<(), String>>> {
+    pub fn begin(self) -> anyhow::Result<Receiver<Result<(), String>>> {
         let (told, outcome) = mpsc::channel();
         let work = move || {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
@@ -132,21 +154,26 @@ impl Push {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use crate::identity::tests::{cluster, cluster_secrets};
+    use crate::identity::documents::tests::cluster;
+    use crate::identity::tests::cluster_secrets;
 
     #[test]
     fn a_machine_is_given_what_its_role_needs_and_nobody_else_can_read_it() {
         use std::os::unix::fs::PermissionsExt as _;
         let (cluster, secrets) = (cluster(), cluster_secrets());
-        for (node, names) in [
-            ("cp1", ["record", "cluster", "push-key"]),
-            ("edge1", ["record", "cluster", "ticket"]),
-        ] {
+        for (node, names) in
+            [("cp1", ["record", "cluster", "push-key"]), ("edge1", ["record", "cluster", "ticket"])]
+        {
             let folder = tempfile::tempdir().unwrap();
             let given = joining(&cluster, cluster.node(node).unwrap(), &secrets, folder.path()).unwrap();
             assert_eq!(given.items.iter().map(|(item, _)| item.name()).collect::<Vec<_>>(), names);
-            assert_eq!((given.push.is_some(), given.forwards.len()), (node == "cp1", if node == "cp1" { 2 } else { 0 }));
+            assert_eq!(
+                (given.push.is_some(), given.forwards.len()),
+                (node == "cp1", if node == "cp1" { 2 } else { 0 })
+            );
             for (_, path) in &given.items {
                 assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
             }

@@ -1,0 +1,112 @@
+//! Machines that have never been touched form a cluster by being switched on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use imgbuild::machine::Forward;
+use imgbuild::process::Program;
+use imgbuild::units::Arch;
+use machine::{Disk, Power, Scene, Vm, free_port};
+
+/// What firstboot shows once the cluster sees the node as Ready.
+const READY: &str = "phase       ready since";
+/// For one question to the API.
+const ASKING: Duration = Duration::from_mins(2);
+
+/// Pods' way from one edge to another, as flannel makes it: VXLAN over the VPN.
+fn vxlan(own: &str, other: &str, pods: &str) -> String {
+    format!(
+        "set -e
+         ip link add flannel.1 type vxlan id 1 dev wg0 dstport 8472 local {own} remote {other} nolearning
+         ip address add {pods} dev flannel.1 && ip link set flannel.1 up
+         cat /sys/class/net/flannel.1/mtu"
+    )
+}
+
+#[test]
+fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
+    let scene = Scene::open()?;
+    let (port, api) = (free_port()?, free_port()?);
+    let joining = scene.joining_cluster("joining", port)?;
+    let release = scene.k3s_cluster_stand_in(Arch::Amd64)?;
+    let bundle = scene.build_as("cloud-debug-cluster", "disk", "cloud-debug", Arch::Amd64, &release)?;
+    let scratch = tempfile::tempdir_in(scene.folder()).context("making a folder")?;
+    let disks = [Disk::of(&bundle, &scene)?, Disk::of(&bundle, &scene)?, Disk::of(&bundle, &scene)?];
+
+    let (power, pushed) = joining.power("cp1", scratch.path())?;
+    let forwards = power.forwards.iter().copied().chain([Forward::tcp(api, 6443)]).collect();
+    let mut control_plane = Vm::start("cp1", &disks[0], Power { forwards, ..power }, &scene)?;
+    let (power, _) = joining.power("edge1", scratch.path())?;
+    let ticket = power.given.clone();
+    let mut edge1 = Vm::start("edge1", &disks[1], power, &scene)?;
+    control_plane.wait_for("waiting for its operator")?;
+    let outcome = pushed.context("nothing is pushed to a control plane")?.recv_timeout(ASKING);
+    outcome.context("waiting for the push")?.map_err(|reason| anyhow::anyhow!(reason))?;
+    control_plane.wait_for(READY)?;
+    edge1.wait_for(READY)?;
+
+    let kubeconfig = kubeconfig(&control_plane, api, scratch.path())?;
+    let nodes = kubectl(&kubeconfig, &["get", "nodes", "--no-headers"])?;
+    for name in ["cp1", "edge1"] {
+        let line = nodes.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        ensure!(line.split_whitespace().nth(1) == Some("Ready"), "{name} is not Ready:\n{nodes}");
+    }
+    let marker = ["get", "configmap", "imgbuild-bootstrap", "-n", "kube-system", "-o=jsonpath={.data.by}"];
+    ensure!(kubectl(&kubeconfig, &marker)? == "cp1", "the marker of the bootstrap objects is missing");
+
+    // The same stick in another machine, later.
+    let thief = Power { given: ticket.clone(), ..Power::default() };
+    let mut thief = Vm::start("thief", &disks[2], thief, &scene)?;
+    thief.wait_for("the cluster says no: the ticket of `edge1` was used at")?;
+    drop(thief);
+
+    let (power, _) = joining.power("edge2", scratch.path())?;
+    let disk = Disk::of(&bundle, &scene)?;
+    let mut edge2 = Vm::start("edge2", &disk, power, &scene)?;
+    edge2.wait_for(READY)?;
+    edges_reach_each_other(&edge1, &edge2)?;
+
+    // Its power is cut, and it finds its place again without asking for it.
+    drop(edge1);
+    let mut edge1 = Vm::start("edge1-again", &disks[1], Power { given: ticket, ..Power::default() }, &scene)?;
+    edge1.wait_for(READY)?;
+    ensure!(!edge1.console().contains("phase       claiming"), "it claimed its place once more");
+    let changed = edge1.run("firstboot status --json")?;
+    ensure!(changed.contains("\"phase\": \"ready\""), "{changed}");
+    Ok(())
+}
+
+/// Through the control plane, which relays, and no more than fits.
+fn edges_reach_each_other(edge1: &Vm, edge2: &Vm) -> anyhow::Result<()> {
+    let address = |vm: &Vm| vm.run("ip -4 -o address show wg0 | tr -s ' ' | cut -d' ' -f4 | cut -d/ -f1");
+    let (one, other) = (address(edge1)?.trim().to_owned(), address(edge2)?.trim().to_owned());
+    for (vm, own, other, pods) in
+        [(edge1, &one, &other, "10.42.2.0/16"), (edge2, &other, &one, "10.42.4.0/16")]
+    {
+        let mtu = vm.run(&vxlan(own, other, pods))?;
+        ensure!(mtu.trim() == "1230", "the way between pods has an MTU of {mtu}");
+    }
+    // 20 bytes of IPv4 and 8 of ICMP go before these.
+    edge1.run("ping -c 3 -W 10 -M do -s 1202 10.42.4.0")?;
+    edge1.run("! ping -c 1 -W 10 -M do -s 1203 10.42.4.0")?;
+    Ok(())
+}
+
+/// The admin's own, with the API as this computer reaches it.
+fn kubeconfig(control_plane: &Vm, port: u16, folder: &Path) -> anyhow::Result<PathBuf> {
+    let text = control_plane.run("cat /etc/rancher/k3s/k3s.yaml")?;
+    ensure!(text.contains("https://127.0.0.1:6443"), "{text}");
+    let path = folder.join("kubeconfig");
+    let text = text.replace("https://127.0.0.1:6443", &format!("https://127.0.0.1:{port}"));
+    fs::write(&path, text).context("writing the kubeconfig")?;
+    Ok(path)
+}
+
+fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+    let kubectl = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/kubectl/bin/kubectl");
+    ensure!(kubectl.exists(), "`tests/setup/kubectl.sh` unpacks kubectl, which is missing");
+    let program = Program::new("asking the API", kubectl).argument("--kubeconfig").argument(kubeconfig);
+    Ok(program.arguments(arguments).output(ASKING)?)
+}
