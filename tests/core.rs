@@ -15,4 +15,5 @@ mod core {
     mod sectors;
     mod secure_boot;
     mod slots;
+    mod tunnels;
 }

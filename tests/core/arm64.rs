@@ -5,6 +5,8 @@ use imgbuild::bundle::programs::ProgramFacts;
 use imgbuild::units::{Arch, Bytes};
 use machine::{Disk, Power, Scene, Vm};
 
+use super::tunnels;
+
 /// As for amd64; the kernel's modules are larger.
 const LARGEST_INITRD: Bytes = Bytes(2_500_000);
 
@@ -28,6 +30,7 @@ fn an_arm64_image_composed_here_boots_to_its_record() -> anyhow::Result<()> {
     )?;
     let expected = "aarch64\ncp1\n0\nmodules\nerofs ro\nverity V\n";
     ensure!(facts == expected, "expected:\n{expected}found:\n{facts}");
+    tunnels::check(&vm, disk.arch())?;
     vm.shut_down()?;
     disk.check_table()?;
     disk.check_state()

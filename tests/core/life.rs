@@ -7,6 +7,8 @@ use firstboot::status::{Phase, Status};
 use imgbuild::units::Bytes;
 use machine::{Disk, Power, Scene, Vm, report};
 
+use super::tunnels;
+
 /// A claim, the command that shows it, and lines or parts of lines that the command prints.
 type Fact = (&'static str, &'static str, &'static [&'static str]);
 
@@ -134,6 +136,7 @@ fn first_boot(disk: &Disk, scene: &Scene) -> anyhow::Result<String> {
     }
     let output = vm.run(MASQUERADE).context("whether a MASQUERADE rule works")?;
     ensure!(output.contains(" 0% packet loss") && output.contains("masquerade"), "{output}");
+    tunnels::check(&vm, disk.arch())?;
     check_identity(&vm, "cp1", "QEMU fw_cfg")?;
     ensure!(boot_report(&vm)?.state_created, "the first boot has not made the state partition");
     let machine_id = vm.run(DRIFT).context("leaving traces")?;

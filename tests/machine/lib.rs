@@ -31,7 +31,7 @@ pub use first_boot::{FirstBoot, Recording};
 pub use joining::{Joining, Pushed};
 pub use mirror::Mirror;
 pub use random::{Random, number};
-pub use scene::{Bundle, Scene, remove_folder};
+pub use scene::{Bundle, Scene, is_of_this_computer, remove_folder};
 pub use staging::Staging;
 pub use vm::{Power, Vm, free_port, report};
 pub use write_log::{PowerCut, WriteLog};

@@ -132,7 +132,7 @@ impl Scene {
         const NAME: &str = "k3s-standin";
         let host = self.programs.join(NAME);
         ensure!(host.is_file(), "`{}` is missing; `cargo test -p k3s-standin` makes it", host.display());
-        let packed = if triple(arch).starts_with(std::env::consts::ARCH) {
+        let packed = if is_of_this_computer(arch) {
             host.clone()
         } else {
             let target = self.programs.parent().and_then(Path::parent).context("no target folder")?;
@@ -236,6 +236,11 @@ impl Scene {
         program.output(Duration::from_secs(30))?;
         Ok(())
     }
+}
+
+/// Whether programs for `arch` are those that run here, too.
+pub fn is_of_this_computer(arch: Arch) -> bool {
+    triple(arch).starts_with(std::env::consts::ARCH)
 }
 
 /// The compiler's name of what runs on `arch`.

@@ -1,8 +1,9 @@
 //! A machine from power-on to its end.
 
+use std::ffi::OsString;
 use std::io::Read as _;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -163,20 +164,31 @@ impl Vm {
     /// Runs a shell command as root, by SSH with the key of the cluster file; it must end well.
     /// The machine's host key must be that of its disk's earlier boots.
     pub fn run(&self, command: &str) -> anyhow::Result<String> {
-        let port = self.port.to_string();
+        self.by_ssh("ssh", ["root@127.0.0.1", command])
+    }
+
+    /// Copies a file into it, as one of root's at `path`; what runs here may be run there.
+    pub fn put(&self, file: &Path, path: &str) -> anyhow::Result<()> {
+        let place = format!("root@127.0.0.1:{path}");
+        self.by_ssh("scp", [file.as_os_str(), place.as_ref()]).map(drop)
+    }
+
+    fn by_ssh<A: Into<OsString>>(&self, name: &str, arguments: [A; 2]) -> anyhow::Result<String> {
+        let port = format!("Port={}", self.port);
         let hosts = format!("UserKnownHostsFile={}", self.known_hosts.display());
         let options = [
             "BatchMode=yes",
             "StrictHostKeyChecking=accept-new",
             "HostKeyAlias=node",
             "LogLevel=ERROR",
+            &port,
             &hosts,
         ];
-        let program = oracle::program("ssh")?
-            .arguments(["-F", "none", "-p", &port, "-i"])
+        let program = oracle::program(name)?
+            .arguments(["-F", "none", "-i"])
             .argument(&self.key)
             .arguments(options.iter().flat_map(|option| ["-o", option]))
-            .arguments(["root@127.0.0.1", command]);
+            .arguments(arguments);
         program.output(COMMAND_DEADLINE).with_context(|| {
             format!("machine `{}`, its console:\n{}", self.name, self.machine.console().last_lines())
         })

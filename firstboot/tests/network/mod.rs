@@ -45,7 +45,7 @@ fn in_namespaces(name: &str, options: &[&str], body: impl FnOnce()) {
     let mut child = command("unshare")
         .args(options)
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture", "--include-ignored"])
+        .args(["--exact", name, "--nocapture"])
         .env(INSIDE, "1")
         .spawn()
         .expect("unshare (package util-linux) is missing");
