@@ -74,7 +74,7 @@ impl Peer {
 }
 
 /// The other end: reads a request whose body has at most `longest` bytes, and writes what `answer` makes of it. What is
-/// no request is told so.
+/// no request is told so. The other end has `time` to ask, and as much to take the answer.
 pub fn serve(
     stream: TcpStream,
     config: &Arc<ServerConfig>,
@@ -87,7 +87,38 @@ pub fn serve(
         Err(HttpError::Connection(error)) => return Err(error),
         Err(error) => Answer::text(400, &error.to_string()),
     };
+    // However long it took to find: what is ready is told.
+    stream.sock.renew(time);
     http::write_answer(&mut stream, &answer)?;
     stream.conn.send_close_notify();
     stream.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+    use crate::cluster::tests::membership_key;
+    use crate::public_key::PublicKey;
+
+    #[test]
+    fn an_answer_that_took_long_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let time = Duration::from_secs(2);
+        let serving = thread::spawn(move || {
+            let answer = |request: &Request| {
+                thread::sleep(time);
+                Answer::text(200, &request.path)
+            };
+            serve(listener.accept()?.0, &tls::server(&membership_key()).unwrap(), (time, 0), answer)
+        });
+        let config = tls::client(&PublicKey::of(&membership_key())).unwrap();
+        let peer = Peer { address, config, time: Duration::from_mins(1), longest: 100 };
+        let answer = peer.ask("GET", "/slow", "text/plain", &[]).unwrap();
+        assert_eq!((answer.status, answer.body), (200, b"/slow".to_vec()));
+        serving.join().unwrap().unwrap();
+    }
 }

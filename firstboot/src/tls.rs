@@ -99,6 +99,11 @@ impl Timed {
         Self { stream, until: Instant::now() + time }
     }
 
+    /// Everything from now on takes no longer than `time`.
+    pub fn renew(&mut self, time: Duration) {
+        self.until = Instant::now() + time;
+    }
+
     fn left(&self) -> io::Result<Duration> {
         let left = self.until.saturating_duration_since(Instant::now());
         // Zero would mean for ever.

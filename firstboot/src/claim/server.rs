@@ -4,15 +4,17 @@
 //! bounds of size and time, an address has a share of the places, and what finds no place is told so by a closed
 //! connection, so that memory and threads stay bounded and honest nodes, which come again, get in.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, TcpListener, TcpStream};
+mod places;
+
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 
+use self::places::Places;
 use super::message::{Cause, Reply};
 use super::service::Service;
 use super::store::Store;
@@ -35,15 +37,18 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Connections at a time.
     pub connections: usize,
-    /// Connections of one address at a time; sites share one.
+    /// Connections of one address at a time; sites share one, and switch all their boxes on together.
     pub per_address: usize,
-    /// How long a connection may last.
+    /// How long a connection may take to ask, and as long to be told the answer.
     pub time: Duration,
+    /// How long it may take at least where its own address has no more places.
+    pub patience: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 128, per_address: 32, time: Duration::from_secs(10) }
+        let (time, patience) = (Duration::from_secs(10), Duration::from_secs(2));
+        Self { connections: 128, per_address: 64, time, patience }
     }
 }
 
@@ -69,8 +74,14 @@ pub fn serve<S: Store + Send + Sync + 'static>(
         let Some(place) = Places::take(&places, &stream) else { continue };
         let (config, service, store) = (Arc::clone(config), Arc::clone(service), Arc::clone(store));
         let work = move || {
-            let from = place.from.to_string();
-            let answer = |request: &Request| answer(request, &from, &service, store.as_ref());
+            let answer = |request: &Request| {
+                if !place.keep() {
+                    return Answer::text(503, "others had to be heard");
+                }
+                let answer = answer(request, &place.from().to_string(), &service, store.as_ref());
+                place.free();
+                answer
+            };
             // What broke off concerns who broke it; to the others it is noise.
             let _broken = exchange::serve(stream, &config, (limits.time, LONGEST_BODY), answer);
         };
@@ -100,49 +111,6 @@ fn of_reply(reply: &Reply) -> Answer {
         Reply::Refused { .. } => (403, None),
     };
     Answer { status, retry_after, body: serde_json::to_vec(reply).unwrap_or_default() }
-}
-
-/// Who speaks at this moment.
-struct Places {
-    limits: Limits,
-    taken: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// A connection's place, free again when this is dropped.
-struct Place {
-    places: Arc<Places>,
-    from: IpAddr,
-}
-
-impl Places {
-    fn new(limits: Limits) -> Self {
-        Self { limits, taken: Mutex::new(HashMap::new()) }
-    }
-
-    /// `None` where there is no place, and for who has gone already.
-    fn take(places: &Arc<Self>, stream: &TcpStream) -> Option<Place> {
-        let from = stream.peer_addr().ok()?.ip().to_canonical();
-        let mut taken = places.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = taken.get(&from).copied().unwrap_or(0);
-        if own >= places.limits.per_address || taken.values().sum::<usize>() >= places.limits.connections {
-            return None;
-        }
-        taken.insert(from, own + 1);
-        drop(taken);
-        Some(Place { places: Arc::clone(places), from })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.from) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.from);
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use crate::random::random;
 
+/// Between two claims where the answer may be another one soon.
+const FIRST_CLAIM: Duration = Duration::from_secs(2);
+/// Between two claims of who has asked for long.
+pub(super) const LAST_CLAIM: Duration = Duration::from_mins(2);
+
 /// Waiting times.
 #[derive(Debug)]
-pub(super) struct BackOff {
+pub(crate) struct BackOff {
     next: Duration,
     first: Duration,
     longest: Duration,
@@ -17,9 +22,14 @@ impl BackOff {
         Self { next: first, first, longest }
     }
 
+    /// Between two claims.
+    pub(crate) const fn of_claims() -> Self {
+        Self::new(FIRST_CLAIM, LAST_CLAIM)
+    }
+
     /// The next waiting time: up to a quarter shorter than its bound, so that a site's boxes, switched on together, come
     /// one by one.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let time = self.next;
         self.next = (time * 2).min(self.longest);
         let [share] = random::<1>().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::back_off::BackOff;
+use super::back_off::{BackOff, LAST_CLAIM};
 use super::grant::{self, Place};
 use super::k3s_node::Seen;
 use super::machine::{Machine, Start};
@@ -27,9 +27,6 @@ const LOOK_AT_READY: Duration = Duration::from_secs(15);
 /// How long the cluster may not know a node before its membership is shown: a claim brings k3s a new token, and the
 /// cluster a moment to see the node.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Between two claims where the answer may be another one soon.
-const FIRST_WAIT: Duration = Duration::from_secs(2);
-const LONGEST_WAIT: Duration = Duration::from_mins(2);
 /// Between two claims that were refused: a person has to do something first.
 const REFUSED_WAIT: Duration = Duration::from_mins(5);
 /// Between two looks for a person's word.
@@ -149,7 +146,7 @@ impl Member<'_> {
 
     /// Asks every claim address in turn until one has an answer that counts.
     fn claim(&mut self, right: &Right, machine: &mut impl Machine) -> anyhow::Result<Verdict> {
-        let mut waits = BackOff::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut waits = BackOff::of_claims();
         let mut told = false;
         loop {
             let (reply, fault) = self.ask_all(right, machine);
@@ -172,7 +169,7 @@ impl Member<'_> {
                     let reason = "the cluster answers, and is not ready yet";
                     self.reporter.phase(Phase::Claiming, reason, None)?;
                     // What comes over the network is no reason to sleep for a year.
-                    Duration::from_secs(seconds.into()).min(LONGEST_WAIT)
+                    Duration::from_secs(seconds.into()).min(LAST_CLAIM)
                 }
                 None => {
                     let hint = "does the uplink work, and does the name lead to a control plane?";
