@@ -95,7 +95,7 @@ fn dry_run_prints_the_plan_and_touches_nothing() {
         record      from EFI system partition, `firstboot/record.json`
         phase       planned since [time]: dry run, nothing was touched
         plan
-          1. [would change] firewall   opens what a control-plane needs
+          1. [would change] firewall   opens what a control plane needs
           2. [would change] host-name  is called `cp1`
           3. [would change] time-zone  shows time of Europe/Berlin
           4. [would change] ssh-keys   admits 1 SSH key, where the image runs sshd

@@ -10,11 +10,15 @@ use crate::record::{NodeRecord, Posture, Role};
 const PATH: &str = "/run/imgbuild/firewall.nft";
 
 pub(super) fn summary(record: &NodeRecord) -> String {
-    let more = match record.cluster.posture {
-        Posture::BringUp => ", and SSH and the API to the Internet",
-        Posture::Production => "",
+    let (node, login) = match record.node.role {
+        Role::ControlPlane => ("a control plane", "SSH and the API"),
+        Role::Worker => ("a worker", "SSH"),
+        Role::Edge => ("an edge", "SSH"),
     };
-    format!("opens what a {} needs{more}", record.node.role.name())
+    match record.cluster.posture {
+        Posture::BringUp => format!("opens what {node} needs, and {login} to the Internet"),
+        Posture::Production => format!("opens what {node} needs"),
+    }
 }
 
 pub(super) fn changes(record: &NodeRecord) -> Vec<Change> {
