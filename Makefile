@@ -59,6 +59,7 @@ soak: nodes
 bench: nodes
 	@tests/setup/install.sh bench
 	$(CARGO_BUILD)
+	$(CARGO_BUILD) -p k3s-standin
 	cargo run --release --locked --target $(TRIPLE) -p imgbuild-tests --bin bench -- $(ARGS)
 
 # The crates of every platform are looked at; a build fetches its own only.

@@ -1,9 +1,10 @@
-//! `make bench`: speed and size of a build, as ratios against peers measured in the same run.
+//! `make bench`: speed and size of builds, boots and claims, as ratios against peers measured in the same run.
 //!
 //! Packages lie on this machine before any clock starts, and the page cache is warm for everybody: one
 //! build and the peers' downloads come first. Exit code 1 says that a bound is missed.
 
 mod boot;
+mod claims;
 mod measure;
 mod mkosi;
 mod ours;
@@ -105,6 +106,7 @@ fn measure(
         None => say(&format!("not compared with mkosi: {} names no folder", mkosi::VARIABLE))?,
     }
     measure::sizes(ours, report)?;
+    measure::claims(arguments.runs, work, report)?;
     if !arguments.without_boots {
         measure::boots(ours, peer, work, report)?;
     }

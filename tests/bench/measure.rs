@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use imgbuild::units::Arch;
 
 use super::boot::{Boot, Bootable};
+use super::claims::Claims;
 use super::mkosi::Mkosi;
 use super::ours::{self, Build, Ours};
 use super::peer::{Peer, PeerRun};
@@ -117,6 +118,24 @@ pub(crate) fn sizes(ours: &Ours, report: &mut Report) -> anyhow::Result<()> {
         let parts = transport.parts.into_iter();
         report.samples.extend(parts.map(|(name, size)| Samples::bytes(&format!("  {name}"), vec![size])));
     }
+    Ok(())
+}
+
+/// Nodes that join, a burst after the other; each run has nodes of its own.
+pub(crate) fn claims(runs: u32, work: &Path, report: &mut Report) -> anyhow::Result<()> {
+    say("1,000 claims in bursts of 50")?;
+    let claims = Claims::prepare(&work.join("k3s"))?;
+    let runs = repeat(runs, |run| Ok((claims.claim(run)?, claims.beside(run)?)))?;
+    let beside =
+        Samples::seconds("their exchanges and objects alone", runs.iter().map(|(_, beside)| *beside));
+    let claimed = Samples::seconds("1,000 claims", runs.iter().map(|(claimed, _)| claimed.seconds));
+    let lost = Samples::counts("claims lost", runs.iter().map(|(claimed, _)| claimed.lost));
+    let ratio = claimed.median / beside.median;
+    report.bounds.extend([
+        Bound::most(&lost, 0.0),
+        Bound::ratio("1,000 claims : their exchanges and objects", ratio, 2.5),
+    ]);
+    report.samples.extend([claimed, beside, lost]);
     Ok(())
 }
 

@@ -33,6 +33,7 @@ pub(crate) enum Unit {
     Seconds,
     Bytes,
     Ratio,
+    Count,
 }
 
 /// The most that something may be.
@@ -51,6 +52,16 @@ impl Samples {
         let (wall, cpu) = costs.into_iter().map(|cost| (cost.seconds, cost.cpu)).unzip();
         [(name.to_owned(), wall), (format!("{name}, CPU time"), cpu)]
             .map(|(name, values)| Self::new(&name, Unit::Seconds, values))
+    }
+
+    /// Wall times alone.
+    pub(crate) fn seconds(name: &str, values: impl IntoIterator<Item = f64>) -> Self {
+        Self::new(name, Unit::Seconds, values.into_iter().collect())
+    }
+
+    /// How many there were.
+    pub(crate) fn counts(name: &str, values: impl IntoIterator<Item = u16>) -> Self {
+        Self::new(name, Unit::Count, values.into_iter().map(f64::from).collect())
     }
 
     /// A time by the clock of a machine that counts instructions.
@@ -85,6 +96,11 @@ impl Bound {
         Self::new(&samples.name, samples.unit, samples.median, most)
     }
 
+    /// A bound for the worst of `samples`.
+    pub(crate) fn most(samples: &Samples, most: f64) -> Self {
+        Self::new(&samples.name, samples.unit, samples.max, most)
+    }
+
     /// A bound for the quotient of two medians.
     pub(crate) fn ratio(name: &str, measured: f64, most: f64) -> Self {
         Self::new(name, Unit::Ratio, measured, most)
@@ -111,7 +127,9 @@ impl Unit {
         match self {
             Self::Seconds => format!("{value:.2} s"),
             Self::Bytes => format!("{:.2} MB", value / 1e6),
-            Self::Ratio => format!("1/{:.1}", 1.0 / value),
+            Self::Ratio if value < 1.0 => format!("1/{:.1}", 1.0 / value),
+            Self::Ratio => format!("{value:.1}"),
+            Self::Count => format!("{value}"),
         }
     }
 }
