@@ -11,14 +11,13 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
 use firstboot::cluster::ClusterId;
 use firstboot::control_plane::order::Order;
 use firstboot::control_plane::push::{self, PushError};
 use firstboot::public_key::PublicKey;
 use firstboot::random::random;
+use firstboot::secret_key::SecretKey;
 use firstboot::source::Item;
 use firstboot::{record, ticket};
 use serde_json::{Value, json};
@@ -83,15 +82,15 @@ pub fn joining(
         ..Given::default()
     };
     if node.role == Role::ControlPlane {
-        let key = SigningKey::from_bytes(&random().context("making the one-time key")?);
-        let text = Zeroizing::new(STANDARD.encode(key.as_bytes()));
+        let key = SecretKey::new(random().context("making the one-time key")?);
+        let public = PublicKey::of(&SigningKey::from_bytes(key.bytes()));
+        let text = Zeroizing::new(String::from(key));
         given.items.push(write(Item::PushKey, text.as_bytes(), folder)?);
         let order = Order::init(ClusterId(random().context("numbering the order")?));
         let bundle = secrets.bundle(cluster, node, order, objects(secrets)?)?;
         let port = cluster.network.vpn_port;
         given.forwards = Forward::both(port).into();
-        given.push =
-            Some(Push { bundle: secrets.sign_bundle(&bundle)?.into(), key: PublicKey::of(&key), port });
+        given.push = Some(Push { bundle: secrets.sign_bundle(&bundle)?.into(), key: public, port });
     } else {
         let text = Zeroizing::new(secrets.ticket(node, ticket::VALID, false, SystemTime::now())?);
         given.items.push(write(Item::Ticket, text.as_bytes(), folder)?);

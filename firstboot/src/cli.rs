@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::console;
+use crate::consoles;
 use crate::converge::{Mode, System};
 use crate::gate;
 use crate::k3s::{self, RunMode};
@@ -29,8 +29,6 @@ use crate::wireguard::report::Report;
 pub(crate) const RECORD_FAULT: u8 = 2;
 /// Between two looks at the status.
 const WATCH_INTERVAL: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-/// The kernel's consoles, `/dev/console` last.
-const ACTIVE_CONSOLES: &str = "/sys/class/tty/console/active";
 
 /// Makes this machine the node that its record names
 #[derive(Debug, Parser)]
@@ -126,7 +124,7 @@ fn first_boot(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let _ = print(arguments, &status)?;
     if arguments.console {
-        show_on_consoles(&status);
+        consoles::show(&status);
     }
     Ok(code)
 }
@@ -147,7 +145,7 @@ fn show_status(arguments: &Arguments, watch: bool) -> anyhow::Result<ExitCode> {
         if let Some(text) = text.filter(|text| shown.as_ref() != Some(text)) {
             let status: Status = serde_json::from_slice(&text).context("reading the status of this boot")?;
             if arguments.console {
-                show_on_consoles(&status);
+                consoles::show(&status);
             }
             if print(arguments, &status)? == Reader::Gone {
                 return Ok(ExitCode::SUCCESS);
@@ -208,38 +206,5 @@ fn write(text: &str) -> anyhow::Result<Reader> {
         Ok(()) => Ok(Reader::There),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
         Err(error) => Err(error).context("writing to standard output"),
-    }
-}
-
-/// Shows the report on the screen, and whole on the console that the kernel was given last (a serial
-/// one on servers). Not by way of the journal, which would put its own prefix before every line.
-pub(crate) fn show_on_consoles(status: &Status) {
-    let active = fs::read_to_string(ACTIVE_CONSOLES).unwrap_or_default();
-    for (device, with_files) in consoles(&active) {
-        let text = format!("\n{}", screen::render(status, *with_files));
-        // A machine without a screen has no terminal; the other one shows the report then.
-        let _ = console::show(Path::new(device), &text, console::PATIENCE);
-    }
-}
-
-/// Devices, and whether files are shown there; `active` is what the kernel says of its consoles, `/dev/console` last.
-fn consoles(active: &str) -> &'static [(&'static str, bool)] {
-    match active.split_whitespace().last() {
-        // The kernel's console is the screen, which shows the report once.
-        Some("tty0" | "tty1") => &[("/dev/console", true)],
-        _ => &[("/dev/console", true), ("/dev/tty1", false)],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_screen_shows_the_report_twice() {
-        let both = [("/dev/console", true), ("/dev/tty1", false)];
-        assert_eq!(consoles("tty0 ttyS0\n"), both);
-        assert_eq!(consoles(""), both);
-        assert_eq!(consoles("ttyS0 tty0\n"), [("/dev/console", true)]);
     }
 }

@@ -4,32 +4,12 @@ use std::fmt;
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha256};
-use thiserror::Error;
 
-use crate::converge::{ConvergeError, Mode, System};
-use crate::random::random;
+use crate::converge::System;
+use crate::secret_key::{self, KeyError};
 
 /// Where the private half lies: 32 bytes (RFC 8032 seed), mode 0600, on the state partition.
 pub const PATH: &str = "/var/lib/imgbuild/node.key";
-
-/// Why there is no node key.
-#[derive(Debug, Error)]
-pub enum KeyError {
-    /// The file system refused.
-    #[error(transparent)]
-    Converge(#[from] ConvergeError),
-    /// The key file has another length than 32 bytes.
-    #[error("key `{path}` has {found} bytes, not 32")]
-    Length {
-        /// The file.
-        path: &'static str,
-        /// Bytes found.
-        found: usize,
-    },
-    /// The kernel gave no random bytes.
-    #[error("reading random bytes from the kernel")]
-    Random(#[source] std::io::Error),
-}
 
 /// First 128 bits of the SHA-256 of the public key, in groups of four hexadecimal digits.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,30 +33,21 @@ impl fmt::Display for Fingerprint {
 
 /// Reads the node key; `None` where there is none yet.
 pub fn load(system: &System) -> Result<Option<SigningKey>, KeyError> {
-    let Some(seed) = system.read(PATH)? else { return Ok(None) };
-    let seed: [u8; 32] =
-        seed.try_into().map_err(|seed: Vec<u8>| KeyError::Length { path: PATH, found: seed.len() })?;
-    Ok(Some(SigningKey::from_bytes(&seed)))
+    Ok(secret_key::load(PATH, system)?.map(|seed| SigningKey::from_bytes(seed.bytes())))
 }
 
 /// Reads the node key, or makes it, on disk before anything else happens with it.
 ///
 /// Without a key, a dry run returns `None`.
 pub fn ensure(system: &System) -> Result<Option<Fingerprint>, KeyError> {
-    if let Some(key) = load(system)? {
-        return Ok(Some(Fingerprint::of(&key.verifying_key())));
-    }
-    if system.mode() == Mode::DryRun {
-        return Ok(None);
-    }
-    let seed: [u8; 32] = random().map_err(KeyError::Random)?;
-    system.ensure_file(PATH, &seed, 0o600)?;
-    Ok(Some(Fingerprint::of(&SigningKey::from_bytes(&seed).verifying_key())))
+    let seed = secret_key::ensure(PATH, system)?;
+    Ok(seed.map(|seed| Fingerprint::of(&SigningKey::from_bytes(seed.bytes()).verifying_key())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::converge::Mode;
 
     #[test]
     fn keeps_the_key_it_made() {

@@ -32,6 +32,9 @@ const LONGEST: usize = 32 << 20;
 #[derive(Clone, Debug)]
 pub struct Api(Peer);
 
+/// A way to an API that may be still on its way up.
+pub type Reach = Box<dyn Fn() -> Result<Api, ApiError> + Send + Sync>;
+
 /// Why the API did not do what it was asked for.
 #[derive(Debug, Error)]
 pub enum ApiError {

@@ -17,9 +17,9 @@
 //! - [`durable`]: files that survive power cuts
 //! - [`process`]: waiting for other programs
 //! - [`random`]: random bytes; [`keyed_hash`]: what is derived from the cluster's keys
-//! - [`key`]: the node key
+//! - [`key`]: the node key; [`secret_key`]: what all keys of 32 bytes share
 //! - [`status`], [`screen`], [`run`], [`cli`]: reporting and the program
-//! - [`console`]: showing text on a console that may be stopped
+//! - [`console`]: showing text on a console that may be stopped; `consoles`: the report on all of them
 //! - [`k3s`]: k3s' places on the node, and its start
 //! - [`stage0`]: the initrd's `/init`
 //! - [`gpt`]: partition tables that survive power cuts
@@ -39,6 +39,7 @@ pub mod claim;
 pub mod cli;
 pub mod cluster;
 pub mod console;
+mod consoles;
 pub mod control_plane;
 pub mod converge;
 pub mod document;
@@ -66,6 +67,7 @@ pub mod resolve;
 pub mod root_hash;
 pub mod run;
 pub mod screen;
+pub mod secret_key;
 pub mod serve;
 pub mod slot;
 pub mod source;

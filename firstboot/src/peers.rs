@@ -2,8 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::record::Role;
@@ -26,9 +24,4 @@ pub struct Peer {
     /// The same in the private network of the cloud nodes, which only they can use; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_endpoint: Option<String>,
-}
-
-/// Whether a text is a WireGuard key as `wg` shows it: 32 bytes in base64.
-pub fn is_wireguard_key(text: &str) -> bool {
-    STANDARD.decode(text).is_ok_and(|key| key.len() == 32)
 }

@@ -87,11 +87,9 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
         Some(found) => Given { record: Some(found), ..Given::default() },
         None => source::find(system, report.as_ref())?,
     };
-    let Some(found) = given.record else { return Ok(()) };
-    let cluster = given.cluster.as_ref().map(cluster_record).transpose()?;
-    let record = record::open(&found.text, cluster.as_ref())
-        .with_context(|| format!("reading node record from {}", found.place))?;
-    status.node = Some(node_status(&record, found.place));
+    let Some((record, _)) = records(&given)? else { return Ok(()) };
+    let place = given.record.map(|found| found.place).unwrap_or_default();
+    status.node = Some(node_status(&record, place));
     for step in plan(&record) {
         status.steps.push(StepStatus {
             state: apply(&step, system)?,
@@ -108,9 +106,16 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
     Ok(())
 }
 
-/// Parses the cluster record.
-pub(crate) fn cluster_record(found: &Found) -> anyhow::Result<ClusterRecord> {
-    cluster::parse(&found.text).with_context(|| format!("reading cluster record from {}", found.place))
+/// Parses the node record, and the cluster record that vouches for it; `None` without a node record.
+pub(crate) fn records(given: &Given) -> anyhow::Result<Option<(NodeRecord, Option<ClusterRecord>)>> {
+    let Some(found) = &given.record else { return Ok(None) };
+    let read = |found: &Found| {
+        cluster::parse(&found.text).with_context(|| format!("reading cluster record from {}", found.place))
+    };
+    let cluster = given.cluster.as_ref().map(read).transpose()?;
+    let record = record::open(&found.text, cluster.as_ref())
+        .with_context(|| format!("reading node record from {}", found.place))?;
+    Ok(Some((record, cluster)))
 }
 
 fn node_status(record: &NodeRecord, place: String) -> NodeStatus {

@@ -31,8 +31,9 @@ use crate::cluster::ClusterRecord;
 use crate::converge::System;
 use crate::key;
 use crate::plan::{Effect, PlannedFile, plan};
-use crate::record::{self, NodeRecord, Role};
-use crate::run::cluster_record;
+use crate::record::{NodeRecord, Role};
+use crate::run;
+use crate::secret_key::SecretKey;
 use crate::source;
 
 use self::live::Live;
@@ -64,28 +65,18 @@ pub fn serve(system: &System) -> anyhow::Result<Infallible> {
 
 fn facts(system: &System) -> anyhow::Result<Facts> {
     let given = source::kept(system)?;
-    let cluster =
-        given.cluster.as_ref().context("this medium has no cluster record: there is nothing to join")?;
-    let cluster = cluster_record(cluster)?;
-    let found = given.record.context("this node has no record")?;
-    let record = record::open(&found.text, Some(&cluster))
-        .with_context(|| format!("reading node record from {}", found.place))?;
+    let (record, cluster) = run::records(&given)?.context("this node has no record")?;
+    let cluster = cluster.context("this medium has no cluster record: there is nothing to join")?;
     let text = |found: source::Found| String::from_utf8_lossy(&found.text).trim().to_owned();
-    let push_key = given.push_key.map(|found| push_key(&text(found))).transpose()?;
+    let push_key = given.push_key.map(|found| SecretKey::try_from(text(found))).transpose();
+    let push_key = push_key.context("reading the one-time key")?;
     Ok(Facts {
         record,
         cluster,
         ticket: given.ticket.map(text),
-        push_key,
+        push_key: push_key.map(|key| SigningKey::from_bytes(key.bytes())),
         key: key::load(system)?.context("this node has no key yet: `firstboot` makes it at boot")?,
     })
-}
-
-fn push_key(text: &str) -> anyhow::Result<SigningKey> {
-    use base64::Engine as _;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok();
-    let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    bytes.map(|bytes| SigningKey::from_bytes(&bytes)).context("the one-time key is not 32 bytes in base64")
 }
 
 /// Writes the files of a step of the plan.

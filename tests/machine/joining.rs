@@ -33,11 +33,6 @@ impl Joining {
         Ok(Self { cluster, identity, path })
     }
 
-    /// The cluster.
-    pub const fn cluster(&self) -> &Cluster {
-        &self.cluster
-    }
-
     /// What `node` is switched on with, in files below `folder`, and what is pushed to it.
     pub fn power(&self, node: &str, folder: &Path) -> anyhow::Result<(Power, Option<Pushed>)> {
         let Ok(node) = self.cluster.node(node) else { bail!("the cluster has no node `{node}`") };

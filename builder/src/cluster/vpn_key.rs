@@ -2,8 +2,7 @@
 
 use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use firstboot::wireguard::WireguardKey;
 use thiserror::Error;
 
 use super::text::checked_text;
@@ -28,11 +27,8 @@ impl FromStr for VpnKey {
     type Err = VpnKeyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bytes = STANDARD.decode(text).map_err(|_| VpnKeyError::Form)?;
-        if bytes.len() != 32 {
-            return Err(VpnKeyError::Form);
-        }
-        if bytes.iter().all(|byte| *byte == 0) {
+        let WireguardKey(bytes) = text.parse().map_err(|_| VpnKeyError::Form)?;
+        if bytes == [0; 32] {
             return Err(VpnKeyError::Zero);
         }
         Ok(Self(text.to_owned()))
@@ -41,6 +37,9 @@ impl FromStr for VpnKey {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]

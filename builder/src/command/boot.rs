@@ -225,8 +225,7 @@ fn given(
         context.printer.note(&format!("{lacking}: node `{}` is configured, and joins nothing", node.name));
         return operator::plain(&cluster, node, scratch);
     }
-    let (identity, _) = arguments.unlock.open(&path, &cluster)?;
-    operator::joining(&cluster, node, identity.cluster(&path)?, scratch)
+    operator::joining(&cluster, node, &arguments.unlock.secrets(&cluster)?, scratch)
 }
 
 fn forwards(arguments: &Arguments, given: &Given) -> Vec<Forward> {

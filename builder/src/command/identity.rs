@@ -19,7 +19,7 @@ use crate::identity;
 
 pub(super) use self::create::generate;
 pub(super) use self::opening::Opening;
-pub(super) use self::unlock::{Unlock, of_identity};
+pub(super) use self::unlock::Unlock;
 
 /// Arguments of `identity`.
 #[derive(Debug, Args)]

@@ -7,10 +7,8 @@ use clap::Args;
 use firstboot::record;
 use serde::Serialize;
 
-use super::identity::{self, Unlock};
+use super::identity::Unlock;
 use super::{Context, failure, file};
-use crate::cluster::Cluster;
-use crate::identity::Identity;
 
 /// Arguments of `record`.
 #[derive(Debug, Args)]
@@ -35,16 +33,12 @@ pub struct Arguments {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
     let text = match &arguments.node {
-        None => {
-            let (identity, path) = open(arguments, &cluster)?;
-            pretty(&identity.cluster(&path)?.record(&cluster))?
-        }
+        None => pretty(&arguments.unlock.secrets(&cluster)?.record(&cluster))?,
         Some(node) => {
             let record = cluster.record(cluster.node(node).map_err(failure::of_node)?);
             if arguments.signed {
-                let (identity, path) = open(arguments, &cluster)?;
-                let key = &identity.cluster(&path)?.operator_key;
-                record::sign(&record, key).context("signing the node record")? + "\n"
+                let key = arguments.unlock.secrets(&cluster)?.operator_key;
+                record::sign(&record, &key).context("signing the node record")? + "\n"
             } else {
                 pretty(&record)?
             }
@@ -56,12 +50,6 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
             file::replace(path, text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))
         }
     }
-}
-
-fn open(arguments: &Arguments, cluster: &Cluster) -> anyhow::Result<(Identity, PathBuf)> {
-    let path = identity::path(cluster);
-    let (identity, _) = arguments.unlock.open(&path, cluster)?;
-    Ok((identity, path))
 }
 
 fn pretty(value: &impl Serialize) -> anyhow::Result<String> {

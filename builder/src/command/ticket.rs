@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::identity::{self, Unlock};
+use super::identity::Unlock;
 use super::{Context, Note as _, failure, file};
 use crate::identity::DocumentError;
 
@@ -42,9 +42,7 @@ struct Minted<'a> {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
     let node = cluster.node(&arguments.node).map_err(failure::of_node)?;
-    let path = identity::path(&cluster);
-    let (identity, _) = arguments.unlock.open(&path, &cluster)?;
-    let secrets = identity.cluster(&path).map_err(identity::of_identity)?;
+    let secrets = arguments.unlock.secrets(&cluster)?;
     let now = SystemTime::now();
     let ticket = secrets.ticket(node, arguments.valid, arguments.approve, now).map_err(of_ticket)?;
     let expires = now.checked_add(arguments.valid).context("that is too long")?;

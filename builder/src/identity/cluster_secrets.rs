@@ -5,8 +5,8 @@ use std::fmt;
 
 use ed25519_dalek::SigningKey;
 use firstboot::cluster::ClusterId;
-use firstboot::control_plane::bundle::SecretKey;
 use firstboot::random::random;
+use firstboot::secret_key::SecretKey;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -14,6 +14,7 @@ use super::authorities::Authorities;
 use super::authority::AuthorityError;
 use super::rsa_key::{RsaKey, RsaKeyError};
 use super::sealing::{SealingKey, SealingKeyError};
+use super::search::hexadecimal;
 use super::wireguard;
 use crate::secret::Secret;
 use crate::units::{Sha256, Timestamp};
@@ -117,6 +118,16 @@ impl ClusterSecrets {
         })
     }
 
+    /// The keys that sign documents, by what they sign.
+    pub fn signing_keys(&self) -> [(&'static str, &SigningKey); 4] {
+        [
+            ("ticket", &self.ticket_key),
+            ("membership", &self.membership_key),
+            ("operator", &self.operator_key),
+            ("update", &self.update_key),
+        ]
+    }
+
     /// The hash in k3s' tokens: of the root's certificate.
     pub fn hash(&self) -> Result<Sha256, ClusterSecretsError> {
         Ok(self.authorities.hash()?)
@@ -175,11 +186,5 @@ fn signing_key() -> std::io::Result<SigningKey> {
 /// Hexadecimal digits: with a dot, k3s would take it for a bootstrap token and stop.
 fn new_password() -> std::io::Result<Secret> {
     let bytes = Zeroizing::new(random::<32>()?);
-    let mut password = Zeroizing::new(String::with_capacity(64));
-    for byte in bytes.iter() {
-        for digit in [byte >> 4, byte & 0xf] {
-            password.extend(char::from_digit(digit.into(), 16));
-        }
-    }
-    Ok(password.into())
+    Ok(hexadecimal(&bytes[..]).into())
 }

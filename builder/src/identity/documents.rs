@@ -1,20 +1,21 @@
 //! What nodes are told, signed where it must be: cluster record, bundles of control planes, tickets.
 
-use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use firstboot::cluster::{self, ClusterId, ClusterRecord};
-use firstboot::control_plane::bundle::{Bundle, SecretKey};
+use firstboot::control_plane::bundle::Bundle;
 use firstboot::control_plane::order::Order;
 use firstboot::document;
 use firstboot::public_key::PublicKey;
 use firstboot::random::random;
+use firstboot::secret_key::SecretKey;
 use firstboot::ticket::{self, MintError, Ticket};
+use firstboot::wireguard;
 use serde_json::Value;
 use thiserror::Error;
 
 use super::cluster_secrets::{ClusterSecrets, ClusterSecretsError};
-use crate::cluster::{Cluster, Endpoint, Node, Role};
+use crate::cluster::{Cluster, Node, Role};
 
 /// Why a document was not made.
 #[derive(Debug, Error)]
@@ -130,20 +131,13 @@ fn claim_addresses(cluster: &Cluster) -> Vec<String> {
     let own = cluster.nodes_of(Role::ControlPlane).filter_map(|node| node.endpoint.as_ref());
     let mut addresses: Vec<String> = Vec::new();
     for endpoint in [&cluster.endpoint].into_iter().chain(own) {
-        let address = address(endpoint, cluster.network.vpn_port);
+        let at = wireguard::Endpoint { host: endpoint.to_string(), port: cluster.network.vpn_port };
+        let address = at.to_string();
         if !addresses.contains(&address) {
             addresses.push(address);
         }
     }
     addresses
-}
-
-/// `host:port`, an IPv6 address in brackets (RFC 3986, 3.2.2).
-fn address(endpoint: &Endpoint, port: u16) -> String {
-    match endpoint.as_str().parse::<IpAddr>() {
-        Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
-        _ => format!("{endpoint}:{port}"),
-    }
 }
 
 #[cfg(test)]

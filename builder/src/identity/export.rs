@@ -29,12 +29,7 @@ impl ClusterSecrets {
             }),
             ("node-password.key".to_owned(), line(&STANDARD.encode(*self.password_key))),
         ];
-        for (name, key) in [
-            ("ticket", &self.ticket_key),
-            ("membership", &self.membership_key),
-            ("operator", &self.operator_key),
-            ("update", &self.update_key),
-        ] {
+        for (name, key) in self.signing_keys() {
             files.push((format!("{name}.key"), pkcs8(key)?));
         }
         for (name, root) in

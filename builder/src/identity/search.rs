@@ -78,7 +78,7 @@ impl Search {
             };
             let digits = hexadecimal(secret);
             add(Form::Hexadecimal, digits.to_uppercase());
-            add(Form::Hexadecimal, digits);
+            add(Form::Hexadecimal, digits.to_string());
             for before in 0..3 {
                 add(Form::Base64, aligned(secret, before, &STANDARD_NO_PAD));
                 add(Form::Base64, aligned(secret, before, &URL_SAFE_NO_PAD));
@@ -122,9 +122,12 @@ impl Search {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Bytes in small hexadecimal digits; at once in its full length, so that growing leaves no copies behind in memory.
+pub(super) fn hexadecimal(bytes: &[u8]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+    text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
+    text
 }
 
 /// The base64 digits of `secret` that stand for nothing else where so many bytes come before it.
@@ -259,7 +262,7 @@ mod tests {
         vec![
             ("raw", Form::Raw, SECRET.to_vec()),
             ("cut", Form::Raw, SECRET[..KNOWN_BY].to_vec()),
-            ("small digits", Form::Hexadecimal, digits.clone().into_bytes()),
+            ("small digits", Form::Hexadecimal, digits.as_bytes().to_vec()),
             ("large digits", Form::Hexadecimal, digits.to_uppercase().into_bytes()),
             ("openssl's digits", Form::Hexadecimal, colons.join(":\n    ").into_bytes()),
             ("base64", Form::Base64, after(0, &standard)),

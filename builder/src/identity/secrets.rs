@@ -34,20 +34,16 @@ impl Identity {
 
 impl ClusterSecrets {
     fn secrets(&self) -> impl Iterator<Item = Named> {
-        let keys = [
-            ("ticket key", self.ticket_key.as_bytes()),
-            ("membership key", self.membership_key.as_bytes()),
-            ("operator key", self.operator_key.as_bytes()),
-            ("update key", self.update_key.as_bytes()),
-            ("WireGuard derivation key", &*self.wireguard_key),
-            ("node password key", &*self.password_key),
-        ];
-        let keys = keys.map(|(name, key)| (name.to_owned(), Zeroizing::new(key.to_vec())));
+        let signing = self.signing_keys().map(|(name, key)| (name, key.as_bytes()));
+        let deriving =
+            [("WireGuard derivation", &*self.wireguard_key), ("node password", &*self.password_key)];
+        let keys = signing.into_iter().chain(deriving);
+        let keys = keys.map(|(name, key)| (format!("{name} key"), Zeroizing::new(key.to_vec())));
         let authorities = self.authorities.all();
         let authorities = authorities.map(|(name, authority)| (format!("{name} CA key"), authority.secret()));
         let rsa = [("service account key", &self.service_key), ("sealing key", self.sealing.key())];
         let rsa = rsa.into_iter().flat_map(|(name, key)| key.secrets().map(|it| (name.to_owned(), it)));
         let password = Zeroizing::new(self.server_password.expose().as_bytes().to_vec());
-        keys.into_iter().chain(authorities).chain(rsa).chain([("server password".to_owned(), password)])
+        keys.chain(authorities).chain(rsa).chain([("server password".to_owned(), password)])
     }
 }

@@ -2,28 +2,24 @@
 //! has its old key, and all know each other's before there is a cluster to ask.
 
 use firstboot::cluster::ClusterId;
-use firstboot::control_plane::bundle::SecretKey;
 use firstboot::keyed_hash::keyed_hash;
+use firstboot::secret_key::SecretKey;
+use firstboot::wireguard::private_key;
 use hmac::Mac as _;
 
 /// The private key of the control plane `node`.
 pub(super) fn derive(key: &[u8; 32], cluster: &ClusterId, node: &str) -> SecretKey {
     let hash = keyed_hash(key, "imgbuild WireGuard key").chain_update(cluster.0).chain_update(node);
-    let mut bytes: [u8; 32] = hash.finalize().into_bytes().into();
-    // As `wg genkey` does (RFC 7748, 5): others would do it by themselves, and show another key than they were given.
-    bytes[0] &= 0xf8;
-    bytes[31] = bytes[31] & 0x7f | 0x40;
-    SecretKey::new(bytes)
+    // As `wg genkey` does: others would do it by themselves, and show another key than they were given.
+    SecretKey::new(private_key::clamped(hash.finalize().into_bytes().into()))
 }
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    use firstboot::wireguard::private_key;
-
     use super::*;
     use crate::format::oracle;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
 
     #[test]
     fn a_key_is_of_one_cluster_and_node_and_openssl_knows_its_public_half() {

@@ -11,11 +11,10 @@ use serde_json::{Value, json};
 
 use super::code::Code;
 use super::store::{Burnt, Joined, Store, StoreError, Waiting};
-use crate::kubernetes::{Api, ApiError};
+use crate::kubernetes::{Api, ApiError, Reach};
 use crate::ticket::Nonce;
 
-/// Definitions of the kinds, and the role of approvers: objects to apply before the first claim.
-pub const DEFINITIONS: &str = include_str!("objects/definitions.json");
+const DEFINITIONS: &str = include_str!("objects/definitions.json");
 
 const BURNT: &str = "/apis/imgbuild.org/v1/burnttickets";
 const NODES: &str = "/apis/imgbuild.org/v1/edgenodes";
@@ -30,17 +29,17 @@ const TRIES: usize = 8;
 /// The store in an API.
 pub struct Objects {
     api: OnceLock<Api>,
-    reach: Box<dyn Fn() -> Result<Api, ApiError> + Send + Sync>,
+    reach: Reach,
 }
 
 impl Objects {
-    /// The store in `api`, which has the [`DEFINITIONS`].
+    /// The store in `api`, which has the [`definitions`].
     pub fn new(api: Api) -> Self {
         Self::reached_by(Box::new(move || Ok(api.clone())))
     }
 
     /// The store in an API that may be still on its way up.
-    pub fn reached_by(reach: Box<dyn Fn() -> Result<Api, ApiError> + Send + Sync>) -> Self {
+    pub fn reached_by(reach: Reach) -> Self {
         Self { api: OnceLock::new(), reach }
     }
 
@@ -55,6 +54,11 @@ impl Objects {
     fn node(&self, name: &str) -> Result<Option<Value>, StoreError> {
         self.api()?.get(&format!("{NODES}/{name}")).map_err(not_ready)
     }
+}
+
+/// Definitions of the kinds, and the role of approvers: objects to apply before the first claim.
+pub fn definitions() -> serde_json::Result<Vec<Value>> {
+    serde_json::from_str(DEFINITIONS)
 }
 
 impl fmt::Debug for Objects {
@@ -176,9 +180,6 @@ fn spec<T: DeserializeOwned>(object: &Value) -> Result<T, StoreError> {
     })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn not_ready(error: ApiError) -> StoreError {
-    use std::error::Error as _;
-    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-    StoreError::NotReady(format!("{error}{cause}"))
+    StoreError::NotReady(format!("{:#}", anyhow::Error::from(error)))
 }

@@ -15,9 +15,10 @@ use crate::document::{self, DocumentError};
 use crate::keyed_hash::keyed_hash;
 use crate::membership::{self, Membership, MembershipError};
 use crate::node_password::NodePasswordKey;
-use crate::peers::{self, Peer};
+use crate::peers::Peer;
 use crate::record::{Revocation, Role};
 use crate::ticket::{self, Ticket, TicketError};
+use crate::wireguard::WireguardKey;
 
 /// How long a waiting node's first challenge is known: it may wait over a long holiday.
 const LONGEST_WAIT: Duration = Duration::from_hours(30 * 24);
@@ -65,7 +66,7 @@ impl Service {
     fn open(&self, request: &[u8], now: SystemTime) -> Result<Request, No> {
         let request: Request = document::open_self_signed(request, |request: &Request| request.key)
             .map_err(|fault| No(cause_of_document(&fault), fault.to_string()))?;
-        if !peers::is_wireguard_key(&request.wireguard) {
+        if request.wireguard.parse::<WireguardKey>().is_err() {
             return Err(No(Cause::Malformed, "`wireguard` is no WireGuard key".to_owned()));
         }
         let challenger = Challenger::new(&self.membership_key);

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,6 +13,7 @@ use crate::cluster::ClusterRecord;
 use crate::document::{self, Document, DocumentError};
 use crate::node_password::NodePasswordKey;
 use crate::record::Revocation;
+use crate::secret_key::SecretKey;
 
 /// Files of k3s' certificates, relative to `server/tls` of its data directory, with the key and the certificate of
 /// each authority (k3s, `pkg/daemons/control/deps/deps.go`).
@@ -72,49 +71,6 @@ impl fmt::Debug for Bundle {
             .field("node", &self.node)
             .field("order", &self.order)
             .finish_non_exhaustive()
-    }
-}
-
-/// 32 secret bytes; base64 in documents, and never shown.
-#[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SecretKey([u8; 32]);
-
-/// A text that is no secret key; it is not shown.
-#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("a secret key has 32 bytes in base64")]
-pub struct NoSecretKey;
-
-impl SecretKey {
-    /// The key of these bytes.
-    pub const fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// For what the key is used with.
-    pub const fn bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SecretKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("SecretKey(..)")
-    }
-}
-
-impl TryFrom<String> for SecretKey {
-    type Error = NoSecretKey;
-
-    fn try_from(text: String) -> Result<Self, NoSecretKey> {
-        let bytes = STANDARD.decode(text.trim()).map_err(|_| NoSecretKey)?;
-        bytes.try_into().map(Self).map_err(|_| NoSecretKey)
-    }
-}
-
-impl From<SecretKey> for String {
-    fn from(key: SecretKey) -> Self {
-        STANDARD.encode(key.0)
     }
 }
 

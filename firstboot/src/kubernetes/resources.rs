@@ -62,6 +62,14 @@ impl Resources {
         Ok(())
     }
 
+    /// Applies objects in their order.
+    pub fn apply_all<'a>(
+        &mut self,
+        objects: impl IntoIterator<Item = &'a Value>,
+    ) -> Result<(), ResourceError> {
+        objects.into_iter().try_for_each(|object| self.apply(object))
+    }
+
     /// Makes an object; one of its name that is there stays as it is.
     pub fn ensure(&mut self, object: &Value) -> Result<(), ResourceError> {
         let (collection, _) = self.place(object)?;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::parse::escaped;
 use super::{Admins, Gitops, Interface, K3s, Node, NodeRecord, RecordError, Vpn, VpnKind};
-use crate::peers::is_wireguard_key;
+use crate::wireguard::WireguardKey;
 
 /// What a name of a node, cluster, site, Secret or admin is.
 const LABEL: &str = "a DNS label: lower-case letters, digits and inner hyphens, at most 63";
@@ -115,7 +115,7 @@ fn admins(admins: &Admins) -> Result<(), RecordError> {
     range("vpn.admins.range", &admins.range)?;
     for admin in &admins.peers {
         dns_label("vpn.admins.peers.name", &admin.name)?;
-        let holds = is_wireguard_key(&admin.public_key);
+        let holds = admin.public_key.parse::<WireguardKey>().is_ok();
         value("vpn.admins.peers.publicKey", &admin.public_key, holds, "a WireGuard public key in base64")?;
     }
     Ok(())

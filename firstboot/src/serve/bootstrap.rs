@@ -12,7 +12,7 @@ use super::machine::Machine;
 use super::reporter::Reporter;
 use super::{Facts, files};
 use crate::apply::StepState;
-use crate::claim::objects::DEFINITIONS;
+use crate::claim::objects::definitions;
 use crate::control_plane::bundle::Bundle;
 use crate::converge::System;
 use crate::kubernetes::Api;
@@ -25,7 +25,7 @@ const MARKER: &str = "/api/v1/namespaces/kube-system/configmaps/imgbuild-bootstr
 /// Between two tries.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Makes sure of the objects. `false` where a test has ended the run.
+/// Makes sure of the objects, for as long as it takes.
 pub(super) fn run(
     facts: &Facts,
     bundle: &Bundle,
@@ -33,7 +33,7 @@ pub(super) fn run(
     system: &System,
     reporter: &mut Reporter<'_>,
     machine: &mut impl Machine,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<()> {
     let mut resources = Resources::new(api.clone());
     loop {
         let fault = match make(facts, bundle, &mut resources, system, reporter) {
@@ -41,15 +41,13 @@ pub(super) fn run(
                 reporter.step("argocd", outcome)?;
                 // A phase of its own, so that it is told on the consoles, with what became of the step.
                 reporter.phase(Phase::StartingK3s, "the cluster's first objects are made", None)?;
-                return Ok(true);
+                return Ok(());
             }
             Err(fault) => fault,
         };
         // An API that has just come up does not serve everything at once.
         reporter.phase(Phase::Bootstrapping, &format!("{fault:#}"), None)?;
-        if !machine.pause(AGAIN) {
-            return Ok(false);
-        }
+        machine.pause(AGAIN)?;
     }
 }
 
@@ -61,9 +59,7 @@ fn make(
     reporter: &mut Reporter<'_>,
 ) -> anyhow::Result<StepState> {
     // The service's own kinds, at each start: a newer image may know more of them.
-    for object in list(DEFINITIONS.as_bytes(), "its own definitions")? {
-        resources.apply(&object)?;
-    }
+    resources.apply_all(&definitions()?)?;
     if resources.api().get(MARKER)?.is_some() {
         return Ok(StepState::Unchanged);
     }
@@ -73,9 +69,7 @@ fn make(
     }
     if let Some(text) = system.read(ARGOCD)? {
         let file: Value = serde_json::from_slice(&text).with_context(|| format!("reading `{ARGOCD}`"))?;
-        for object in file["objects"].as_array().into_iter().flatten() {
-            resources.apply(object)?;
-        }
+        resources.apply_all(file["objects"].as_array().into_iter().flatten())?;
     }
     for file in files(facts, "argocd") {
         system.ensure_file(&file.path, file.content.for_file(), file.mode)?;
@@ -93,8 +87,4 @@ fn make(
     });
     resources.ensure(&marker)?;
     Ok(StepState::Changed)
-}
-
-fn list(text: &[u8], what: &str) -> anyhow::Result<Vec<Value>> {
-    serde_json::from_slice(text).with_context(|| format!("reading {what}"))
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use super::bootstrap;
 use super::k3s_node::{self, Seen};
@@ -18,7 +18,7 @@ use crate::apply::StepState;
 use crate::claim::objects::Objects;
 use crate::claim::server::{self, Limits};
 use crate::claim::service::Service;
-use crate::claim::store::{Store as _, StoreError};
+use crate::claim::store::Store as _;
 use crate::control_plane::bundle::{self, Bundle};
 use crate::control_plane::install::{self, KEPT};
 use crate::control_plane::push::Listener;
@@ -29,7 +29,7 @@ use crate::peers::Peer;
 use crate::record::Role;
 use crate::status::Phase;
 use crate::tls;
-use crate::wireguard::private_key;
+use crate::wireguard::{Endpoint, private_key};
 
 /// Between two looks while the cluster is on its way up, and afterwards.
 const LOOK: Duration = Duration::from_secs(2);
@@ -51,25 +51,21 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
     write_files(facts, "k3s", system)?;
     machine.start_k3s(RunMode::Server, Start::IfNeeded).context("starting k3s")?;
     reporter.step("k3s", StepState::Changed)?;
-    let Some(api) = wait_for_api(&mut reporter, machine)? else { bail!("the run is over") };
+    let api = wait_for_api(&mut reporter, machine)?;
     bundle.order.finish(system)?;
-    if !bootstrap::run(facts, &bundle, &api, system, &mut reporter, machine)? {
-        bail!("the run is over");
-    }
+    bootstrap::run(facts, &bundle, &api, system, &mut reporter, machine)?;
     loop {
         match store.all_joined() {
             Ok(joined) => peers = joined.into_iter().map(Peer::from).collect(),
             // Those of before stay: a restart of the API cuts no tunnel.
-            Err(fault) => say(&told(&fault)),
+            Err(fault) => say(&format!("who has joined is not known: {fault}")),
         }
         let tunnels = machine.connect(&bundle.wireguard_key, &peers)?;
         for fault in tunnels.faults {
             say(&fault);
         }
         tell(&k3s_node::look(&api, &facts.record.node.name), &mut reporter)?;
-        if !machine.pause(LOOK_AT_PEERS) {
-            bail!("the run is over");
-        }
+        machine.pause(LOOK_AT_PEERS)?;
     }
 }
 
@@ -117,16 +113,14 @@ fn answer_claims(facts: &Facts, bundle: &Bundle, store: &Arc<Objects>) -> anyhow
 /// This node, as all others are told of it.
 fn own_peer(facts: &Facts, bundle: &Bundle) -> Peer {
     let vpn = &facts.record.vpn;
-    let host = vpn.endpoint.as_ref().unwrap_or(&facts.record.cluster.endpoint);
-    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-    let port = vpn.port;
+    let at = |host: String| Some(Endpoint { host, port: vpn.port }.to_string());
     Peer {
         node: facts.record.node.name.clone(),
         role: Role::ControlPlane,
         key: private_key::public(&bundle.wireguard_key).to_string(),
         address: vpn.address,
-        endpoint: Some(format!("{host}:{port}")),
-        private_endpoint: vpn.private_address.map(|address| format!("{address}:{port}")),
+        endpoint: at(vpn.endpoint.as_ref().unwrap_or(&facts.record.cluster.endpoint).clone()),
+        private_endpoint: vpn.private_address.and_then(|address| at(address.to_string())),
     }
 }
 
@@ -137,33 +131,27 @@ fn hash(token: &str) -> anyhow::Result<&str> {
     hash.context("the bundle's server token does not name the cluster's certificate")
 }
 
-fn wait_for_api(reporter: &mut Reporter<'_>, machine: &mut impl Machine) -> anyhow::Result<Option<Api>> {
+fn wait_for_api(reporter: &mut Reporter<'_>, machine: &mut impl Machine) -> anyhow::Result<Api> {
     let reach = machine.api();
     loop {
         let ready = reach().and_then(|api| api.is_ready().map(|()| api));
         match ready {
-            Ok(api) => return Ok(Some(api)),
+            Ok(api) => return Ok(api),
             Err(error) => {
                 let reason = format!("{:#}", anyhow::Error::from(error));
                 let hint = "`journalctl --unit k3s` says what k3s does";
                 reporter.phase(Phase::StartingK3s, &reason, Some(hint))?;
             }
         }
-        if !machine.pause(LOOK) {
-            return Ok(None);
-        }
+        machine.pause(LOOK)?;
     }
 }
 
 fn tell(seen: &Seen, reporter: &mut Reporter<'_>) -> anyhow::Result<()> {
     match seen {
-        Seen::Ready => reporter.phase(Phase::Ready, "the cluster sees this node as Ready", None),
+        Seen::Ready => reporter.ready(),
         Seen::NotReady(reason) | Seen::Nothing(reason) | Seen::Unknown(reason) => {
             reporter.phase(Phase::StartingK3s, &format!("not Ready: {reason}"), None)
         }
     }
-}
-
-fn told(fault: &StoreError) -> String {
-    format!("who has joined is not known: {fault}")
 }

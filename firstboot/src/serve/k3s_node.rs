@@ -29,11 +29,7 @@ fn judge(answer: Result<Option<Value>, ApiError>) -> Seen {
         Err(ApiError::Status { status: status @ (401 | 403), .. }) => {
             Seen::Unknown(format!("the cluster does not know this node: its API answers {status}"))
         }
-        Err(error) => {
-            use std::error::Error as _;
-            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-            Seen::Nothing(format!("{error}{cause}"))
-        }
+        Err(error) => Seen::Nothing(format!("{:#}", anyhow::Error::from(error))),
     }
 }
 

@@ -6,15 +6,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::k3s_node::{self, Seen};
-use super::machine::{Machine, Reach, Start, Tunnels};
+use super::machine::{Machine, Start, Tunnels};
 use super::tunnels::{self, resolve};
 use super::{Facts, hardware};
-use crate::control_plane::bundle::SecretKey;
 use crate::converge::System;
 use crate::k3s::RunMode;
-use crate::kubernetes::{Api, ApiError};
+use crate::kubernetes::{Api, ApiError, Reach};
 use crate::peers::Peer;
 use crate::record::NodeRecord;
+use crate::secret_key::SecretKey;
 use crate::systemd;
 use crate::ticket::Hardware;
 use crate::wireguard::Endpoint;
@@ -76,8 +76,8 @@ impl Machine for Live {
         Box::new(move || Api::of_control_plane(&system))
     }
 
-    fn pause(&mut self, time: Duration) -> bool {
+    fn pause(&mut self, time: Duration) -> anyhow::Result<()> {
         std::thread::sleep(time);
-        true
+        Ok(())
     }
 }

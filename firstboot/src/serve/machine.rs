@@ -4,14 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::k3s_node::Seen;
-use crate::control_plane::bundle::SecretKey;
 use crate::k3s::RunMode;
-use crate::kubernetes::{Api, ApiError};
+use crate::kubernetes::Reach;
 use crate::peers::Peer;
+use crate::secret_key::SecretKey;
 use crate::ticket::Hardware;
-
-/// A way to an API that may be on its way up.
-pub(crate) type Reach = Box<dyn Fn() -> Result<Api, ApiError> + Send + Sync>;
 
 /// What k3s is to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,6 +42,6 @@ pub(super) trait Machine {
     fn look(&self, node: &str) -> Seen;
     /// How the API of the control plane on this machine is reached, once k3s has made its certificates.
     fn api(&self) -> Reach;
-    /// Lets time pass. `false` ends the run, which only a test does.
-    fn pause(&mut self, time: Duration) -> bool;
+    /// Lets time pass. An error ends the run, which only a test does.
+    fn pause(&mut self, time: Duration) -> anyhow::Result<()>;
 }

@@ -14,9 +14,9 @@ use super::{Facts, write_files};
 use crate::apply::StepState;
 use crate::claim::client::Claimant;
 use crate::claim::message::{Cause, Grant, Reply, Right};
-use crate::control_plane::bundle::SecretKey;
 use crate::converge::System;
 use crate::k3s::RunMode;
+use crate::secret_key::SecretKey;
 use crate::status::Phase;
 use crate::wireguard::private_key;
 
@@ -37,31 +37,29 @@ enum Verdict {
     Granted(Box<Grant>),
     /// This right is worth nothing, for this reason.
     Worthless(Cause, String),
-    /// A test has ended the run.
-    Over,
 }
 
 /// Runs until the machine is switched off.
 pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) -> anyhow::Result<Infallible> {
+    let tunnel_key = private_key::ensure(system)?.context("a dry run joins nothing")?;
     let mut member = Member {
         facts,
         system,
         reporter: Reporter::new(system),
-        tunnel_key: private_key::ensure(system)?,
         claimant: Claimant {
             key: facts.key.clone(),
-            wireguard: String::new(),
+            wireguard: private_key::public(&tunnel_key).to_string(),
             hardware: machine.hardware()?,
             first: None,
         },
+        tunnel_key,
         reclaims: BackOff::new(PATIENCE, Duration::from_mins(10)),
     };
-    member.claimant.wireguard = private_key::public(&member.tunnel_key).to_string();
-    let Some(mut place) = member.place(machine)? else { bail!("the run is over") };
+    let mut place = member.place(machine)?;
     let mut start = Start::IfNeeded;
     loop {
         member.settle(&place, start, machine)?;
-        let Some(reason) = member.look_after(&place, machine)? else { bail!("the run is over") };
+        let reason = member.look_after(&place, machine)?;
         say(&format!("{reason}: showing the membership"));
         let right = Right::Membership(place.signed.clone());
         match member.claim(&right, machine)? {
@@ -72,13 +70,13 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
             Verdict::Worthless(cause, reason) => {
                 member.refused(cause, &reason)?;
                 // A fresh ticket on the medium is another way in.
-                match member.by_ticket(machine)? {
-                    Some(other) => (place, start) = (other, Start::Again),
-                    None if machine.pause(REFUSED_WAIT) => start = Start::IfNeeded,
-                    None => bail!("the run is over"),
+                if let Some(other) = member.by_ticket(machine)? {
+                    (place, start) = (other, Start::Again);
+                } else {
+                    machine.pause(REFUSED_WAIT)?;
+                    start = Start::IfNeeded;
                 }
             }
-            Verdict::Over => bail!("the run is over"),
         }
     }
 }
@@ -94,23 +92,20 @@ struct Member<'a> {
 
 impl Member<'_> {
     /// The place that was kept, or that is claimed for as long as it takes.
-    fn place(&mut self, machine: &mut impl Machine) -> anyhow::Result<Option<Place>> {
+    fn place(&mut self, machine: &mut impl Machine) -> anyhow::Result<Place> {
         let kept = grant::load(self.system, &self.facts.cluster, &self.facts.key)?;
         if let Some(place) = kept.filter(|place| self.is_own(place)) {
             self.reporter.step("claim", StepState::Unchanged)?;
-            return Ok(Some(place));
+            return Ok(place);
         }
         let right = self.facts.ticket.clone().map_or(Right::Approval, Right::Ticket);
         loop {
             match self.claim(&right, machine)? {
-                Verdict::Granted(grant) => return self.keep(&grant).map(Some),
+                Verdict::Granted(grant) => return self.keep(&grant),
                 Verdict::Worthless(cause, reason) => {
                     self.refused(cause, &reason)?;
-                    if !machine.pause(REFUSED_WAIT) {
-                        return Ok(None);
-                    }
+                    machine.pause(REFUSED_WAIT)?;
                 }
-                Verdict::Over => return Ok(None),
             }
         }
     }
@@ -120,7 +115,6 @@ impl Member<'_> {
         match self.claim(&Right::Ticket(ticket), machine)? {
             Verdict::Granted(grant) => self.keep(&grant).map(Some),
             Verdict::Worthless(cause, reason) => self.refused(cause, &reason).map(|()| None),
-            Verdict::Over => Ok(None),
         }
     }
 
@@ -147,7 +141,6 @@ impl Member<'_> {
     /// Asks every claim address in turn until one has an answer that counts.
     fn claim(&mut self, right: &Right, machine: &mut impl Machine) -> anyhow::Result<Verdict> {
         let mut waits = BackOff::of_claims();
-        let mut told = false;
         loop {
             let (reply, fault) = self.ask_all(right, machine);
             let wait = match reply {
@@ -173,15 +166,12 @@ impl Member<'_> {
                 }
                 None => {
                     let hint = "does the uplink work, and does the name lead to a control plane?";
-                    let reason = if told { fault } else { format!("asking the cluster: {fault}") };
+                    let reason = format!("asking the cluster: {fault}");
                     self.reporter.phase(Phase::Claiming, &reason, Some(hint))?;
                     waits.next()
                 }
             };
-            told = true;
-            if !machine.pause(wait) {
-                return Ok(Verdict::Over);
-            }
+            machine.pause(wait)?;
         }
     }
 
@@ -245,8 +235,8 @@ impl Member<'_> {
         self.reporter.step("k3s", StepState::Changed)
     }
 
-    /// Returns when the membership has to be shown, and why; `None` where a test has ended the run.
-    fn look_after(&mut self, place: &Place, machine: &mut impl Machine) -> anyhow::Result<Option<String>> {
+    /// Returns when the membership has to be shown, and why.
+    fn look_after(&mut self, place: &Place, machine: &mut impl Machine) -> anyhow::Result<String> {
         let patience = self.reclaims.next();
         let mut troubled = Duration::ZERO;
         loop {
@@ -255,7 +245,7 @@ impl Member<'_> {
             let trouble = match (&seen, tunnels.lively.is_empty()) {
                 (Seen::Ready, _) => {
                     self.reclaims.reset();
-                    self.reporter.phase(Phase::Ready, "the cluster sees this node as Ready", None)?;
+                    self.reporter.ready()?;
                     None
                 }
                 (Seen::NotReady(reason), _) => {
@@ -282,12 +272,10 @@ impl Member<'_> {
             };
             match trouble {
                 None => troubled = Duration::ZERO,
-                Some(reason) if troubled >= patience => return Ok(Some(reason)),
+                Some(reason) if troubled >= patience => return Ok(reason),
                 Some(_) => troubled += LOOK,
             }
-            if !machine.pause(if seen == Seen::Ready { LOOK_AT_READY } else { LOOK }) {
-                return Ok(None);
-            }
+            machine.pause(if seen == Seen::Ready { LOOK_AT_READY } else { LOOK })?;
         }
     }
 }

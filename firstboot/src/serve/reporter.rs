@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::time::SystemTime;
 
 use crate::apply::StepState;
-use crate::cli;
+use crate::consoles;
 use crate::converge::System;
 use crate::status::{self, Phase};
 
@@ -39,9 +39,14 @@ impl<'a> Reporter<'a> {
         })?;
         say(reason);
         if let Some(status) = changed.filter(|_| is_new_phase && self.system.is_live()) {
-            cli::show_on_consoles(&status);
+            consoles::show(&status);
         }
         Ok(())
+    }
+
+    /// The node is where it should be.
+    pub(super) fn ready(&mut self) -> anyhow::Result<()> {
+        self.phase(Phase::Ready, "the cluster sees this node as Ready", None)
     }
 
     /// A step of the plan was carried out.

@@ -3,15 +3,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::k3s_node::Seen;
-use super::machine::{Machine, Reach, Start, Tunnels};
+use super::machine::{Machine, Start, Tunnels};
 use super::*;
 use crate::claim::message::Right;
 use crate::claim::server::Limits;
 use crate::claim::server::tests::{Running, right};
 use crate::cluster::tests::example as cluster;
-use crate::control_plane::bundle::SecretKey;
 use crate::converge::Mode;
 use crate::k3s::RunMode;
+use crate::kubernetes::Reach;
 use crate::membership::tests::node_key;
 use crate::peers::Peer;
 use crate::plan::K3S_TOKEN;
@@ -69,9 +69,10 @@ impl Machine for Fake {
         unreachable!("only control planes have it")
     }
 
-    fn pause(&mut self, _time: Duration) -> bool {
+    fn pause(&mut self, _time: Duration) -> anyhow::Result<()> {
         self.pauses = self.pauses.saturating_sub(1);
-        self.pauses > 0
+        anyhow::ensure!(self.pauses > 0, "the run is over");
+        Ok(())
     }
 }
 
@@ -80,7 +81,7 @@ fn facts(ticket: Option<Right>) -> Facts {
         Right::Ticket(text) => text,
         other => panic!("{other:?}"),
     });
-    let record = record::example();
+    let record = crate::record::example();
     Facts { record, cluster: cluster(), ticket, push_key: None, key: node_key(1) }
 }
 
@@ -88,7 +89,7 @@ fn facts(ticket: Option<Right>) -> Facts {
 fn node() -> (tempfile::TempDir, System) {
     let folder = tempfile::tempdir().unwrap();
     let system = System::new(folder.path(), Mode::Apply);
-    let status = crate::run::run(&system, None).unwrap();
+    let status = run::run(&system, None).unwrap();
     system.ensure_file(status::PATH, &serde_json::to_vec(&status).unwrap(), 0o644).unwrap();
     (folder, system)
 }

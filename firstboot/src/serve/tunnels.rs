@@ -7,11 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context as _;
 
 use super::machine;
-use crate::control_plane::bundle::SecretKey;
 use crate::peers::Peer;
 use crate::plan::VPN_INTERFACE;
 use crate::record::NodeRecord;
 use crate::resolve::{self, ResolveError};
+use crate::secret_key::SecretKey;
 use crate::wireguard::endpoints::Unresolved;
 use crate::wireguard::upkeep::Upkeep;
 use crate::wireguard::{Kernel, Link, MTU, Place, kernel};
@@ -54,8 +54,8 @@ impl Tunnels {
             mtu: MTU,
             address: self.place.on_link(),
         })?;
-        self.kernel.ensure_identity(VPN_INTERFACE, key, self.port)?;
         let device = self.kernel.device(VPN_INTERFACE)?;
+        self.kernel.ensure_identity(VPN_INTERFACE, &device, key, self.port)?;
         let now = Instant::now();
         let topology = self.upkeep.look(&self.place, peers, &device, (now, SystemTime::now()));
         let is_lively = topology.tunnels.iter().all(|tunnel| self.upkeep.is_lively(tunnel, now));
@@ -64,7 +64,7 @@ impl Tunnels {
         });
         if is_new {
             let unresolved = self.upkeep.resolve(&topology, resolve, now);
-            self.unresolved = unresolved.iter().map(describe).collect();
+            self.unresolved = unresolved.into_iter().map(describe).collect();
             self.resolved = Some((peers.to_vec(), now));
         }
         self.kernel.apply(VPN_INTERFACE, &self.upkeep.changes(&topology, &device, now))?;
@@ -87,8 +87,6 @@ pub(super) fn resolve(host: &str) -> Result<Vec<IpAddr>, ResolveError> {
     resolve::resolve(host, Path::new(resolve::SOCKET), RESOLVING)
 }
 
-fn describe(fault: &Unresolved<ResolveError>) -> String {
-    use std::error::Error as _;
-    let cause = fault.error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-    format!("`{}` has no address: {}{cause}", fault.node, fault.error)
+fn describe(fault: Unresolved<ResolveError>) -> String {
+    format!("`{}` has no address: {:#}", fault.node, anyhow::Error::from(fault.error))
 }

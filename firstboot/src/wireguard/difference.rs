@@ -29,6 +29,21 @@ pub struct Present {
     pub sent: u64,
 }
 
+impl Present {
+    /// One that was just made: nothing is known of it but its key.
+    pub(super) const fn new(key: WireguardKey) -> Self {
+        Self {
+            key,
+            endpoint: None,
+            allowed: BTreeSet::new(),
+            keepalive: 0,
+            handshake: None,
+            received: 0,
+            sent: 0,
+        }
+    }
+}
+
 /// A peer as it should be.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Wanted {

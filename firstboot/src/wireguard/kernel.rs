@@ -9,8 +9,9 @@ use rustix::net::netlink;
 use thiserror::Error;
 
 use super::difference::Change;
-use crate::control_plane::bundle::SecretKey;
+use super::private_key;
 use crate::converge::Outcome;
+use crate::secret_key::SecretKey;
 use socket::Socket;
 
 pub use device::Device;
@@ -59,6 +60,8 @@ fn doing(action: impl FnOnce() -> String) -> impl FnOnce(NetlinkError) -> Kernel
 pub struct Kernel {
     route: Socket,
     generic: Socket,
+    /// WireGuard's number, once it was asked for.
+    family: Option<u16>,
 }
 
 impl Kernel {
@@ -68,7 +71,7 @@ impl Kernel {
         // rtnetlink's number is 0, which a socket without a protocol has.
         let route = Socket::open(None).map_err(doing(opening))?;
         let generic = Socket::open(Some(netlink::GENERIC)).map_err(doing(opening))?;
-        Ok(Self { route, generic })
+        Ok(Self { route, generic, family: None })
     }
 
     /// Makes an interface what it should be, and makes it where there is none.
@@ -76,16 +79,20 @@ impl Kernel {
         link::ensure(&mut self.route, link)
     }
 
-    /// Gives WireGuard's interface `name` its private key and its port.
+    /// Gives WireGuard's interface `name`, which is `device`, its private key and its port.
     pub fn ensure_identity(
         &mut self,
         name: &str,
+        device: &Device,
         private_key: &SecretKey,
         port: u16,
     ) -> Result<Outcome, KernelError> {
-        let device = self.device(name)?;
         let mut attributes = Vec::new();
-        if device.private_key.is_none_or(|key| *key.bytes() != clamped(*private_key.bytes())) {
+        if device
+            .private_key
+            .as_ref()
+            .is_none_or(|key| *key.bytes() != private_key::clamped(*private_key.bytes()))
+        {
             attributes.push(WireguardAttribute::PrivateKey(*private_key.bytes()));
         }
         if device.port != port {
@@ -94,15 +101,24 @@ impl Kernel {
         if attributes.is_empty() {
             return Ok(Outcome::Unchanged);
         }
-        let family = device::family(&mut self.generic)?;
+        let family = self.family()?;
         device::set(&mut self.generic, family, name, attributes)?;
         Ok(Outcome::Changed)
     }
 
     /// WireGuard's interface `name` as it is.
     pub fn device(&mut self, name: &str) -> Result<Device, KernelError> {
-        let family = device::family(&mut self.generic)?;
+        let family = self.family()?;
         device::read(&mut self.generic, family, name)
+    }
+
+    fn family(&mut self) -> Result<u16, KernelError> {
+        if let Some(family) = self.family {
+            return Ok(family);
+        }
+        let family = device::family(&mut self.generic)?;
+        self.family = Some(family);
+        Ok(family)
     }
 
     /// Carries out [`super::difference::difference`].
@@ -110,15 +126,8 @@ impl Kernel {
         if changes.is_empty() {
             return Ok(Outcome::Unchanged);
         }
-        let family = device::family(&mut self.generic)?;
+        let family = self.family()?;
         device::change(&mut self.generic, family, name, changes)?;
         Ok(Outcome::Changed)
     }
-}
-
-/// A private key as the kernel keeps it: the bits that are the same in all of them are set (RFC 7748, 5).
-fn clamped(mut key: [u8; 32]) -> [u8; 32] {
-    key[0] &= 0xf8;
-    key[31] = (key[31] & 0x7f) | 0x40;
-    key
 }

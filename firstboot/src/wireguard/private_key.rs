@@ -3,10 +3,8 @@
 use curve25519_dalek::MontgomeryPoint;
 
 use super::key::WireguardKey;
-use crate::control_plane::bundle::SecretKey;
 use crate::converge::System;
-use crate::key::KeyError;
-use crate::random::random;
+use crate::secret_key::{self, KeyError, SecretKey};
 
 /// Where it lies: 32 bytes, mode 0600, on the state partition.
 pub const PATH: &str = "/var/lib/imgbuild/wireguard.key";
@@ -16,22 +14,16 @@ pub fn public(key: &SecretKey) -> WireguardKey {
     WireguardKey(MontgomeryPoint::mul_base_clamped(*key.bytes()).to_bytes())
 }
 
-/// Reads the node's key; `None` where there is none yet.
-pub fn load(system: &System) -> Result<Option<SecretKey>, KeyError> {
-    let Some(bytes) = system.read(PATH)? else { return Ok(None) };
-    let bytes =
-        <[u8; 32]>::try_from(bytes).map_err(|bytes| KeyError::Length { path: PATH, found: bytes.len() })?;
-    Ok(Some(SecretKey::new(bytes)))
+/// A private key as the kernel keeps it: the bits that are the same in all of them are set (RFC 7748, 5).
+pub fn clamped(mut key: [u8; 32]) -> [u8; 32] {
+    key[0] &= 0xf8;
+    key[31] = (key[31] & 0x7f) | 0x40;
+    key
 }
 
-/// Reads the node's key, or makes it, on disk before anything else happens with it.
-pub fn ensure(system: &System) -> Result<SecretKey, KeyError> {
-    if let Some(key) = load(system)? {
-        return Ok(key);
-    }
-    let key = SecretKey::new(random().map_err(KeyError::Random)?);
-    system.ensure_file(PATH, key.bytes(), 0o600)?;
-    Ok(key)
+/// Reads the node's key, or makes it, on disk before anything else happens with it. Without one, a dry run returns `None`.
+pub fn ensure(system: &System) -> Result<Option<SecretKey>, KeyError> {
+    secret_key::ensure(PATH, system)
 }
 
 #[cfg(test)]
@@ -51,9 +43,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let system = System::new(folder.path(), Mode::Apply);
         let key = ensure(&system).unwrap();
+        assert!(key.is_some());
         assert_eq!(ensure(&system).unwrap(), key);
         system.ensure_file(PATH, b"short", 0o600).unwrap();
         let expected = "key `/var/lib/imgbuild/wireguard.key` has 5 bytes, not 32";
-        assert_eq!(load(&system).unwrap_err().to_string(), expected);
+        assert_eq!(ensure(&system).unwrap_err().to_string(), expected);
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use ed25519_dalek::SigningKey;
-use firstboot::claim::objects::{DEFINITIONS, Objects};
+use firstboot::claim::objects::{Objects, definitions};
 use firstboot::claim::service::Service;
 use firstboot::claim::store::Store as _;
 use firstboot::cluster::{self, ClusterId, ClusterRecord};
@@ -17,7 +17,6 @@ use firstboot::node_password::NodePasswordKey;
 use firstboot::public_key::PublicKey;
 use firstboot::record::VpnKind;
 use imgbuild::process::{Program, Running};
-use serde_json::Value;
 
 pub(super) const CLUSTER: ClusterId = ClusterId([0xc1; 16]);
 /// Seeds of keys.
@@ -96,11 +95,8 @@ fn connect(root: &Path) -> anyhow::Result<(Api, String)> {
     let (authority, certificate, key) =
         (of("server-ca.crt")?, of("client-admin.crt")?, of("client-admin.key")?);
     let api = Api::new(address, authority.as_bytes(), certificate.as_bytes(), key.as_bytes())?;
-    let definitions: Vec<Value> = serde_json::from_str(DEFINITIONS).context("reading the definitions")?;
-    let mut resources = Resources::new(api.clone());
-    for object in &definitions {
-        resources.apply(object)?;
-    }
+    let definitions = definitions().context("reading the definitions")?;
+    Resources::new(api.clone()).apply_all(&definitions)?;
     Objects::new(api.clone()).all_joined()?;
     let token = read("var/lib/rancher/k3s/server/token")?;
     let hash = token.strip_prefix("K10").and_then(|rest| rest.split_once("::"));

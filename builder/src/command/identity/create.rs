@@ -60,8 +60,26 @@ pub(super) fn write(
     super::show::show(path, identity, protection, cluster, context)
 }
 
+/// Writes a changed identity over the one that is there, and shows it; `notes` are what else has to be known.
+pub(super) fn rewrite(
+    path: &Path,
+    identity: &Identity,
+    protection: &Protection,
+    notes: &[String],
+    cluster: &Cluster,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let encrypted = identity.encrypt(path, protection)?;
+    file::replace(path, &encrypted).with_context(|| format!("writing `{}`", path.display()))?;
+    context.printer.note(&wrote(path));
+    for note in notes {
+        context.printer.note(note);
+    }
+    super::show::show(path, identity, protection, cluster, context)
+}
+
 /// What is said whenever an identity was written.
-pub(super) fn wrote(path: &Path) -> String {
+fn wrote(path: &Path) -> String {
     format!("wrote {}; keep a copy: what it holds cannot be made again", path.display())
 }
 

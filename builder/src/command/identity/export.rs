@@ -12,7 +12,6 @@ use zeroize::Zeroizing;
 
 use super::super::{Context, Note as _, file};
 use super::Unlock;
-use super::unlock::of_identity;
 
 /// Arguments of `identity export`.
 #[derive(Debug, Args)]
@@ -42,10 +41,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         return Err(fault.input().hint("name a folder elsewhere: what is written is not encrypted"));
     }
     let cluster = context.cluster()?;
-    let path = super::path(&cluster);
-    let (identity, _) = arguments.unlock.open(&path, &cluster)?;
-    let secrets = identity.cluster(&path).map_err(of_identity)?;
-    let files = secrets.export(&cluster)?;
+    let files = arguments.unlock.secrets(&cluster)?.export(&cluster)?;
     write(directory, parent, &files).with_context(|| format!("writing `{}`", directory.display()))?;
     context.printer.note(&format!(
         "wrote {} with {} files that are NOT encrypted, for you alone: {} says what they are",

@@ -1,9 +1,8 @@
 //! `imgbuild identity rotate`: secrets of the cluster that are replaced, and those who knew the old ones are left out.
 
-use anyhow::Context as _;
 use clap::Args;
 
-use super::super::{Context, Note as _, file};
+use super::super::{Context, Note as _};
 use super::Unlock;
 use super::unlock::of_identity;
 use crate::identity::IdentityError;
@@ -51,11 +50,5 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
                 .to_owned(),
         );
     }
-    let encrypted = identity.encrypt(&path, &protection)?;
-    file::replace(&path, &encrypted).with_context(|| format!("writing `{}`", path.display()))?;
-    context.printer.note(&super::create::wrote(&path));
-    for note in notes {
-        context.printer.note(&note);
-    }
-    super::show::show(&path, &identity, &protection, &cluster, context)
+    super::create::rewrite(&path, &identity, &protection, &notes, &cluster, context)
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::super::{Context, Note as _, file};
+use super::super::{Context, Note as _};
 use super::opening::Opening;
 use crate::cluster::Cluster;
 use crate::format::signer::{Signer, SignerError};
@@ -51,10 +51,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     if is_new {
         return super::create::write(&path, &identity, &protection, &cluster, context);
     }
-    let encrypted = identity.encrypt(&path, &protection)?;
-    file::replace(&path, &encrypted).with_context(|| format!("writing `{}`", path.display()))?;
-    context.printer.note(&super::create::wrote(&path));
-    super::show::show(&path, &identity, &protection, &cluster, context)
+    super::create::rewrite(&path, &identity, &protection, &[], &cluster, context)
 }
 
 /// The identity that is there, and what protects it.

@@ -175,12 +175,6 @@ fn shown_cluster(secrets: &ClusterSecrets, cluster: &Cluster) -> Result<ShownClu
         Ok(ShownAuthority { subject: authority.subject(), fingerprint: authority.fingerprint()? })
     });
     let (not_before, not_after) = secrets.authorities.validity();
-    let keys = [
-        ("ticket", &secrets.ticket_key),
-        ("membership", &secrets.membership_key),
-        ("operator", &secrets.operator_key),
-        ("update", &secrets.update_key),
-    ];
     let control_planes = cluster.nodes_of(Role::ControlPlane).map(|node| node.name.as_str());
     Ok(ShownCluster {
         id: secrets.id,
@@ -189,7 +183,7 @@ fn shown_cluster(secrets: &ClusterSecrets, cluster: &Cluster) -> Result<ShownClu
         not_before,
         not_after,
         authorities: authorities.collect::<Result<_, AuthorityError>>()?,
-        keys: keys.map(|(name, key)| (name, PublicKey::of(key))).into(),
+        keys: secrets.signing_keys().map(|(name, key)| (name, PublicKey::of(key))).into(),
         sealing: secrets.sealing.fingerprint()?,
         wireguard: control_planes
             .map(|node| (node.to_owned(), private_key::public(&secrets.wireguard_key(node)).to_string()))

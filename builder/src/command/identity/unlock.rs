@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::super::Note as _;
 use crate::cluster::{Cluster, DnsLabel};
 use crate::environment;
-use crate::identity::{Access, Identity, IdentityError, Protection};
+use crate::identity::{Access, ClusterSecrets, Identity, IdentityError, Protection};
 
 /// Keys of the user's own that OpenSSH uses too and age knows.
 const SSH_KEYS: [&str; 2] = ["id_ed25519", "id_rsa"];
@@ -35,6 +35,13 @@ impl Unlock {
     ) -> anyhow::Result<(Identity, Protection)> {
         let access = Access { key_files: self.key_files(cluster), passphrase: self.passphrase()? };
         Identity::open(path, &access).map_err(of_identity)
+    }
+
+    /// Opens the identity of `cluster`, for what makes it one and no other.
+    pub(in super::super) fn secrets(&self, cluster: &Cluster) -> anyhow::Result<ClusterSecrets> {
+        let path = super::path(cluster);
+        let (identity, _) = self.open(&path, cluster)?;
+        identity.cluster.ok_or_else(|| of_identity(IdentityError::NoCluster { path }))
     }
 
     /// The named key file, or else those of the user that are there.

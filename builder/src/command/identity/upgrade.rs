@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::Args;
 
-use super::super::{Context, Note as _, file};
+use super::super::{Context, Note as _};
 use super::Unlock;
 use crate::identity::ClusterSecrets;
 
@@ -26,8 +26,5 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     }
     let made = ClusterSecrets::generate(cluster.name.as_str(), super::create::now()?);
     identity.cluster = Some(made.context("making the cluster's secrets")?);
-    let encrypted = identity.encrypt(&path, &protection)?;
-    file::replace(&path, &encrypted).with_context(|| format!("writing `{}`", path.display()))?;
-    context.printer.note(&super::create::wrote(&path));
-    super::show::show(&path, &identity, &protection, &cluster, context)
+    super::create::rewrite(&path, &identity, &protection, &[], &cluster, context)
 }

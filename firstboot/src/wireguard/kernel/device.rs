@@ -1,6 +1,5 @@
 //! WireGuard's side of the interface: its keys and its peers (`include/uapi/linux/wireguard.h`).
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +16,7 @@ use rustix::io::Errno;
 
 use super::socket::{Ask, Socket};
 use super::{KIND, KernelError, doing};
-use crate::control_plane::bundle::SecretKey;
+use crate::secret_key::SecretKey;
 use crate::wireguard::difference::{Change, Kind, Present};
 use crate::wireguard::key::WireguardKey;
 
@@ -175,15 +174,7 @@ impl Present {
             WireguardPeerAttribute::PublicKey(key) => Some(WireguardKey(*key)),
             _ => None,
         })?;
-        let mut present = Self {
-            key,
-            endpoint: None,
-            allowed: BTreeSet::new(),
-            keepalive: 0,
-            handshake: None,
-            received: 0,
-            sent: 0,
-        };
+        let mut present = Self::new(key);
         for attribute in &peer.0 {
             match attribute {
                 WireguardPeerAttribute::Endpoint(address) => present.endpoint = Some(*address),

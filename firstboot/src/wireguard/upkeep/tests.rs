@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
@@ -75,15 +74,7 @@ impl Edge {
     fn carry_out(&mut self, changes: &[Change]) {
         for change in changes {
             if change.kind == Kind::Add {
-                self.device.peers.push(Present {
-                    key: change.key,
-                    endpoint: None,
-                    allowed: BTreeSet::new(),
-                    keepalive: 0,
-                    handshake: None,
-                    received: 0,
-                    sent: 0,
-                });
+                self.device.peers.push(Present::new(change.key));
             }
             let peer = self.device.peers.iter_mut().find(|peer| peer.key == change.key).unwrap();
             peer.endpoint = change.endpoint.or(peer.endpoint);

@@ -7,17 +7,17 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
 use firstboot::claim::challenge::{Challenge, Challenger};
 use firstboot::claim::message::{Cause, Grant, Reply, Request, Right};
-use firstboot::claim::objects::{DEFINITIONS, Objects};
+use firstboot::claim::objects::{Objects, definitions};
 use firstboot::claim::service::Service;
 use firstboot::cluster::{self, ClusterId, ClusterRecord};
 use firstboot::document;
 use firstboot::kubernetes::Api;
+use firstboot::kubernetes::resources::Resources;
 use firstboot::node_password::NodePasswordKey;
 use firstboot::public_key::PublicKey;
 use firstboot::record::{Role, VpnKind};
 use firstboot::ticket::{self, Hardware, Ticket};
 use k3s_standin::token::Token;
-use serde_json::Value;
 
 use crate::process::{Server, wait_for};
 
@@ -55,17 +55,9 @@ fn api(server: &Server) -> Api {
     let address = server.url().trim_start_matches("https://").parse().unwrap();
     let api = Api::new(address, &read("server-ca.crt"), &read("client-admin.crt"), &read("client-admin.key"));
     let api = api.unwrap();
-    let definitions: Vec<Value> = serde_json::from_str(DEFINITIONS).unwrap();
-    for object in &definitions {
-        let collection = match object["kind"].as_str().unwrap() {
-            "CustomResourceDefinition" => "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-            "ClusterRole" => "/apis/rbac.authorization.k8s.io/v1/clusterroles",
-            "ClusterRoleBinding" => "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-            other => panic!("{other}"),
-        };
-        let path = format!("{collection}/{}", object["metadata"]["name"].as_str().unwrap());
-        api.apply(&path, object).unwrap();
-        api.apply(&path, object).unwrap();
+    // As often as the service is started.
+    for _ in 0..2 {
+        Resources::new(api.clone()).apply_all(&definitions().unwrap()).unwrap();
     }
     let is_served = || api.get("/apis/imgbuild.org/v1/edgenodes").is_ok_and(|list| list.is_some());
     wait_for("the definitions", is_served, || server.process.log());
