@@ -18,6 +18,9 @@ pub const VALID: Duration = Duration::from_hours(7 * 24);
 /// Clocks of two machines may differ by so much before a ticket counts as expired.
 const SKEW: Duration = Duration::from_mins(5);
 
+/// The last second that RFC 3339 can write, since 1970.
+const LAST_MOMENT: u64 = 253_402_300_799;
+
 /// A permission to join.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -127,6 +130,9 @@ pub enum MintError {
         /// RFC 3339.
         at: String,
     },
+    /// Its end cannot be written as a date (RFC 3339).
+    #[error("the ticket would be good beyond the year 9999")]
+    Endless,
     /// It cannot be written.
     #[error("rendering the ticket")]
     Render(#[from] serde_json::Error),
@@ -134,6 +140,9 @@ pub enum MintError {
 
 /// Signs a ticket, which must be good at `now`.
 pub fn mint(ticket: &Ticket, now: SystemTime, key: &SigningKey) -> Result<String, MintError> {
+    if ticket.not_after > LAST_MOMENT {
+        return Err(MintError::Endless);
+    }
     if expires(ticket) <= now {
         return Err(MintError::Past { at: shown(expires(ticket)) });
     }

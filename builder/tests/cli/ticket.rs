@@ -66,9 +66,11 @@ fn refuses_what_no_ticket_is_for() {
     --- stderr
     error: node `cp1` is a control plane, which joins by `imgbuild up` and by no ticket
     ");
-    for (valid, reason) in
-        [("0s", "the ticket would have expired at "), ("soon", "invalid value 'soon' for '--valid ")]
-    {
+    for (valid, reason) in [
+        ("0s", "the ticket would have expired at "),
+        ("99999999999y", "the ticket would be good beyond the year 9999\n"),
+        ("soon", "invalid value 'soon' for '--valid "),
+    ] {
         let (code, _, stderr) = place.output(&["ticket", "edge1", "--valid", valid], &place.path());
         assert_eq!(code, 2);
         assert!(stderr.starts_with(&format!("error: {reason}")), "{stderr}");
