@@ -85,6 +85,9 @@ pub struct Grant {
     pub node_password: String,
     /// A k3s join token, `K10<hash>::<id>.<secret>`, good for a quarter of an hour; a secret.
     pub token: String,
+    /// The signed node record that the operator's approval came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
 }
 
 impl std::fmt::Debug for Grant {

@@ -92,7 +92,8 @@ impl Store for Objects {
         // A label that is not there.
         let list = self.api()?.get(&format!("{NODES}?labelSelector=!{WAITING_LABEL}")).map_err(not_ready)?;
         let list = list.ok_or_else(|| StoreError::NotReady("EdgeNodes are not defined".to_owned()))?;
-        list["items"].as_array().into_iter().flatten().map(spec).collect()
+        let all = list["items"].as_array().into_iter().flatten().map(spec);
+        all.filter(|node| !matches!(node, Ok(Joined { revoked: Some(_), .. }))).collect()
     }
 
     fn keep(&self, node: &Joined) -> Result<Joined, StoreError> {
@@ -105,7 +106,7 @@ impl Store for Objects {
                 continue;
             };
             let known: Joined = spec(&there)?;
-            if known.generation > node.generation || known == *node {
+            if known.stays_before(node) || known == *node {
                 return Ok(known);
             }
             there["spec"] = json!(node);
@@ -148,7 +149,10 @@ impl Store for Objects {
             return Ok(());
         }
         let list = self.api()?.get(&format!("{NODES}?labelSelector={WAITING_LABEL}")).map_err(not_ready)?;
-        let count = list.as_ref().and_then(|list| list["items"].as_array()).map_or(0, Vec::len);
+        let all = list.as_ref().and_then(|list| list["items"].as_array());
+        // Those that a person has answered wait no longer.
+        let is_waiting = |object: &&Value| object["spec"]["verdict"].is_null();
+        let count = all.into_iter().flatten().filter(is_waiting).count();
         if count >= MOST_WAITING {
             return Err(StoreError::Full(count));
         }

@@ -1,6 +1,7 @@
 //! The decisions of the claim service. Each step may be repeated after a power cut between any two of them: the nonce
 //! is burnt first, and the same ticket and key is led through the rest again.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
 use ed25519_dalek::SigningKey;
@@ -91,7 +92,7 @@ impl Service {
             Right::Approval => self.by_approval(None, request, from, store)?,
         };
         match decided {
-            Ok(joined) => self.join(joined, now, store),
+            Ok(decided) => self.join(decided, now, store),
             Err(reply) => Ok(reply),
         }
     }
@@ -126,14 +127,7 @@ impl Service {
             );
             return Ok(refuse(Cause::Used, reason));
         }
-        Ok(Ok(Joined {
-            node: ticket.node,
-            role: ticket.role,
-            address: ticket.address,
-            key: request.key,
-            wireguard: request.wireguard.clone(),
-            generation: ticket.generation,
-        }))
+        Ok(Ok(Decided::new(request, (ticket.node, ticket.role), ticket.address, ticket.generation)))
     }
 
     fn open_ticket(&self, text: &str, request: &Request, now: SystemTime) -> Result<Ticket, No> {
@@ -177,18 +171,13 @@ impl Service {
         if let Some(known) = store.joined(&membership.node)?
             && known.generation == membership.generation
             && known.key != membership.key
+            && known.revoked.is_none()
         {
             let reason = format!("`{}` is the node of key {}", membership.node, known.key.fingerprint());
             return Ok(refuse(Cause::Superseded, reason));
         }
-        Ok(Ok(Joined {
-            node: membership.node,
-            role: membership.role,
-            address: membership.address,
-            key: request.key,
-            wireguard: request.wireguard.clone(),
-            generation: membership.generation,
-        }))
+        let node = (membership.node, membership.role);
+        Ok(Ok(Decided::new(request, node, membership.address, membership.generation)))
     }
 
     fn by_approval(
@@ -204,14 +193,9 @@ impl Service {
             Some(Verdict::Rejected) => {
                 Ok(refuse(Cause::Rejected, format!("the claim with code {code} was rejected")))
             }
-            Some(Verdict::Approved { node, role, address, generation }) => Ok(Ok(Joined {
-                node,
-                role,
-                address,
-                key: request.key,
-                wireguard: request.wireguard.clone(),
-                generation,
-            })),
+            Some(Verdict::Approved { node, role, address, generation, record }) => {
+                Ok(Ok(Decided { record, ..Decided::new(request, (node, role), address, generation) }))
+            }
             None => {
                 let (hardware, from, node) =
                     (request.hardware.clone(), from.to_owned(), node.map(str::to_owned));
@@ -224,13 +208,19 @@ impl Service {
     }
 
     /// Everything after the decision; the same for all rights.
-    fn join(&self, node: Joined, now: SystemTime, store: &impl Store) -> Result<Reply, StoreError> {
+    fn join(&self, decided: Decided, now: SystemTime, store: &impl Store) -> Result<Reply, StoreError> {
+        let Decided { node, record } = decided;
         let before = store.joined(&node.node)?;
         if before.as_ref().is_none_or(|before| before.generation < node.generation) {
             // Before the node is kept: a power cut in between leaves the generation low, and this is done again.
             store.forget_password(&node.node)?;
         }
         let kept = store.keep(&node)?;
+        if let Some(since) = kept.revoked {
+            let reason =
+                format!("generation {} of `{}` is revoked since {since}", kept.generation, node.node);
+            return Ok(Reply::Refused { cause: Cause::Revoked, reason });
+        }
         if kept.generation > node.generation {
             let reason = format!(
                 "generation {} of `{}` has joined since, this is generation {}",
@@ -265,6 +255,7 @@ impl Service {
             peers,
             node_password: self.password_key.password(&self.cluster.id, &node.node, node.generation),
             token: format!("K10{}::{id}.{secret}", self.k3s_hash),
+            record,
         })))
     }
 
@@ -285,8 +276,23 @@ impl Service {
     }
 }
 
+/// A node that may join.
+struct Decided {
+    node: Joined,
+    /// The record that a person's word came with.
+    record: Option<String>,
+}
+
+impl Decided {
+    fn new(request: &Request, (node, role): (String, Role), address: Ipv4Addr, generation: u64) -> Self {
+        let (key, wireguard) = (request.key, request.wireguard.clone());
+        let node = Joined { node, role, address, key, wireguard, generation, revoked: None };
+        Self { node, record: None }
+    }
+}
+
 /// The node that may join, or what is answered instead.
-type Decision = Result<Joined, Reply>;
+type Decision = Result<Decided, Reply>;
 
 fn refuse(cause: Cause, reason: String) -> Decision {
     Err(Reply::Refused { cause, reason })

@@ -40,6 +40,10 @@ pub struct Joined {
     pub wireguard: String,
     /// Which of its memberships counts.
     pub generation: u64,
+    /// Since when, RFC 3339, neither this generation nor one before it is good any more. A person sets it, in the object;
+    /// a ticket of a higher generation takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<String>,
 }
 
 /// A node that waits for a person.
@@ -76,6 +80,9 @@ pub enum Verdict {
         address: std::net::Ipv4Addr,
         /// Its generation, above all that the name has had.
         generation: u64,
+        /// Its node record as the operator has signed it, for a box that has none of its own; the box checks it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        record: Option<String>,
     },
     /// It does not.
     Rejected,
@@ -92,15 +99,23 @@ pub enum StoreError {
     Full(usize),
 }
 
+impl Joined {
+    /// Whether `other`, of the same name, may not take the place of this one.
+    pub fn stays_before(&self, other: &Self) -> bool {
+        self.generation > other.generation || (self.revoked.is_some() && self.generation == other.generation)
+    }
+}
+
 /// The objects.
 pub trait Store {
     /// Burns a ticket: makes the object, or returns the one that is there. Exactly one of any number of callers makes it.
     fn burn(&self, nonce: Nonce, burnt: &Burnt) -> Result<Burnt, StoreError>;
     /// The node of a name, if one has joined.
     fn joined(&self, node: &str) -> Result<Option<Joined>, StoreError>;
-    /// All nodes that have joined.
+    /// All nodes that have joined and are not revoked.
     fn all_joined(&self) -> Result<Vec<Joined>, StoreError>;
-    /// Keeps a node, unless one of its name with a higher generation is there; returns the one that is there then.
+    /// Keeps a node, unless one of its name with a higher generation is there, or one with its generation that is
+    /// revoked; returns the one that is there then.
     fn keep(&self, node: &Joined) -> Result<Joined, StoreError>;
     /// Removes k3s' Secret with the hash of the node's password, which k3s itself never changes.
     fn forget_password(&self, node: &str) -> Result<(), StoreError>;

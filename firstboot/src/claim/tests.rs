@@ -68,13 +68,15 @@ impl Store for Memory {
     }
 
     fn all_joined(&self) -> Result<Vec<Joined>, StoreError> {
-        self.operate(|objects| objects.joined.values().cloned().collect())
+        self.operate(|objects| {
+            objects.joined.values().filter(|node| node.revoked.is_none()).cloned().collect()
+        })
     }
 
     fn keep(&self, node: &Joined) -> Result<Joined, StoreError> {
         self.operate(|objects| {
             let known = objects.joined.entry(node.node.clone()).or_insert_with(|| node.clone());
-            if known.generation <= node.generation {
+            if !known.stays_before(node) {
                 *known = node.clone();
             }
             known.clone()
@@ -307,14 +309,34 @@ fn a_box_without_a_ticket_waits_for_a_person() {
         role: Role::Edge,
         address: std::net::Ipv4Addr::new(10, 44, 1, 7),
         generation: 3_000_009,
+        record: Some("imgbuild-record.e30.AAAA".to_owned()),
     });
     let grant = granted(machine(1).ask_at(Right::Approval, later, &store));
     let membership: Membership =
         document::open(grant.membership.as_bytes(), &cluster().membership_key).unwrap();
     assert_eq!((membership.node.as_str(), membership.generation), ("edge7", 3_000_009));
+    assert_eq!(grant.record.as_deref(), Some("imgbuild-record.e30.AAAA"), "as the operator has signed it");
     assert!(matches!(machine(2).ask(Right::Approval, &store), Reply::Waiting { .. }), "not for another key");
     verdict(Verdict::Rejected);
     assert_eq!(refused(machine(1).ask_at(Right::Approval, later, &store)).0, Cause::Rejected);
+}
+
+#[test]
+fn who_is_revoked_while_the_cluster_runs_is_refused_until_a_newer_ticket_comes() {
+    let store = Memory::default();
+    let grant = granted(machine(1).ask(with(&ticket()), &store));
+    store.objects().joined.get_mut("edge1").unwrap().revoked = Some("2027-01-15T09:00:00Z".to_owned());
+    assert_eq!(store.all_joined().unwrap(), [], "nobody keeps a tunnel with it");
+    let expected = "generation 3000001 of `edge1` is revoked since 2027-01-15T09:00:00Z";
+    let older = Ticket { generation: 3_000_000, nonce: ClusterId([6; 16]), ..ticket() };
+    for right in [Right::Membership(grant.membership), with(&ticket()), with(&older)] {
+        let (cause, reason) = refused(machine(1).ask(right, &store));
+        assert_eq!((cause, reason.as_str()), (Cause::Revoked, expected));
+    }
+    let newer = Ticket { generation: 3_000_002, nonce: ClusterId([8; 16]), ..ticket() };
+    granted(machine(2).ask(with(&newer), &store));
+    assert_eq!(store.objects().joined["edge1"].revoked, None);
+    assert_eq!(store.all_joined().unwrap().len(), 1);
 }
 
 #[test]
@@ -332,6 +354,7 @@ fn a_ticket_that_asks_for_approval_is_not_burnt_before() {
         role: Role::Edge,
         address: careful.address,
         generation: careful.generation,
+        record: None,
     };
     store.objects().waiting.get_mut(&code).unwrap().verdict = Some(approved);
     granted(machine(1).ask(with(&careful), &store));

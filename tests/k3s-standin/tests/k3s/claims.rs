@@ -9,6 +9,7 @@ use firstboot::claim::challenge::{Challenge, Challenger};
 use firstboot::claim::message::{Cause, Grant, Reply, Request, Right};
 use firstboot::claim::objects::{Objects, definitions};
 use firstboot::claim::service::Service;
+use firstboot::claim::store::Store as _;
 use firstboot::cluster::{self, ClusterId, ClusterRecord};
 use firstboot::document;
 use firstboot::kubernetes::Api;
@@ -144,6 +145,13 @@ fn a_grant_lets_a_node_join_and_its_successor_replace_it() {
     assert_eq!(shown, format!("1000002 {}", PublicKey::of(&key(2))));
     let first = ask(1, ticket("edge1", 1, 1_000_001), &service, &store);
     assert!(matches!(first, Reply::Refused { cause: Cause::Superseded, .. }), "{first:?}");
+    // A person takes it out of the cluster.
+    assert_eq!(store.all_joined().unwrap().len(), 1);
+    let revoked = r#"{"spec":{"revoked":"2027-01-15T09:00:00Z"}}"#;
+    server.run(&["patch", "edgenodes", "edge1", "--type=merge", "-p", revoked]);
+    assert_eq!(store.all_joined().unwrap(), []);
+    let second = ask(2, Right::Membership(newer.membership), &service, &store);
+    assert!(matches!(second, Reply::Refused { cause: Cause::Revoked, .. }), "{second:?}");
 }
 
 #[test]
@@ -164,10 +172,11 @@ fn what_is_burnt_outlives_the_service_and_the_server() {
     assert!(matches!(thief, Reply::Refused { cause: Cause::Used, .. }), "{thief:?}");
     granted(ask(1, ticket("edge1", 1, 1_000_001), &service, &store));
     // A person's word, by kubectl.
-    let verdict = r#"{"spec":{"verdict":{"approved":{"node":"edge7","role":"edge","address":"10.44.1.7","generation":1000009}}}}"#;
+    let verdict = r#"{"spec":{"verdict":{"approved":{"node":"edge7","role":"edge","address":"10.44.1.7","generation":1000009,"record":"signed"}}}}"#;
     server.run(&["patch", "edgenodes", &waiting, "--type=merge", "-p", verdict]);
     let grant = granted(ask_since(began, 3, Right::Approval, &service, &store));
     assert_eq!(grant.address, std::net::Ipv4Addr::new(10, 44, 1, 7));
+    assert_eq!(grant.record.as_deref(), Some("signed"));
 }
 
 #[test]
