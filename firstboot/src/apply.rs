@@ -6,7 +6,7 @@ use std::path::Path;
 use thiserror::Error;
 
 use crate::converge::{ConvergeError, Mode, Outcome, System};
-use crate::firewall::{self, Loaded, Rules};
+use crate::firewall::{self, Loaded, Table};
 use crate::plan::{Change, Effect, PlannedFile, Step};
 
 /// Where the kernel keeps its host name.
@@ -105,16 +105,16 @@ fn converge(step: &'static str, change: &Change, system: &System) -> Result<Outc
             system.ensure_symlink(path, target).map_err(refused)
         }
         Change::HostName(name) => host_name(step, name, system),
-        Change::Firewall(rules) => load(step, rules, system),
+        Change::Firewall(table) => load(step, table, system),
     }
 }
 
 /// The kernel's rules are looked at where they may be changed; a dry run tells by their file.
-fn load(step: &'static str, rules: &Rules, system: &System) -> Result<Outcome, ApplyError> {
+fn load(step: &'static str, table: &Table, system: &System) -> Result<Outcome, ApplyError> {
     if !system.is_live() || system.mode() == Mode::DryRun {
         return Ok(Outcome::Unchanged);
     }
-    let loaded = firewall::load(rules, Path::new(NFT));
+    let loaded = firewall::load(table, Path::new(NFT));
     match loaded.map_err(|source| ApplyError::Firewall { step, source })? {
         Loaded::Unchanged => Ok(Outcome::Unchanged),
         Loaded::Replaced => Ok(Outcome::Changed),

@@ -1,6 +1,6 @@
 //! The host firewall: one nftables table of this node, decided by its role.
 //!
-//! - [`Rules`] to text, pure: [`Rules::table`]
+//! - [`Rules`] to text, pure: [`Rules::table`]; [`closed`] where there is no record
 //! - [`load`]: into the kernel, where it differs from what is there
 //!
 //! k3s' parts (kube-proxy, flannel, the network policies, `portmap`) keep rules of their own in tables of their own. In
@@ -8,7 +8,9 @@
 //! touched here or can open what is closed here, and each of their paths has to be admitted here too; the comments in
 //! the text name them.
 
+mod closed;
 mod loading;
+mod table;
 mod text;
 
 use std::net::Ipv4Addr;
@@ -17,7 +19,9 @@ use ipnet::Ipv4Net;
 
 use crate::record::{Posture, Role};
 
+pub use closed::closed;
 pub use loading::{Loaded, load};
+pub use table::Table;
 
 /// Family and name of the table.
 pub const TABLE: &str = "inet imgbuild";

@@ -11,7 +11,7 @@ mod swap;
 
 use std::fmt;
 
-use crate::firewall::Rules;
+use crate::firewall::Table;
 use crate::record::{NodeRecord, Role};
 
 pub use k3s::{K3S_CONFIG, K3S_ORDER, K3S_TOKEN, NODE_RANGE, Order, VPN_INTERFACE, order};
@@ -69,7 +69,7 @@ pub enum Change {
     /// The kernel's host name.
     HostName(String),
     /// The kernel's table of the host firewall.
-    Firewall(Box<Rules>),
+    Firewall(Table),
 }
 
 /// What a file holds, and whether anyone but the file may be told.
@@ -145,6 +145,14 @@ pub fn plan(record: &NodeRecord) -> Vec<Step> {
         steps.push(joining("argocd", gitops::summary(record), files));
     }
     steps
+}
+
+/// The plan of a box that has no record yet, and asks its cluster for one.
+pub fn newcomer() -> Vec<Step> {
+    vec![
+        converge("firewall", "opens nothing".to_owned(), firewall::closed()),
+        joining("claim", "asks for a place in the cluster, which a person gives".to_owned(), Vec::new()),
+    ]
 }
 
 fn k3s_files(record: &NodeRecord) -> Vec<PlannedFile> {

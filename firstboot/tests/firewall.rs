@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::thread;
 
-use firstboot::firewall::{Loaded, Rules, load};
+use firstboot::firewall::{Loaded, Rules, Table, closed, load};
 use firstboot::record::{Posture, Role};
 use network::Packet::{self, Icmp, Tcp, Udp};
 use network::{Namespace, UdpEcho, arrives, as_root, as_user, nft};
@@ -111,7 +111,11 @@ chain post {{ type nat hook postrouting priority srcnat; ip saddr 10.42.0.0/16 i
     }
 
     fn load(&self, rules: &Rules) -> Loaded {
-        self.node.inside(|| load(rules, &nft()).unwrap())
+        self.load_table(&rules.table())
+    }
+
+    fn load_table(&self, table: &Table) -> Loaded {
+        self.node.inside(|| load(table, &nft()).unwrap())
     }
 
     /// Sends all at once, for what is dropped takes its time; then each that is missing again, lest a busy machine be
@@ -308,6 +312,22 @@ fn without_a_login_no_port_of_ssh_is_open() {
 }
 
 #[test]
+fn a_box_that_is_no_node_yet_may_ask_and_is_not_asked() {
+    as_root("a_box_that_is_no_node_yet_may_ask_and_is_not_asked", || {
+        let net = Net::new();
+        let _echoes = UDP_PORTS.map(|port| UdpEcho::new(&net.node, port));
+        assert_eq!(net.load_table(&closed()), Loaded::Replaced);
+        let packets: Vec<Way> =
+            TO_NODE.iter().map(|&(from, packet, ..)| (from, near(from), packet)).collect();
+        net.judge("to the box", &packets, &vec![false; packets.len()]);
+        let claim = [(NODE_PUBLIC, STRANGER, Tcp(443)), (POD, STRANGER, Tcp(443))];
+        net.judge("from the box, and through it", &claim, &[true, false]);
+        assert_eq!(net.load_table(&closed()), Loaded::Unchanged);
+        assert_eq!(net.load(&rules(Role::Edge, Posture::Production)), Loaded::Replaced);
+    });
+}
+
+#[test]
 fn root_reads_the_metadata() {
     as_root("root_reads_the_metadata", || {
         let net = Net::new();
@@ -332,7 +352,7 @@ fn only_a_difference_is_loaded_and_a_flushed_table_is_one() {
     as_root("only_a_difference_is_loaded_and_a_flushed_table_is_one", || {
         let node = Namespace::new();
         let normal = rules(Role::ControlPlane, Posture::Production);
-        let load = |rules: &Rules| node.inside(|| load(rules, &nft()).unwrap());
+        let load = |rules: &Rules| node.inside(|| load(&rules.table(), &nft()).unwrap());
         node.nft("table ip standin\n");
         assert_eq!(load(&normal), Loaded::Replaced);
         assert_eq!(load(&normal), Loaded::Unchanged);
@@ -359,7 +379,7 @@ fn only_a_difference_is_loaded_and_a_flushed_table_is_one() {
 #[test]
 fn an_nft_that_is_not_there_or_fails_is_named() {
     let rules = rules(Role::Edge, Posture::Production);
-    let error = |nft| format!("{:#}", load(&rules, Path::new(nft)).unwrap_err());
+    let error = |nft| format!("{:#}", load(&rules.table(), Path::new(nft)).unwrap_err());
     let absent = error("/absent/nft");
     let expected = "reading the firewall that is loaded: running `/absent/nft list tables`: No such file";
     assert!(absent.starts_with(expected), "{absent}");

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
-use super::text::CHAINS;
-use super::{Rules, TABLE};
+use super::{TABLE, Table};
 use crate::process;
 
 /// nft takes milliseconds, on a busy machine seconds.
@@ -26,18 +25,18 @@ pub enum Loaded {
 ///
 /// Rules count as being there if every chain still ends with their digest, so that a table, or a chain, that was flushed
 /// or is another's is replaced. Who changes single rules by hand is not noticed.
-pub fn load(rules: &Rules, nft: &Path) -> anyhow::Result<Loaded> {
-    if is_there(rules, nft)? {
+pub fn load(table: &Table, nft: &Path) -> anyhow::Result<Loaded> {
+    if is_there(table, nft)? {
         return Ok(Loaded::Unchanged);
     }
     // `delete` needs a table that is there; `destroy` is not known to nft of Debian 12.
-    let transaction = format!("table {TABLE}\ndelete table {TABLE}\n{}", rules.table());
+    let transaction = format!("table {TABLE}\ndelete table {TABLE}\n{}", table.text());
     process::run(nft, &["-f", "-"], &transaction, DEADLINE).context("loading the firewall")?;
-    ensure!(is_there(rules, nft)?, "loading the firewall: nft reports no error, and the rules are not there");
+    ensure!(is_there(table, nft)?, "loading the firewall: nft reports no error, and the rules are not there");
     Ok(Loaded::Replaced)
 }
 
-fn is_there(rules: &Rules, nft: &Path) -> anyhow::Result<bool> {
+fn is_there(table: &Table, nft: &Path) -> anyhow::Result<bool> {
     let run = |arguments: &[&str]| {
         process::run(nft, arguments, "", DEADLINE).context("reading the firewall that is loaded")
     };
@@ -45,6 +44,6 @@ fn is_there(rules: &Rules, nft: &Path) -> anyhow::Result<bool> {
     if !run(&["list", "tables"])?.lines().any(|line| line.strip_prefix("table ") == Some(TABLE)) {
         return Ok(false);
     }
-    let mark = format!("comment \"{}\"", rules.digest());
-    Ok(run(&["list", "table", "inet", "imgbuild"])?.matches(&mark).count() == CHAINS)
+    let mark = format!("comment \"{}\"", table.digest());
+    Ok(run(&["list", "table", "inet", "imgbuild"])?.matches(&mark).count() == table.chains())
 }

@@ -1,10 +1,8 @@
-//! The table as nft reads it.
+//! The rules of a node as nft reads them.
 
 use std::fmt::Write as _;
 
-use sha2::{Digest as _, Sha256};
-
-use super::{Rules, TABLE};
+use super::{Rules, Table};
 use crate::record::Posture;
 use crate::record::Role;
 
@@ -13,19 +11,30 @@ const INSIDE: &str = "{ lo, wg0, wg-admin, cni0, flannel.1 }";
 /// What a cloud tells a server about itself, its user data included.
 const METADATA: &str = "169.254.169.254";
 
+/// What every machine takes in, whatever it is.
+pub(super) const ADMITTED: &str = "type filter hook input priority filter; policy drop;
+# kubelet, kube-proxy's health check, k3s' own load balancer on 6444.
+iifname lo accept
+# Answers to what the node began: the kubelet's probes of pods, too.
+ct state established,related accept
+ct state invalid drop
+# Errors, among them path MTU discovery's, and IPv6's neighbours and routers (RFC 4890, section 4.4).
+icmp type { destination-unreachable, time-exceeded, parameter-problem } accept
+icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept
+icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept
+icmpv6 type mld-listener-query ip6 saddr fe80::/10 accept
+";
+/// On the public side.
+pub(super) const DHCP: &str =
+    "# Leases of DHCP that are renewed; the first comes past every firewall, by a raw socket.
+udp sport 67 udp dport 68 accept
+ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept
+";
+
 impl Rules {
-    /// The table, as `nft -f` reads it. Every chain ends with [`Rules::digest`] in a comment.
-    pub fn table(&self) -> String {
-        self.with_mark(&mark(&self.digest()))
-    }
-
-    /// What tells these rules from all others: SHA-256 of their text, in hexadecimal digits.
-    pub fn digest(&self) -> String {
-        format!("{:x}", Sha256::digest(self.with_mark("")))
-    }
-
-    fn with_mark(&self, mark: &str) -> String {
-        let chains = [
+    /// The table of these rules.
+    pub fn table(&self) -> Table {
+        Table::new(&[
             ("arriving", self.arriving()),
             ("input", input()),
             ("vpn", self.vpn()),
@@ -35,16 +44,7 @@ impl Rules {
             ("forward", self.forward()),
             ("output", output()),
             ("leaving", self.leaving()),
-        ];
-        let mut text = format!("table {TABLE} {{\n");
-        for (name, rules) in chains {
-            let _ = writeln!(text, "\tchain {name} {{");
-            for line in rules.lines() {
-                let _ = writeln!(text, "\t\t{line}");
-            }
-            let _ = writeln!(text, "{mark}\t}}");
-        }
-        text + "}\n"
+        ])
     }
 
     /// Ranges that exist inside the cluster only.
@@ -137,12 +137,7 @@ iifname cni0 tcp dport 6443 accept
     }
 
     fn public(&self) -> String {
-        let mut text =
-            "# Leases of DHCP that are renewed; the first comes past every firewall, by a raw socket.
-udp sport 67 udp dport 68 accept
-ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept
-"
-            .to_owned();
+        let mut text = DHCP.to_owned();
         if self.role != Role::Edge {
             text += "# WireGuard. An edge begins its tunnels itself, and needs no port.\n";
             let _ = writeln!(text, "udp dport {} accept", self.vpn_port);
@@ -225,18 +220,7 @@ oifname != {INSIDE} ip daddr {private} ip saddr != {private} drop
 
 fn input() -> String {
     format!(
-        "type filter hook input priority filter; policy drop;
-# kubelet, kube-proxy's health check, k3s' own load balancer on 6444.
-iifname lo accept
-# Answers to what the node began: the kubelet's probes of pods, too.
-ct state established,related accept
-ct state invalid drop
-# Errors, among them path MTU discovery's, and IPv6's neighbours and routers (RFC 4890, section 4.4).
-icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} accept
-icmpv6 type {{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }} accept
-icmpv6 type {{ nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit 255 accept
-icmpv6 type mld-listener-query ip6 saddr fe80::/10 accept
-iifname wg0 jump vpn
+        "{ADMITTED}iifname wg0 jump vpn
 iifname {{ cni0, flannel.1 }} jump pods
 iifname wg-admin jump administrators
 iifname != {INSIDE} jump public
@@ -246,7 +230,7 @@ iifname != {INSIDE} jump public
 
 /// The node's own packets. A pod in the node's network is no other to the kernel than the node itself, only its
 /// user tells it apart; one that runs as root can do more than read user data.
-fn output() -> String {
+pub(super) fn output() -> String {
     format!(
         "type filter hook output priority filter; policy accept;
 # firstboot runs as root. Packets of no socket have no user, and are dropped as well.
@@ -255,11 +239,3 @@ ip daddr {METADATA} drop
 "
     )
 }
-
-/// The last rule of a chain; it says and does nothing but to be there until somebody flushes the chain.
-pub(super) fn mark(digest: &str) -> String {
-    format!("\t\tcontinue comment \"{digest}\"\n")
-}
-
-/// How many chains there are, each with a mark.
-pub(super) const CHAINS: usize = 9;

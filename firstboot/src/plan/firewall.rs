@@ -3,7 +3,7 @@
 use ipnet::Ipv4Net;
 
 use super::{Change, PlannedFile};
-use crate::firewall::Rules;
+use crate::firewall::{self, Rules, Table};
 use crate::record::{NodeRecord, Posture, Role};
 
 /// What is loaded, for people to read.
@@ -22,9 +22,16 @@ pub(super) fn summary(record: &NodeRecord) -> String {
 }
 
 pub(super) fn changes(record: &NodeRecord) -> Vec<Change> {
-    let rules = rules(record);
-    let file = PlannedFile::new(PATH, 0o600, rules.table());
-    vec![Change::File(file), Change::Firewall(Box::new(rules))]
+    load(rules(record).table())
+}
+
+/// Of a box without a record.
+pub(super) fn closed() -> Vec<Change> {
+    load(firewall::closed())
+}
+
+fn load(table: Table) -> Vec<Change> {
+    vec![Change::File(PlannedFile::new(PATH, 0o600, table.text())), Change::Firewall(table)]
 }
 
 fn rules(record: &NodeRecord) -> Rules {
