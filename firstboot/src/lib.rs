@@ -19,7 +19,8 @@
 //! - [`random`]: random bytes; [`keyed_hash`]: what is derived from the cluster's keys
 //! - [`key`]: the node key; [`secret_key`]: what all keys of 32 bytes share
 //! - [`status`], [`screen`], [`run`], [`cli`]: reporting and the program
-//! - [`console`]: showing text on a console that may be stopped; `consoles`: the report on all of them
+//! - [`console`]: showing text on a console that may be stopped; `consoles`: the report on all of them; `qr`: codes in it
+//! - [`last_failure`]: the report where another computer can read it
 //! - [`k3s`]: k3s' places on the node, and its start
 //! - [`stage0`]: the initrd's `/init`
 //! - [`gpt`]: partition tables that survive power cuts
@@ -55,12 +56,14 @@ pub mod k3s;
 pub mod key;
 pub mod keyed_hash;
 pub mod kubernetes;
+pub mod last_failure;
 pub mod membership;
 pub mod node_password;
 pub mod peers;
 pub mod plan;
 pub mod process;
 pub mod public_key;
+mod qr;
 pub mod random;
 pub mod record;
 pub mod resolve;

@@ -10,7 +10,7 @@ use crate::cluster::{self, ClusterRecord};
 use crate::converge::{Mode, System};
 use crate::gate;
 use crate::key;
-use crate::plan::{Change, Effect, PlannedFile, Step, plan};
+use crate::plan::{self, Change, Effect, PlannedFile, Step};
 use crate::record::{self, NodeRecord};
 use crate::source::{self, Found, Given, Item};
 use crate::status::{FileStatus, NodeStatus, Phase, Status, StepStatus};
@@ -38,6 +38,8 @@ pub fn run(system: &System, given: Option<Found>) -> Result<Status, Box<Stopped>
             "put the node's record on the EFI system partition as `{}`",
             Item::Record.esp_file()
         )),
+        overdue: false,
+        code: None,
         fingerprint: None,
         root_hash: None,
         slot: None,
@@ -87,16 +89,32 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
         Some(found) => Given { record: Some(found), ..Given::default() },
         None => source::find(system, report.as_ref())?,
     };
-    let Some((record, _)) = records(&given)? else { return Ok(()) };
-    let place = given.record.map(|found| found.place).unwrap_or_default();
-    status.node = Some(node_status(&record, place));
-    for step in plan(&record) {
+    configure(system, &given, status)
+}
+
+/// Carries out what a machine's record asks for, or, without one, what a box of a cluster needs to ask for its place.
+pub(crate) fn configure(system: &System, given: &Given, status: &mut Status) -> anyhow::Result<()> {
+    let (record, cluster) = records(given)?;
+    let place = given.record.as_ref().map(|found| found.place.clone()).unwrap_or_default();
+    status.node = record.as_ref().map(|record| node_status(record, place));
+    status.steps.clear();
+    let steps = match (&record, &cluster) {
+        (Some(record), _) => plan::plan(record),
+        (None, Some(_)) => plan::newcomer(),
+        (None, None) => return Ok(()),
+    };
+    for step in steps {
         status.steps.push(StepStatus {
             state: apply(&step, system)?,
             name: step.name.to_owned(),
             files: files(&step).map(file_status).collect(),
             summary: step.summary,
         });
+    }
+    if let (None, Some(cluster)) = (record, cluster) {
+        status.reason = format!("no node record was found, so this box asks cluster `{}`", cluster.name);
+        status.hint = Some("its code is shown here once the cluster has answered".to_owned());
+        return Ok(());
     }
     (status.phase, status.reason) = match system.mode() {
         Mode::Apply => (Phase::Configured, "the record's settings are in force".to_owned()),
@@ -106,16 +124,18 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
     Ok(())
 }
 
-/// Parses the node record, and the cluster record that vouches for it; `None` without a node record.
-pub(crate) fn records(given: &Given) -> anyhow::Result<Option<(NodeRecord, Option<ClusterRecord>)>> {
-    let Some(found) = &given.record else { return Ok(None) };
+/// Parses the node record, and the cluster record that vouches for it.
+pub(crate) fn records(given: &Given) -> anyhow::Result<(Option<NodeRecord>, Option<ClusterRecord>)> {
     let read = |found: &Found| {
         cluster::parse(&found.text).with_context(|| format!("reading cluster record from {}", found.place))
     };
     let cluster = given.cluster.as_ref().map(read).transpose()?;
-    let record = record::open(&found.text, cluster.as_ref())
-        .with_context(|| format!("reading node record from {}", found.place))?;
-    Ok(Some((record, cluster)))
+    let open = |found: &Found| {
+        record::open(&found.text, cluster.as_ref())
+            .with_context(|| format!("reading node record from {}", found.place))
+    };
+    let record = given.record.as_ref().map(open).transpose()?;
+    Ok((record, cluster))
 }
 
 fn node_status(record: &NodeRecord, place: String) -> NodeStatus {

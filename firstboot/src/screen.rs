@@ -1,15 +1,19 @@
-//! The status as text for a console: plain ASCII, 80 columns where the content allows.
+//! The status as text for a console: plain ASCII but for a QR code, 80 columns where the content allows.
 
 use std::fmt::Write as _;
 
 use crate::apply::StepState;
+use crate::qr;
 use crate::slot::node::Standing;
-use crate::status::{Phase, Status, StepStatus};
+use crate::status::{Status, StepStatus};
 
 /// First line of every screen; a program that watches a serial console looks for it.
 pub const BEGIN: &str = "---------------------------------------------------------------- firstboot ----";
 /// Last line of every screen.
 pub const END: &str = "------------------------------------------------------------- firstboot end ----";
+
+/// What an operator types, with the code.
+pub const APPROVE: &str = "imgbuild node approve";
 
 /// Renders the status. `with_files` shows the content of files that later steps will write.
 pub fn render(status: &Status, with_files: bool) -> String {
@@ -36,12 +40,20 @@ pub fn render(status: &Status, with_files: bool) -> String {
             let _ = writeln!(text, "artifact    {what}: {name}");
         }
     }
-    let _ = writeln!(text, "phase       {} since {}: {}", phase(status.phase), status.since, status.reason);
+    let _ = writeln!(text, "phase       {} since {}: {}", status.phase.words(), status.since, status.reason);
+    if let Some(deadline) = status.phase.deadline().filter(|_| status.overdue) {
+        let _ = writeln!(text, "overdue     this should take {} minutes at most", deadline.as_secs() / 60);
+    }
     if let Some(hint) = &status.hint {
         let _ = writeln!(text, "hint        {hint}");
     }
     for note in &status.notes {
         let _ = writeln!(text, "note        {note}");
+    }
+    if let Some(code) = &status.code {
+        // Beside it the plan finds no room on a screen.
+        let drawn = qr::draw(&format!("{APPROVE} {code}")).unwrap_or_default();
+        return text + &drawn + END + "\n";
     }
     if !status.steps.is_empty() {
         text += "plan\n";
@@ -73,22 +85,6 @@ fn standing(standing: Standing) -> &'static str {
         Standing::Committed => "committed",
         Standing::Trial => "on trial",
         Standing::Substitute => "in place of the committed one",
-    }
-}
-
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Unclaimed => "unclaimed",
-        Phase::Planned => "planned",
-        Phase::Configured => "configured",
-        Phase::WaitingForOperator => "waiting for its operator",
-        Phase::Claiming => "claiming",
-        Phase::WaitingForApproval => "waiting for approval",
-        Phase::Connecting => "connecting",
-        Phase::StartingK3s => "starting k3s",
-        Phase::Bootstrapping => "bootstrapping",
-        Phase::Ready => "ready",
-        Phase::Stopped => "stopped",
     }
 }
 

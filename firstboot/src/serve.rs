@@ -3,6 +3,7 @@
 //! ```text
 //! control plane   bundle (pushed, or kept) -> certificates and order -> tunnels -> k3s -> bootstrap objects
 //!                 -> claims are answered, peers follow the nodes that have joined, for ever
+//! no record yet   waits for a person's word, which brings a record -> is that node
 //! worker, edge    membership (kept), ticket or approval -> tunnels -> k3s
 //!                 -> looked after for ever: what the cluster no longer knows is claimed anew
 //! ```
@@ -12,6 +13,7 @@
 
 pub(crate) mod back_off;
 mod bootstrap;
+mod claiming;
 mod control_plane;
 mod grant;
 mod hardware;
@@ -19,6 +21,7 @@ mod k3s_node;
 mod live;
 mod machine;
 mod member;
+mod newcomer;
 mod reporter;
 mod tunnels;
 
@@ -36,7 +39,8 @@ use crate::run;
 use crate::secret_key::SecretKey;
 use crate::source;
 
-use self::live::Live;
+use self::live::{Bare, Live};
+use self::newcomer::Newcomer;
 
 /// What a node knows of itself before it has spoken to anybody.
 #[derive(Debug)]
@@ -55,7 +59,14 @@ pub(crate) struct Facts {
 
 /// Runs until the machine is switched off; returns where waiting changes nothing.
 pub fn serve(system: &System) -> anyhow::Result<Infallible> {
-    let facts = facts(system)?;
+    let facts = match know(system)? {
+        Known::Node(facts) => facts,
+        Known::Newcomer(newcomer) => {
+            newcomer.become_node(system, &mut Bare(system.clone()))?;
+            // It is a node like any other now.
+            return serve(system);
+        }
+    };
     let mut machine = Live::new(system.clone(), &facts);
     match facts.record.node.role {
         Role::ControlPlane => control_plane::run(&facts, system, &mut machine),
@@ -63,20 +74,32 @@ pub fn serve(system: &System) -> anyhow::Result<Infallible> {
     }
 }
 
-fn facts(system: &System) -> anyhow::Result<Facts> {
+/// What a machine knows of itself.
+enum Known {
+    /// Which node it is.
+    Node(Box<Facts>),
+    /// Which cluster it is for.
+    Newcomer(Box<Newcomer>),
+}
+
+fn know(system: &System) -> anyhow::Result<Known> {
     let given = source::kept(system)?;
-    let (record, cluster) = run::records(&given)?.context("this node has no record")?;
+    let (record, cluster) = run::records(&given)?;
     let cluster = cluster.context("this medium has no cluster record: there is nothing to join")?;
+    let key = key::load(system)?.context("this node has no key yet: `firstboot` makes it at boot")?;
+    let Some(record) = record else {
+        return Ok(Known::Newcomer(Box::new(Newcomer { cluster, key })));
+    };
     let text = |found: source::Found| String::from_utf8_lossy(&found.text).trim().to_owned();
     let push_key = given.push_key.map(|found| SecretKey::try_from(text(found))).transpose();
     let push_key = push_key.context("reading the one-time key")?;
-    Ok(Facts {
+    Ok(Known::Node(Box::new(Facts {
         record,
         cluster,
         ticket: given.ticket.map(text),
         push_key: push_key.map(|key| SigningKey::from_bytes(key.bytes())),
-        key: key::load(system)?.context("this node has no key yet: `firstboot` makes it at boot")?,
-    })
+        key,
+    })))
 }
 
 /// Writes the files of a step of the plan.

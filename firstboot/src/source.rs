@@ -1,7 +1,7 @@
 //! Where a node is told what it is: the first source that answers, for each item by itself.
 //!
 //! QEMU's `fw_cfg` device, then the `firstboot/` folder of the EFI system partition; for the cluster record the other way
-//! round. An applying run keeps what it found in `/run/imgbuild/`: a dry run may not mount anything, and takes it from
+//! round. A node record may also have come with an approval: what a medium says goes before it. An applying run keeps what it found in `/run/imgbuild/`: a dry run may not mount anything, and takes it from
 //! there.
 
 mod item;
@@ -14,6 +14,9 @@ use crate::converge::{ConvergeError, Mode, System};
 use crate::esp::{MOUNT_POINT, MountError, MountedEsp};
 
 pub use item::Item;
+
+/// The node record that an approval has brought, on the state partition: signed, like every record of a cluster.
+pub const APPROVED: &str = "/var/lib/imgbuild/record";
 
 /// Why no source could be asked.
 #[derive(Debug, Error)]
@@ -156,8 +159,10 @@ fn ask(system: &System, report: Option<&BootReport>) -> Result<Given, SourceErro
         Err(_) if by_machine.record.is_some() => return Ok(by_machine),
         found => found?,
     };
+    let approved = system.read(APPROVED)?;
+    let approved = approved.map(|text| Found { place: "the state partition, as approved".to_owned(), text });
     Ok(Given {
-        record: by_machine.record.or(on_medium.record),
+        record: by_machine.record.or(on_medium.record).or(approved),
         // What the owner wrote to the medium decides which records are taken at all.
         cluster: on_medium.cluster.or(by_machine.cluster),
         ticket: by_machine.ticket.or(on_medium.ticket),

@@ -1,15 +1,20 @@
 //! What `firstboot status` shows: the phase, since when, why, and what to do.
 
+mod phase;
+
 use std::fs::File;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::apply::StepState;
+use crate::claim::code::Code;
 use crate::converge::System;
 use crate::record::Role;
 use crate::slot::Generation;
 use crate::slot::node::Standing;
+
+pub use phase::Phase;
 
 /// Where the status lies; on a tmpfs, so it speaks of this boot only.
 pub const PATH: &str = "/run/imgbuild/status.json";
@@ -32,6 +37,12 @@ pub struct Status {
     /// What a person can do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Whether it has been in this phase for longer than that should last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overdue: bool,
+    /// What a person compares, while the node waits for their word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
     /// Node key fingerprint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
@@ -85,34 +96,6 @@ pub struct SlotStatus {
     pub generation: Option<Generation>,
     /// How it stands.
     pub standing: Standing,
-}
-
-/// Where a node stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// No record was found.
-    Unclaimed,
-    /// A dry run: what would be done is listed, nothing was.
-    Planned,
-    /// The record's settings are in force.
-    Configured,
-    /// A control-plane node waits for its operator to push what the identity gives to it.
-    WaitingForOperator,
-    /// The node asks the cluster to be taken in.
-    Claiming,
-    /// A person has to approve it.
-    WaitingForApproval,
-    /// The tunnels have not brought a packet yet.
-    Connecting,
-    /// k3s is on its way up.
-    StartingK3s,
-    /// A control-plane node makes the objects that the cluster begins with.
-    Bootstrapping,
-    /// The node is Ready, as the cluster sees it.
-    Ready,
-    /// A step stopped; `reason` says which and why.
-    Stopped,
 }
 
 /// Who the node is.

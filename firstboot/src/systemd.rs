@@ -7,6 +7,7 @@ use crate::k3s;
 use crate::process;
 
 const PROGRAM: &str = "/usr/bin/systemctl";
+const NETWORKS: &str = "/usr/bin/networkctl";
 /// An answer takes milliseconds, on a busy machine seconds.
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -99,6 +100,11 @@ pub(crate) fn start(unit: &str, again: bool) -> anyhow::Result<()> {
 /// Shuts the machine down and starts it again; at once and past systemd where systemd does not (systemctl(1), `--force`).
 pub(crate) fn restart() -> anyhow::Result<()> {
     run(&["reboot"]).or_else(|_| run(&["reboot", "--force", "--force"])).map(drop)
+}
+
+/// Has systemd-networkd read its settings anew, and act on those that differ (networkctl(1)).
+pub(crate) fn reload_networks() -> anyhow::Result<()> {
+    process::run(Path::new(NETWORKS), &["reload"], "", DEADLINE).map(drop)
 }
 
 fn run(arguments: &[&str]) -> anyhow::Result<String> {

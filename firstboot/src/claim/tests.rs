@@ -45,6 +45,13 @@ impl Memory {
         *self.operations_left.lock().unwrap() = operations;
     }
 
+    /// A person's word on all that wait.
+    pub(crate) fn decide(&self, verdict: &Verdict) {
+        for waiting in self.objects().waiting.values_mut() {
+            waiting.verdict = Some(verdict.clone());
+        }
+    }
+
     pub(crate) fn count_burnt(&self) -> usize {
         self.objects().burnt.len()
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::k3s_node::{self, Seen};
-use super::machine::{Machine, Start, Tunnels};
+use super::machine::{Machine, Start, Surroundings, Tunnels};
 use super::tunnels::{self, resolve};
 use super::{Facts, hardware};
 use crate::converge::System;
@@ -19,10 +19,35 @@ use crate::systemd;
 use crate::ticket::Hardware;
 use crate::wireguard::Endpoint;
 
-/// The live machine.
+/// The live machine, whatever it is.
+#[derive(Debug)]
+pub(super) struct Bare(pub(super) System);
+
+impl Surroundings for Bare {
+    fn hardware(&self) -> anyhow::Result<Hardware> {
+        hardware::find(&self.0).context("looking at the machine's network devices")
+    }
+
+    fn resolve(&mut self, address: &str) -> anyhow::Result<Vec<SocketAddr>> {
+        let endpoint: Endpoint = address.parse()?;
+        let addresses = resolve(&endpoint.host)?;
+        Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port)).collect())
+    }
+
+    fn renew_network(&mut self) -> anyhow::Result<()> {
+        systemd::reload_networks()
+    }
+
+    fn pause(&mut self, time: Duration) -> anyhow::Result<()> {
+        std::thread::sleep(time);
+        Ok(())
+    }
+}
+
+/// The live machine as the node that its record names.
 #[derive(Debug)]
 pub(super) struct Live {
-    system: System,
+    bare: Bare,
     record: NodeRecord,
     /// Opened when they are first needed: a kernel without WireGuard is told then.
     tunnels: Option<tunnels::Tunnels>,
@@ -30,15 +55,29 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(system: System, facts: &Facts) -> Self {
-        Self { system, record: facts.record.clone(), tunnels: None }
+        Self { bare: Bare(system), record: facts.record.clone(), tunnels: None }
+    }
+}
+
+impl Surroundings for Live {
+    fn hardware(&self) -> anyhow::Result<Hardware> {
+        self.bare.hardware()
+    }
+
+    fn resolve(&mut self, address: &str) -> anyhow::Result<Vec<SocketAddr>> {
+        self.bare.resolve(address)
+    }
+
+    fn renew_network(&mut self) -> anyhow::Result<()> {
+        self.bare.renew_network()
+    }
+
+    fn pause(&mut self, time: Duration) -> anyhow::Result<()> {
+        self.bare.pause(time)
     }
 }
 
 impl Machine for Live {
-    fn hardware(&self) -> anyhow::Result<Hardware> {
-        hardware::find(&self.system).context("looking at the machine's network devices")
-    }
-
     fn connect(&mut self, key: &SecretKey, peers: &[Peer]) -> anyhow::Result<Tunnels> {
         let tunnels = match &mut self.tunnels {
             Some(tunnels) => tunnels,
@@ -51,18 +90,12 @@ impl Machine for Live {
         systemd::start(mode.unit_name(), start == Start::Again)
     }
 
-    fn resolve(&mut self, address: &str) -> anyhow::Result<Vec<SocketAddr>> {
-        let endpoint: Endpoint = address.parse()?;
-        let addresses = resolve(&endpoint.host)?;
-        Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, endpoint.port)).collect())
-    }
-
     fn look(&self, node: &str) -> Seen {
         // By the lowest-numbered one; the others know the same.
         let Some(server) = self.record.k3s.servers.first() else {
             return Seen::Nothing("the record names no control plane".to_owned());
         };
-        match Api::of_kubelet(&self.system, *server) {
+        match Api::of_kubelet(&self.bare.0, *server) {
             Ok(api) => k3s_node::look(&api, node),
             Err(ApiError::NoCertificate { .. }) => {
                 Seen::Nothing("k3s has no certificate for this node yet".to_owned())
@@ -72,12 +105,7 @@ impl Machine for Live {
     }
 
     fn api(&self) -> Reach {
-        let system = self.system.clone();
+        let system = self.bare.0.clone();
         Box::new(move || Api::of_control_plane(&system))
-    }
-
-    fn pause(&mut self, time: Duration) -> anyhow::Result<()> {
-        std::thread::sleep(time);
-        Ok(())
     }
 }

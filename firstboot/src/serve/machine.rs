@@ -28,20 +28,26 @@ pub(super) struct Tunnels {
     pub(super) faults: Vec<String>,
 }
 
-/// A machine that joins, the live one or a test's.
-pub(super) trait Machine {
+/// A machine, the live one or a test's, as long as no record says which node it is.
+pub(super) trait Surroundings {
     /// What machine it is.
     fn hardware(&self) -> anyhow::Result<Hardware>;
+    /// The addresses behind `host:port`.
+    fn resolve(&mut self, address: &str) -> anyhow::Result<Vec<SocketAddr>>;
+    /// Has the network's settings read anew.
+    fn renew_network(&mut self) -> anyhow::Result<()>;
+    /// Lets time pass. An error ends the run, which only a test does.
+    fn pause(&mut self, time: Duration) -> anyhow::Result<()>;
+}
+
+/// A machine that joins as a node.
+pub(super) trait Machine: Surroundings {
     /// Makes the tunnels be these, by difference, with endpoints resolved anew, and says how they are.
     fn connect(&mut self, key: &SecretKey, peers: &[Peer]) -> anyhow::Result<Tunnels>;
     /// Starts k3s, and does not wait for it.
     fn start_k3s(&mut self, mode: RunMode, start: Start) -> anyhow::Result<()>;
-    /// The addresses behind `host:port`.
-    fn resolve(&mut self, address: &str) -> anyhow::Result<Vec<SocketAddr>>;
     /// How the cluster sees the node that this machine is.
     fn look(&self, node: &str) -> Seen;
     /// How the API of the control plane on this machine is reached, once k3s has made its certificates.
     fn api(&self) -> Reach;
-    /// Lets time pass. An error ends the run, which only a test does.
-    fn pause(&mut self, time: Duration) -> anyhow::Result<()>;
 }

@@ -3,19 +3,20 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 
-use super::back_off::{BackOff, LAST_CLAIM};
+use super::back_off::BackOff;
+use super::claiming::{Claiming, Outcome, REFUSED_WAIT, refused};
 use super::grant::{self, Place};
 use super::k3s_node::Seen;
 use super::machine::{Machine, Start};
 use super::reporter::{Reporter, say};
 use super::{Facts, write_files};
 use crate::apply::StepState;
-use crate::claim::client::Claimant;
-use crate::claim::message::{Cause, Grant, Reply, Right};
+use crate::claim::message::{Cause, Grant, Right};
 use crate::converge::System;
 use crate::k3s::RunMode;
+use crate::record;
 use crate::secret_key::SecretKey;
 use crate::status::Phase;
 use crate::wireguard::private_key;
@@ -27,17 +28,6 @@ const LOOK_AT_READY: Duration = Duration::from_secs(15);
 /// How long the cluster may not know a node before its membership is shown: a claim brings k3s a new token, and the
 /// cluster a moment to see the node.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Between two claims that were refused: a person has to do something first.
-const REFUSED_WAIT: Duration = Duration::from_mins(5);
-/// Between two looks for a person's word.
-const APPROVAL_WAIT: Duration = Duration::from_secs(10);
-
-/// What a node that was not taken in does.
-enum Verdict {
-    Granted(Box<Grant>),
-    /// This right is worth nothing, for this reason.
-    Worthless(Cause, String),
-}
 
 /// Runs until the machine is switched off.
 pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) -> anyhow::Result<Infallible> {
@@ -46,12 +36,7 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
         facts,
         system,
         reporter: Reporter::new(system),
-        claimant: Claimant {
-            key: facts.key.clone(),
-            wireguard: private_key::public(&tunnel_key).to_string(),
-            hardware: machine.hardware()?,
-            first: None,
-        },
+        claiming: Claiming::new(&facts.cluster, (&facts.key, &tunnel_key), true, system, machine)?,
         tunnel_key,
         reclaims: BackOff::new(PATIENCE, Duration::from_mins(10)),
     };
@@ -63,11 +48,11 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
         say(&format!("{reason}: showing the membership"));
         let right = Right::Membership(place.signed.clone());
         match member.claim(&right, machine)? {
-            Verdict::Granted(grant) => {
+            Outcome::Granted(grant) => {
                 place = member.keep(&grant)?;
                 start = Start::Again;
             }
-            Verdict::Worthless(cause, reason) => {
+            Outcome::Worthless(cause, reason) => {
                 member.refused(cause, &reason)?;
                 // A fresh ticket on the medium is another way in.
                 if let Some(other) = member.by_ticket(machine)? {
@@ -86,7 +71,7 @@ struct Member<'a> {
     system: &'a System,
     reporter: Reporter<'a>,
     tunnel_key: SecretKey,
-    claimant: Claimant,
+    claiming: Claiming<'a>,
     reclaims: BackOff,
 }
 
@@ -101,8 +86,8 @@ impl Member<'_> {
         let right = self.facts.ticket.clone().map_or(Right::Approval, Right::Ticket);
         loop {
             match self.claim(&right, machine)? {
-                Verdict::Granted(grant) => return self.keep(&grant),
-                Verdict::Worthless(cause, reason) => {
+                Outcome::Granted(grant) => return self.keep(&grant),
+                Outcome::Worthless(cause, reason) => {
                     self.refused(cause, &reason)?;
                     machine.pause(REFUSED_WAIT)?;
                 }
@@ -113,8 +98,8 @@ impl Member<'_> {
     fn by_ticket(&mut self, machine: &mut impl Machine) -> anyhow::Result<Option<Place>> {
         let Some(ticket) = self.facts.ticket.clone() else { return Ok(None) };
         match self.claim(&Right::Ticket(ticket), machine)? {
-            Verdict::Granted(grant) => self.keep(&grant).map(Some),
-            Verdict::Worthless(cause, reason) => self.refused(cause, &reason).map(|()| None),
+            Outcome::Granted(grant) => self.keep(&grant).map(Some),
+            Outcome::Worthless(cause, reason) => self.refused(cause, &reason).map(|()| None),
         }
     }
 
@@ -125,6 +110,7 @@ impl Member<'_> {
     }
 
     fn keep(&mut self, grant: &Grant) -> anyhow::Result<Place> {
+        self.check_record(grant)?;
         let place = grant::keep(grant, self.system, &self.facts.cluster, &self.facts.key)?;
         if !self.is_own(&place) {
             let (named, own) = (&place.membership.node, &self.facts.record.node.name);
@@ -133,96 +119,27 @@ impl Member<'_> {
                 place.membership.address
             );
         }
-        self.claimant.first = None;
+        self.claiming.begin_anew()?;
         self.reporter.step("claim", StepState::Changed)?;
         Ok(place)
     }
 
-    /// Asks every claim address in turn until one has an answer that counts.
-    fn claim(&mut self, right: &Right, machine: &mut impl Machine) -> anyhow::Result<Verdict> {
-        let mut waits = BackOff::of_claims();
-        loop {
-            let (reply, fault) = self.ask_all(right, machine);
-            let wait = match reply {
-                Some(Reply::Granted(grant)) => return Ok(Verdict::Granted(grant)),
-                // The clock of neither side is at fault: the next challenge is a new one.
-                Some(Reply::Refused { cause: Cause::Challenge, reason }) => {
-                    self.claimant.first = None;
-                    self.reporter.phase(Phase::Claiming, &reason, None)?;
-                    waits.next()
-                }
-                Some(Reply::Refused { cause, reason }) => return Ok(Verdict::Worthless(cause, reason)),
-                Some(Reply::Waiting { code }) => {
-                    let hint = format!("if the same code is shown there: `imgbuild node approve {code}`");
-                    let reason = format!("code {code} waits for a person's word");
-                    self.reporter.phase(Phase::WaitingForApproval, &reason, Some(&hint))?;
-                    APPROVAL_WAIT
-                }
-                Some(Reply::Later { seconds }) => {
-                    let reason = "the cluster answers, and is not ready yet";
-                    self.reporter.phase(Phase::Claiming, reason, None)?;
-                    // What comes over the network is no reason to sleep for a year.
-                    Duration::from_secs(seconds.into()).min(LAST_CLAIM)
-                }
-                None => {
-                    let hint = "does the uplink work, and does the name lead to a control plane?";
-                    let reason = format!("asking the cluster: {fault}");
-                    self.reporter.phase(Phase::Claiming, &reason, Some(hint))?;
-                    waits.next()
-                }
-            };
-            machine.pause(wait)?;
-        }
+    /// A person who names another node than the medium does has another box in mind.
+    fn check_record(&self, grant: &Grant) -> anyhow::Result<()> {
+        let Some(text) = &grant.record else { return Ok(()) };
+        let approved = record::open(text.as_bytes(), Some(&self.facts.cluster))
+            .context("reading the approval's node record")?;
+        let (approved, own) = (approved.node.name, &self.facts.record.node.name);
+        ensure!(approved == *own, "this box was approved as `{approved}`, and its record is of `{own}`");
+        Ok(())
     }
 
-    /// The first answer, or why there is none.
-    fn ask_all(&mut self, right: &Right, machine: &mut impl Machine) -> (Option<Reply>, String) {
-        let mut faults = Vec::new();
-        for name in &self.facts.cluster.claim_addresses {
-            let addresses = match machine.resolve(name) {
-                Ok(addresses) => addresses,
-                Err(error) => {
-                    faults.push(format!("`{name}`: {error:#}"));
-                    continue;
-                }
-            };
-            for address in addresses {
-                match self.claimant.ask(right, address, &self.facts.cluster.membership_key) {
-                    Ok(reply) => return (Some(reply), String::new()),
-                    Err(error) => faults.push(format!("{:#}", anyhow::Error::from(error))),
-                }
-            }
-        }
-        (
-            None,
-            if faults.is_empty() {
-                "the cluster record has no claim address".to_owned()
-            } else {
-                faults.join("; ")
-            },
-        )
+    fn claim(&mut self, right: &Right, machine: &mut impl Machine) -> anyhow::Result<Outcome> {
+        self.claiming.claim(right, &mut self.reporter, machine)
     }
 
     fn refused(&mut self, cause: Cause, reason: &str) -> anyhow::Result<()> {
-        let node = &self.facts.record.node.name;
-        let hint = match cause {
-            Cause::Used
-            | Cause::Expired
-            | Cause::Epoch
-            | Cause::Superseded
-            | Cause::Foreign
-            | Cause::Forged => {
-                format!(
-                    "`imgbuild ticket {node}` makes another ticket; put it on the medium and switch on again"
-                )
-            }
-            Cause::Hardware => "the ticket is for another machine: put it into that one".to_owned(),
-            Cause::Revoked | Cause::Rejected => "a person has decided so".to_owned(),
-            Cause::Stolen | Cause::Challenge | Cause::Malformed => {
-                "write the medium anew: what is on this one is damaged, or of another machine".to_owned()
-            }
-        };
-        self.reporter.phase(Phase::Stopped, &format!("the cluster says no: {reason}"), Some(&hint))
+        refused((cause, reason), Some(&self.facts.record.node.name), &mut self.reporter)
     }
 
     /// Tunnels first, then k3s, which must find its address there.

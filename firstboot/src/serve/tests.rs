@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::k3s_node::Seen;
-use super::machine::{Machine, Start, Tunnels};
+use super::machine::{Machine, Start, Surroundings, Tunnels};
 use super::*;
 use crate::claim::message::Right;
 use crate::claim::server::Limits;
@@ -17,6 +17,8 @@ use crate::peers::Peer;
 use crate::plan::K3S_TOKEN;
 use crate::status::{self, Phase, Status};
 use crate::ticket::Hardware;
+
+mod approval;
 
 /// A machine that writes down what is done to it.
 struct Fake {
@@ -40,11 +42,28 @@ impl Fake {
     }
 }
 
-impl Machine for Fake {
+impl Surroundings for Fake {
     fn hardware(&self) -> anyhow::Result<Hardware> {
         Ok(Hardware::default())
     }
 
+    fn resolve(&mut self, address: &str) -> anyhow::Result<Vec<SocketAddr>> {
+        self.service.map(|service| vec![service]).with_context(|| format!("nobody knows {address}"))
+    }
+
+    fn renew_network(&mut self) -> anyhow::Result<()> {
+        self.note("network".to_owned());
+        Ok(())
+    }
+
+    fn pause(&mut self, _time: Duration) -> anyhow::Result<()> {
+        self.pauses = self.pauses.saturating_sub(1);
+        anyhow::ensure!(self.pauses > 0, "the run is over");
+        Ok(())
+    }
+}
+
+impl Machine for Fake {
     fn connect(&mut self, _key: &SecretKey, peers: &[Peer]) -> anyhow::Result<Tunnels> {
         let names: Vec<_> = peers.iter().map(|peer| peer.node.clone()).collect();
         self.note(format!("tunnels with {}", names.join(", ")));
@@ -56,10 +75,6 @@ impl Machine for Fake {
         Ok(())
     }
 
-    fn resolve(&mut self, address: &str) -> anyhow::Result<Vec<SocketAddr>> {
-        self.service.map(|service| vec![service]).with_context(|| format!("nobody knows {address}"))
-    }
-
     fn look(&self, _node: &str) -> Seen {
         let mut seen = self.seen.borrow_mut();
         if seen.len() > 1 { seen.remove(0) } else { seen[0].clone() }
@@ -67,12 +82,6 @@ impl Machine for Fake {
 
     fn api(&self) -> Reach {
         unreachable!("only control planes have it")
-    }
-
-    fn pause(&mut self, _time: Duration) -> anyhow::Result<()> {
-        self.pauses = self.pauses.saturating_sub(1);
-        anyhow::ensure!(self.pauses > 0, "the run is over");
-        Ok(())
     }
 }
 
@@ -89,9 +98,13 @@ fn facts(ticket: Option<Right>) -> Facts {
 fn node() -> (tempfile::TempDir, System) {
     let folder = tempfile::tempdir().unwrap();
     let system = System::new(folder.path(), Mode::Apply);
-    let status = run::run(&system, None).unwrap();
-    system.ensure_file(status::PATH, &serde_json::to_vec(&status).unwrap(), 0o644).unwrap();
+    boot(&system);
     (folder, system)
+}
+
+fn boot(system: &System) {
+    let status = run::run(system, None).unwrap();
+    system.ensure_file(status::PATH, &serde_json::to_vec(&status).unwrap(), 0o644).unwrap();
 }
 
 fn status(system: &System) -> Status {

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use super::*;
 use crate::claim::client::{ClaimError, Claimant};
 use crate::claim::message::Right;
+use crate::claim::store::Verdict;
 use crate::claim::tests::{Memory, service, wireguard, with};
 use crate::cluster::ClusterId;
 use crate::cluster::tests::{membership_key, operator_key};
@@ -36,6 +37,11 @@ impl Running {
             serve(&listener, &config, &Arc::new(service()), &kept, limits, &over);
         });
         Self { address, store, is_over, thread: Some(thread) }
+    }
+
+    /// A person's word on all that wait.
+    pub(crate) fn decide(&self, verdict: &Verdict) {
+        self.store.decide(verdict);
     }
 
     fn ask(&self, seed: u8, right: &Right) -> Result<Reply, ClaimError> {

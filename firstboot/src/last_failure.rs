@@ -1,0 +1,163 @@
+//! The last failure in words, on the EFI system partition: a stick or disk that is pulled from a dead box can be read on
+//! any computer.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::converge::System;
+use crate::esp;
+use crate::fat::{Fat, FatError};
+use crate::gpt::BlockDisk;
+use crate::screen;
+use crate::source;
+use crate::status::{Phase, Status};
+
+const FOLDER: &str = "firstboot";
+/// Where it lies on the partition.
+pub const FILE: &str = "firstboot/last-failure.txt";
+
+/// Tries at a partition that is in use, and the time between two.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(200);
+
+const HEAD: &str =
+    "This box has not become the node that it should be. This is what its console showed last.\n\n";
+
+/// Keeps what a person is shown. A machine that stage0 has not started has no such partition.
+pub(crate) fn keep(status: &Status, system: &System) -> anyhow::Result<()> {
+    let Some(mut fat) = open(system)? else { return Ok(()) };
+    let text = format!("{HEAD}{}", screen::render(status, false));
+    if fat.read(FILE)?.is_some_and(|kept| kept == text.as_bytes()) {
+        return Ok(());
+    }
+    if fat.list(FOLDER)?.is_none() {
+        fat.make_folder(FOLDER)?;
+    }
+    fat.replace(FILE, text.as_bytes()).with_context(|| format!("writing `{FILE}`"))
+}
+
+/// The node is where it should be: what was is of no use any more.
+pub(crate) fn forget(system: &System) -> anyhow::Result<()> {
+    let Some(mut fat) = open(system)? else { return Ok(()) };
+    match fat.size(FILE)? {
+        Some(_) => fat.remove(FILE).with_context(|| format!("removing `{FILE}`")),
+        None => Ok(()),
+    }
+}
+
+/// After a run of `firstboot`. A node that joins a cluster has done so only once it is Ready.
+pub(crate) fn after_run(status: &Status, system: &System) -> anyhow::Result<()> {
+    match status.phase {
+        Phase::Stopped => keep(status, system),
+        Phase::Configured if source::kept(system)?.cluster.is_none() => forget(system),
+        _ => Ok(()),
+    }
+}
+
+fn open(system: &System) -> anyhow::Result<Option<Fat<BlockDisk>>> {
+    let Some(report) = source::boot_report(system)? else { return Ok(None) };
+    let device = system.path(&report.esp);
+    let mut tries = 0;
+    let fat = loop {
+        match esp::open(&device) {
+            // Another of our programs looks at it, for a moment.
+            Err(FatError::Disk { source, .. }) if is_busy(&source) && tries < TRIES => {
+                tries += 1;
+                thread::sleep(PAUSE);
+            }
+            opened => break opened,
+        }
+    };
+    Ok(Some(fat.with_context(|| format!("opening `{}`", device.display()))?))
+}
+
+fn is_busy(fault: &io::Error) -> bool {
+    fault.kind() == io::ErrorKind::ResourceBusy
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::boot::{self, BootReport};
+    use crate::converge::Mode;
+    use crate::fat::tests::volume;
+    use crate::gpt::{Disk as _, Lba};
+    use crate::run::run;
+
+    /// A system that stage0 has started from a medium, whose partition is a file.
+    pub(crate) fn started(files: &[(&str, &[u8])]) -> (tempfile::TempDir, System) {
+        let folder = tempfile::tempdir().unwrap();
+        let system = System::new(folder.path(), Mode::Apply);
+        let disk = volume(files);
+        let sector = disk.sector_size().in_memory();
+        let mut bytes = vec![0; sector * usize::try_from(disk.sectors()).unwrap()];
+        for (at, sector) in (0..).zip(bytes.chunks_mut(sector)) {
+            disk.read(Lba(at), sector).unwrap();
+        }
+        system.ensure_file("/dev/vda2", &bytes, 0o600).unwrap();
+        let report = BootReport {
+            version: 1,
+            disk: "/dev/vda".to_owned(),
+            esp: "/dev/vda2".to_owned(),
+            slot: "a".to_owned(),
+            is_on_trial: false,
+            root_hash: "0".repeat(64),
+            state: "/dev/vda7".to_owned(),
+            state_created: false,
+            notes: Vec::new(),
+        };
+        system.ensure_file(boot::PATH, &serde_json::to_vec(&report).unwrap(), 0o644).unwrap();
+        (folder, system)
+    }
+
+    /// What lies there.
+    pub(crate) fn kept(system: &System) -> Option<String> {
+        let text = open(system).unwrap().unwrap().read(FILE).unwrap();
+        text.map(|text| String::from_utf8(text).unwrap())
+    }
+
+    #[test]
+    fn what_the_console_showed_can_be_read_elsewhere_until_the_node_is_ready() {
+        for files in [&[][..], &[("firstboot/record.json", b"{}".as_slice())]] {
+            let (_folder, system) = started(files);
+            forget(&system).unwrap();
+            assert_eq!(kept(&system), None);
+            let mut status = run(&system, None).unwrap();
+            (status.phase, status.reason) = (Phase::Stopped, "the disk is gone".to_owned());
+            for _ in 0..2 {
+                keep(&status, &system).unwrap();
+                let text = kept(&system).unwrap();
+                assert!(text.starts_with(HEAD) && text.contains(": the disk is gone\n"), "{text}");
+            }
+            forget(&system).unwrap();
+            assert_eq!(kept(&system), None);
+        }
+    }
+
+    #[test]
+    fn a_run_that_stops_leaves_it_and_one_that_configures_a_machine_without_a_cluster_takes_it_away() {
+        let (_folder, system) = started(&[]);
+        let mut status = run(&system, None).unwrap();
+        for (phase, is_kept) in [
+            (Phase::Unclaimed, false),
+            (Phase::Stopped, true),
+            (Phase::Unclaimed, true),
+            (Phase::Configured, false),
+        ] {
+            status.phase = phase;
+            after_run(&status, &system).unwrap();
+            assert_eq!(kept(&system).is_some(), is_kept, "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn a_partition_that_does_not_open_is_named() {
+        let (_folder, system) = started(&[]);
+        system.ensure_file("/dev/vda2", b"", 0o600).unwrap();
+        let fault = format!("{:#}", forget(&system).unwrap_err());
+        assert!(fault.starts_with(&format!("opening `{}`: ", system.path("/dev/vda2").display())), "{fault}");
+    }
+}

@@ -1,0 +1,172 @@
+//! Asking the cluster for a place, for as long as it takes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+
+use super::back_off::{BackOff, LAST_CLAIM};
+use super::machine::Surroundings;
+use super::reporter::Reporter;
+use crate::claim::challenge::Challenge;
+use crate::claim::client::{ClaimError, Claimant};
+use crate::claim::message::{Cause, Grant, Reply, Right};
+use crate::cluster::ClusterRecord;
+use crate::converge::System;
+use crate::public_key::PublicKey;
+use crate::secret_key::SecretKey;
+use crate::status::Phase;
+use crate::wireguard::private_key;
+
+/// Between two claims that were refused: a person has to do something first.
+pub(super) const REFUSED_WAIT: Duration = Duration::from_mins(5);
+/// Between two looks for a person's word.
+const APPROVAL_WAIT: Duration = Duration::from_secs(10);
+/// The challenge that the approval code is made by, on the state partition: a box that was switched off while it waited
+/// shows the code that the person has seen.
+const FIRST_CHALLENGE: &str = "/var/lib/imgbuild/first-challenge";
+
+/// What the cluster said in the end.
+pub(super) enum Outcome {
+    /// The node may join.
+    Granted(Box<Grant>),
+    /// This right is worth nothing, for this reason.
+    Worthless(Cause, String),
+}
+
+/// Who asks.
+pub(super) struct Claiming<'a> {
+    cluster: &'a ClusterRecord,
+    system: &'a System,
+    claimant: Claimant,
+    has_name: bool,
+}
+
+impl<'a> Claiming<'a> {
+    /// `has_name` says whether the box knows which node it is; if not, the person says so.
+    pub(super) fn new(
+        cluster: &'a ClusterRecord,
+        (key, tunnel_key): (&SigningKey, &SecretKey),
+        has_name: bool,
+        system: &'a System,
+        machine: &impl Surroundings,
+    ) -> anyhow::Result<Self> {
+        let claimant = Claimant {
+            key: key.clone(),
+            wireguard: private_key::public(tunnel_key).to_string(),
+            hardware: machine.hardware()?,
+            first: first_challenge(system)?,
+        };
+        Ok(Self { cluster, system, claimant, has_name })
+    }
+
+    /// Asks every claim address in turn until one has an answer that counts.
+    pub(super) fn claim(
+        &mut self,
+        right: &Right,
+        reporter: &mut Reporter<'_>,
+        machine: &mut impl Surroundings,
+    ) -> anyhow::Result<Outcome> {
+        let mut waits = BackOff::of_claims();
+        loop {
+            let reply = self.ask_all(machine, |claimant, address, key| claimant.ask(right, address, key));
+            let wait = match reply {
+                Ok(Reply::Granted(grant)) => return Ok(Outcome::Granted(grant)),
+                // The clock of neither side is at fault: the next challenge is a new one.
+                Ok(Reply::Refused { cause: Cause::Challenge, reason }) => {
+                    self.begin_anew()?;
+                    reporter.phase(Phase::Claiming, &reason, None)?;
+                    waits.next()
+                }
+                Ok(Reply::Refused { cause, reason }) => return Ok(Outcome::Worthless(cause, reason)),
+                Ok(Reply::Waiting { code }) => {
+                    self.keep_first_challenge()?;
+                    let naming = if self.has_name { "" } else { " --as NAME" };
+                    reporter.waiting(&code, naming)?;
+                    APPROVAL_WAIT
+                }
+                Ok(Reply::Later { seconds }) => {
+                    let reason = "the cluster answers, and is not ready yet";
+                    reporter.phase(Phase::Claiming, reason, None)?;
+                    // What comes over the network is no reason to sleep for a year.
+                    Duration::from_secs(seconds.into()).min(LAST_CLAIM)
+                }
+                Err(fault) => {
+                    let hint = "does the uplink work, and does the name lead to a control plane?";
+                    reporter.phase(Phase::Claiming, &format!("asking the cluster: {fault}"), Some(hint))?;
+                    waits.next()
+                }
+            };
+            machine.pause(wait)?;
+        }
+    }
+
+    /// The next claim has a new approval code: this one was granted, or nobody knows its challenge any more.
+    pub(super) fn begin_anew(&mut self) -> anyhow::Result<()> {
+        self.claimant.first = None;
+        self.system.ensure_absent(FIRST_CHALLENGE)?;
+        Ok(())
+    }
+
+    fn keep_first_challenge(&self) -> anyhow::Result<()> {
+        if let Some(first) = &self.claimant.first {
+            self.system.ensure_file(FIRST_CHALLENGE, first.to_string().as_bytes(), 0o600)?;
+        }
+        Ok(())
+    }
+
+    /// The first answer, or why there is none.
+    fn ask_all<T>(
+        &mut self,
+        machine: &mut impl Surroundings,
+        ask: impl Fn(&mut Claimant, SocketAddr, &PublicKey) -> Result<T, ClaimError>,
+    ) -> Result<T, String> {
+        let mut faults = Vec::new();
+        for name in &self.cluster.claim_addresses {
+            let addresses = match machine.resolve(name) {
+                Ok(addresses) => addresses,
+                Err(error) => {
+                    faults.push(format!("`{name}`: {error:#}"));
+                    continue;
+                }
+            };
+            for address in addresses {
+                match ask(&mut self.claimant, address, &self.cluster.membership_key) {
+                    Ok(reply) => return Ok(reply),
+                    Err(error) => faults.push(format!("{:#}", anyhow::Error::from(error))),
+                }
+            }
+        }
+        Err(if faults.is_empty() {
+            "the cluster record has no claim address".to_owned()
+        } else {
+            faults.join("; ")
+        })
+    }
+}
+
+/// What is none is as good as one that was forgotten.
+fn first_challenge(system: &System) -> anyhow::Result<Option<Challenge>> {
+    let text = system.read(FIRST_CHALLENGE)?;
+    Ok(text.and_then(|text| String::from_utf8_lossy(&text).trim().parse().ok()))
+}
+
+/// Tells a person that the cluster said no, and what they can do; `node` is what this box is called, if it knows.
+pub(super) fn refused(
+    (cause, reason): (Cause, &str),
+    node: Option<&str>,
+    reporter: &mut Reporter<'_>,
+) -> anyhow::Result<()> {
+    let hint = match (cause, node) {
+        (Cause::Revoked | Cause::Rejected, _) => "a person has decided so".to_owned(),
+        (Cause::Hardware, _) => "the ticket is for another machine: put it into that one".to_owned(),
+        (
+            Cause::Used | Cause::Expired | Cause::Epoch | Cause::Superseded | Cause::Foreign | Cause::Forged,
+            Some(node),
+        ) => {
+            format!("`imgbuild ticket {node}` makes another ticket; put it on the medium and switch on again")
+        }
+        _ => "write the medium anew: what is on this one is damaged, or of another machine".to_owned(),
+    };
+    reporter.phase(Phase::Stopped, &format!("the cluster says no: {reason}"), Some(&hint))
+}

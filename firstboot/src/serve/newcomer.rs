@@ -1,0 +1,101 @@
+//! A box whose medium says which cluster it is for, and not which node it is: a person sees its code in both places and
+//! names it, and it is that node from then on.
+//!
+//! The record comes with the person's word and is kept first. A power cut before the membership is kept leaves a node
+//! that asks once more, with the same code, and is answered the same.
+
+use anyhow::{Context as _, ensure};
+use ed25519_dalek::SigningKey;
+
+use super::claiming::{Claiming, Outcome, REFUSED_WAIT, refused};
+use super::grant;
+use super::machine::Surroundings;
+use super::reporter::{Reporter, say};
+use crate::apply::StepState;
+use crate::claim::message::{Grant, Right};
+use crate::cluster::ClusterRecord;
+use crate::converge::System;
+use crate::membership;
+use crate::public_key::PublicKey;
+use crate::record::{self, NodeRecord, Role};
+use crate::run;
+use crate::source;
+use crate::status::{self, Phase};
+use crate::wireguard::private_key;
+
+/// What such a box knows of itself.
+#[derive(Debug)]
+pub(super) struct Newcomer {
+    /// The cluster of its medium.
+    pub(super) cluster: ClusterRecord,
+    /// Its own key.
+    pub(super) key: SigningKey,
+}
+
+impl Newcomer {
+    /// Waits for a person's word and becomes the node that they name, in force and kept.
+    pub(super) fn become_node(&self, system: &System, machine: &mut impl Surroundings) -> anyhow::Result<()> {
+        let tunnel_key = private_key::ensure(system)?.context("a dry run joins nothing")?;
+        let mut reporter = Reporter::new(system);
+        let mut claiming = Claiming::new(&self.cluster, (&self.key, &tunnel_key), false, system, machine)?;
+        loop {
+            match claiming.claim(&Right::Approval, &mut reporter, machine)? {
+                Outcome::Granted(grant) => match self.record_of(&grant) {
+                    Ok(text) => {
+                        system.ensure_file(source::APPROVED, text.as_bytes(), 0o600)?;
+                        grant::keep(&grant, system, &self.cluster, &self.key)?;
+                        claiming.begin_anew()?;
+                        return settle(system, machine).inspect_err(|fault| {
+                            let _told = reporter.phase(Phase::Stopped, &format!("{fault:#}"), None);
+                        });
+                    }
+                    Err(fault) => {
+                        let hint = "`imgbuild node approve` of this cluster gives the box its record";
+                        let reason = format!("this box was approved, and cannot become that node: {fault:#}");
+                        reporter.phase(Phase::Stopped, &reason, Some(hint))?;
+                    }
+                },
+                Outcome::Worthless(cause, reason) => refused((cause, &reason), None, &mut reporter)?,
+            }
+            machine.pause(REFUSED_WAIT)?;
+        }
+    }
+
+    /// The record that the grant came with, as it was signed: of this cluster, and of the node that the membership is
+    /// of.
+    fn record_of(&self, grant: &Grant) -> anyhow::Result<String> {
+        let text = grant.record.clone().context("the approval has no node record, and there is none here")?;
+        let NodeRecord { node, vpn, .. } = record::open(text.as_bytes(), Some(&self.cluster))
+            .context("reading the approval's node record")?;
+        let key = PublicKey::of(&self.key);
+        let membership = membership::open(grant.membership.as_bytes(), &self.cluster, &key, &[])
+            .context("the cluster granted a membership that is not ours")?;
+        ensure!(
+            (&membership.node, membership.address) == (&node.name, vpn.address),
+            "the membership is that of `{}` at {}, the record is of `{}` at {}",
+            membership.node,
+            membership.address,
+            node.name,
+            vpn.address
+        );
+        ensure!(node.role != Role::ControlPlane, "a control plane is given its bundle, and claims nothing");
+        Ok(text)
+    }
+}
+
+/// What `firstboot` does at every later boot.
+fn settle(system: &System, machine: &mut impl Surroundings) -> anyhow::Result<()> {
+    let report = source::boot_report(system)?;
+    let given = source::find(system, report.as_ref())?;
+    let mut outcome = Ok(());
+    let status = status::update(system, |status| outcome = run::configure(system, &given, status))?;
+    outcome?;
+    let steps = status.context("firstboot has not reported in this boot")?.steps;
+    if steps.iter().any(|step| step.name == "network" && step.state == StepState::Changed) {
+        // Whatever it was: the record is kept, and in force after the next start.
+        if let Err(fault) = machine.renew_network() {
+            say(&format!("the network stays as it is until the next start: {fault:#}"));
+        }
+    }
+    Ok(())
+}

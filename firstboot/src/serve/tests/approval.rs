@@ -1,0 +1,167 @@
+//! Boxes whose medium has a cluster record and nothing else.
+
+use super::*;
+use crate::claim::store::Verdict;
+use crate::cluster::ClusterRecord;
+use crate::cluster::tests::{operator_key, ticket_key};
+use crate::record::{self, example};
+
+const FIRST_CHALLENGE: &str = "/var/lib/imgbuild/first-challenge";
+const MEMBERSHIP: &str = "/var/lib/imgbuild/membership.json";
+
+fn newcomer() -> (tempfile::TempDir, System) {
+    let folder = tempfile::tempdir().unwrap();
+    let system = System::new(folder.path(), Mode::Apply);
+    for (path, content) in [
+        ("/usr/share/zoneinfo/Europe/Berlin", b"TZif".to_vec()),
+        ("/run/imgbuild/esp/firstboot/cluster.json", serde_json::to_vec(&cluster()).unwrap()),
+    ] {
+        system.ensure_file(path, &content, 0o644).unwrap();
+    }
+    boot(&system);
+    (folder, system)
+}
+
+/// What the box does until it is a node.
+fn ask(system: &System, service: &Running, pauses: u32) -> (anyhow::Result<()>, Vec<String>) {
+    let Known::Newcomer(newcomer) = know(system).unwrap() else { panic!("it is a node already") };
+    let mut machine = Fake::new(Some(service.address), &[Seen::Ready], pauses);
+    (newcomer.become_node(system, &mut machine), machine.done)
+}
+
+fn facts_of(system: &System) -> Facts {
+    match know(system).unwrap() {
+        Known::Node(facts) => *facts,
+        Known::Newcomer(_) => panic!("it is no node yet"),
+    }
+}
+
+fn approved(record: Option<String>) -> Verdict {
+    Verdict::Approved {
+        node: "edge1".to_owned(),
+        role: Role::Edge,
+        address: example().vpn.address,
+        generation: 3_000_009,
+        record,
+    }
+}
+
+fn signed() -> String {
+    record::sign(&example(), &operator_key()).unwrap()
+}
+
+#[test]
+fn a_box_becomes_the_node_that_a_person_names_and_is_not_asked_again() {
+    let service = Running::start(Limits::default());
+    let (_folder, system) = newcomer();
+    let shown = status(&system);
+    assert_eq!((shown.phase, shown.node), (Phase::Unclaimed, None));
+    assert_eq!(shown.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(), ["firewall", "claim"]);
+    assert_eq!(ask(&system, &service, 3).0.unwrap_err().to_string(), "the run is over");
+    let shown = status(&system);
+    assert_eq!(shown.phase, Phase::WaitingForApproval);
+    let code = shown.code.unwrap();
+    let hint = format!("the same code there? `imgbuild node approve {code} --as NAME`");
+    assert_eq!(shown.hint, Some(hint));
+    // It is switched off and on again, and shows what the person has seen.
+    boot(&system);
+    ask(&system, &service, 3).0.unwrap_err();
+    assert_eq!(status(&system).code, Some(code));
+    service.decide(&approved(Some(signed())));
+    let (outcome, done) = ask(&system, &service, 3);
+    outcome.unwrap();
+    assert_eq!(done, ["network"], "the record has an interface");
+    assert_eq!(system.read("/etc/hostname").unwrap().unwrap(), b"edge1\n");
+    assert_eq!(system.read(FIRST_CHALLENGE).unwrap(), None);
+    drop(service);
+    for _ in 0..2 {
+        let node = status(&system).node.unwrap();
+        assert_eq!((node.name.as_str(), node.record.as_str()), ("edge1", "the state partition, as approved"));
+        let mut machine = Fake::new(None, &[Seen::Ready], 3);
+        join(&facts_of(&system), &system, &mut machine);
+        assert_eq!(machine.done, ["tunnels with cp1", "k3s agent IfNeeded", "tunnels with cp1"]);
+        assert_eq!(status(&system).phase, Phase::Ready);
+        boot(&system);
+    }
+}
+
+#[test]
+fn a_power_cut_before_the_membership_is_kept_is_made_good_by_asking_again() {
+    let service = Running::start(Limits::default());
+    let (_folder, system) = newcomer();
+    ask(&system, &service, 3).0.unwrap_err();
+    let challenge = system.read(FIRST_CHALLENGE).unwrap().unwrap();
+    service.decide(&approved(Some(signed())));
+    ask(&system, &service, 3).0.unwrap();
+    system.ensure_absent(MEMBERSHIP).unwrap();
+    system.ensure_file(FIRST_CHALLENGE, &challenge, 0o600).unwrap();
+    boot(&system);
+    let mut machine = Fake::new(Some(service.address), &[Seen::Ready], 3);
+    join(&facts_of(&system), &system, &mut machine);
+    assert_eq!(machine.done, ["tunnels with cp1", "k3s agent IfNeeded", "tunnels with cp1"]);
+}
+
+#[test]
+fn an_approval_whose_record_is_not_of_this_node_and_cluster_is_refused_by_name() {
+    let foreign = || {
+        let mut record = example();
+        record.cluster.name = "other".to_owned();
+        record
+    };
+    let mut named = example();
+    named.node.name = "edge2".to_owned();
+    for (record, expected) in [
+        (None, "the approval has no node record, and there is none here"),
+        (Some(record::sign(&example(), &ticket_key()).unwrap()), "record is not signed by key "),
+        (Some(record::sign(&foreign(), &operator_key()).unwrap()), "the record is of cluster `other`"),
+        (Some(record::sign(&named, &operator_key()).unwrap()), "the membership is that of `edge1` at "),
+    ] {
+        let service = Running::start(Limits::default());
+        let (_folder, system) = newcomer();
+        ask(&system, &service, 2).0.unwrap_err();
+        service.decide(&approved(record));
+        assert_eq!(ask(&system, &service, 2).0.unwrap_err().to_string(), "the run is over");
+        let shown = status(&system);
+        assert_eq!(shown.phase, Phase::Stopped);
+        let begin = "this box was approved, and cannot become that node: ";
+        assert!(shown.reason.starts_with(begin) && shown.reason.contains(expected), "{}", shown.reason);
+        assert_eq!(system.read(source::APPROVED).unwrap(), None);
+        assert_eq!(system.read(MEMBERSHIP).unwrap(), None);
+    }
+}
+
+#[test]
+fn a_kept_record_gives_way_to_the_mediums_and_is_nothing_to_another_cluster() {
+    let (_folder, system) = newcomer();
+    system.ensure_file(source::APPROVED, signed().as_bytes(), 0o600).unwrap();
+    let mut named = example();
+    named.node.name = "edge2".to_owned();
+    let record = record::sign(&named, &operator_key()).unwrap();
+    system.ensure_file("/run/imgbuild/esp/firstboot/record.json", record.as_bytes(), 0o644).unwrap();
+    boot(&system);
+    assert_eq!(status(&system).node.unwrap().name, "edge2");
+    system.ensure_absent("/run/imgbuild/esp/firstboot/record.json").unwrap();
+    let other = ClusterRecord { name: "other".to_owned(), ..cluster() };
+    let other = serde_json::to_vec(&other).unwrap();
+    system.ensure_file("/run/imgbuild/esp/firstboot/cluster.json", &other, 0o644).unwrap();
+    let stopped = run::run(&system, None).unwrap_err().status;
+    let expected = "reading node record from the state partition, as approved: the record is of cluster `demo`, \
+                    this medium is of `other`";
+    assert_eq!((stopped.phase, stopped.reason.as_str()), (Phase::Stopped, expected));
+}
+
+#[test]
+fn a_node_with_a_record_is_approved_as_that_node_only() {
+    let service = Running::start(Limits::default());
+    let (_folder, system) = node();
+    let ask =
+        |pauses| join(&facts(None), &system, &mut Fake::new(Some(service.address), &[Seen::Ready], pauses));
+    ask(3);
+    let mut named = example();
+    named.node.name = "edge2".to_owned();
+    service.decide(&approved(Some(record::sign(&named, &operator_key()).unwrap())));
+    assert_eq!(ask(3), "this box was approved as `edge2`, and its record is of `edge1`");
+    service.decide(&approved(Some(signed())));
+    ask(3);
+    assert_eq!(status(&system).phase, Phase::Ready);
+}
