@@ -10,6 +10,8 @@
 //!   |         password, bootstrap token     |   bricks nothing
 //! ```
 //!
+//! A node that has joined tells how it is: [`report`].
+//!
 //! [`message`] is what goes over the wire, [`challenge`] and [`code`] make and check it, [`service`] decides, over a
 //! [`store`] that survives it. None of them knows a network: [`server`] and [`client`] do.
 
@@ -18,6 +20,7 @@ pub mod client;
 pub mod code;
 pub mod message;
 pub mod objects;
+pub mod report;
 pub mod server;
 pub mod service;
 pub mod store;

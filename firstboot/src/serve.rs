@@ -22,6 +22,7 @@ mod live;
 mod machine;
 mod member;
 mod newcomer;
+mod pace;
 mod reporter;
 mod tunnels;
 

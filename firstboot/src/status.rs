@@ -69,6 +69,12 @@ pub struct Status {
     pub steps: Vec<StepStatus>,
 }
 
+/// The status of this boot; `None` where `firstboot` has not begun it.
+pub fn read(system: &System) -> anyhow::Result<Option<Status>> {
+    let Some(text) = system.read(PATH)? else { return Ok(None) };
+    serde_json::from_slice(&text).map(Some).context("reading the status of this boot")
+}
+
 /// Changes the status of this boot, which `firstboot` has begun; `None` where it has not.
 pub fn update(system: &System, change: impl FnOnce(&mut Status)) -> anyhow::Result<Option<Status>> {
     if system.read(PATH)?.is_none() {

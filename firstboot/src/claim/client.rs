@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use super::challenge::{Challenge, NoChallenge};
-use super::message::{Reply, Request, Right};
-use super::server::{CHALLENGE, CLAIM};
+use super::message::{Reply, ReportReply, Request, Right};
+use super::report::{NodeReport, Report};
+use super::server::{CHALLENGE, CLAIM, REPORT};
 use crate::document;
 use crate::exchange::{ExchangeError, Peer};
 use crate::http::Answer;
@@ -83,15 +85,8 @@ impl Claimant {
         address: SocketAddr,
         cluster_key: &PublicKey,
     ) -> Result<Reply, ClaimError> {
-        let config = tls::client(cluster_key).map_err(ExchangeError::from)?;
-        let service = Peer { address, config, time: TIME, longest: LONGEST_ANSWER };
-        let answer = service.ask("GET", CHALLENGE, MEDIA_TYPE, &[])?;
-        if answer.status != 200 {
-            return Err(status(address, &answer));
-        }
-        let challenge: Challenge = String::from_utf8_lossy(&answer.body)
-            .parse()
-            .map_err(|source| ClaimError::Challenge { address, source })?;
+        let service = service(address, cluster_key)?;
+        let challenge = challenge(&service)?;
         let request = Request {
             challenge,
             first_challenge: *self.first.get_or_insert(challenge),
@@ -101,12 +96,46 @@ impl Claimant {
             right: right.clone(),
         };
         let text = document::sign(&request, &self.key).map_err(ClaimError::Render)?;
-        let answer = service.ask("POST", CLAIM, MEDIA_TYPE, text.as_bytes())?;
-        serde_json::from_slice(&answer.body).map_err(|source| match answer.status {
-            200 | 202 | 403 | 503 => ClaimError::Answer { address, source },
-            _ => status(address, &answer),
-        })
+        send(CLAIM, &text, &service)
     }
+
+    /// Tells once how the node is.
+    pub fn report(
+        &self,
+        report: &NodeReport,
+        address: SocketAddr,
+        cluster_key: &PublicKey,
+    ) -> Result<ReportReply, ClaimError> {
+        let service = service(address, cluster_key)?;
+        let report =
+            Report { challenge: challenge(&service)?, key: PublicKey::of(&self.key), report: report.clone() };
+        let text = document::sign(&report, &self.key).map_err(ClaimError::Render)?;
+        send(REPORT, &text, &service)
+    }
+}
+
+fn service(address: SocketAddr, cluster_key: &PublicKey) -> Result<Peer, ClaimError> {
+    let config = tls::client(cluster_key).map_err(ExchangeError::from)?;
+    Ok(Peer { address, config, time: TIME, longest: LONGEST_ANSWER })
+}
+
+fn challenge(service: &Peer) -> Result<Challenge, ClaimError> {
+    let address = service.address;
+    let answer = service.ask("GET", CHALLENGE, MEDIA_TYPE, &[])?;
+    if answer.status != 200 {
+        return Err(status(address, &answer));
+    }
+    let text = String::from_utf8_lossy(&answer.body);
+    text.parse().map_err(|source| ClaimError::Challenge { address, source })
+}
+
+fn send<T: DeserializeOwned>(path: &str, text: &str, service: &Peer) -> Result<T, ClaimError> {
+    let address = service.address;
+    let answer = service.ask("POST", path, MEDIA_TYPE, text.as_bytes())?;
+    serde_json::from_slice(&answer.body).map_err(|source| match answer.status {
+        200 | 202 | 403 | 503 => ClaimError::Answer { address, source },
+        _ => status(address, &answer),
+    })
 }
 
 fn status(address: SocketAddr, answer: &Answer) -> ClaimError {

@@ -71,6 +71,26 @@ pub enum Reply {
     },
 }
 
+/// The answer to a report.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "answer")]
+pub enum ReportReply {
+    /// It is kept.
+    Taken,
+    /// Not now: the API is not ready, or the last one was heard just now.
+    Later {
+        /// When to come again.
+        seconds: u32,
+    },
+    /// No.
+    Refused {
+        /// For programs.
+        cause: Cause,
+        /// For people.
+        reason: String,
+    },
+}
+
 /// All that a node needs to join.
 #[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

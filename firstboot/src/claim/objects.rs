@@ -1,5 +1,5 @@
-//! The store of the claim service in the cluster's own API, so that it outlives any node: `BurntTicket` and `EdgeNode`
-//! of group `imgbuild.org`, which only control-plane identities and the group `imgbuild:approvers` may touch, and k3s'
+//! The store of the claim service in the cluster's own API, so that it outlives any node: `BurntTicket`, `EdgeNode`
+//! and `NodeReport` of group `imgbuild.org`, which only control-plane identities and the group `imgbuild:approvers` may touch, and k3s'
 //! own Secrets.
 
 use std::fmt;
@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::code::Code;
+use super::report::NodeReport;
 use super::store::{Burnt, Joined, Store, StoreError, Waiting};
 use crate::kubernetes::{Api, ApiError, Reach};
 use crate::ticket::Nonce;
@@ -18,6 +19,7 @@ const DEFINITIONS: &str = include_str!("objects/definitions.json");
 
 const BURNT: &str = "/apis/imgbuild.org/v1/burnttickets";
 const NODES: &str = "/apis/imgbuild.org/v1/edgenodes";
+const REPORTS: &str = "/apis/imgbuild.org/v1/nodereports";
 const SECRETS: &str = "/api/v1/namespaces/kube-system/secrets";
 /// Nodes that may wait at a time: each is an object that a stranger has caused.
 const MOST_WAITING: usize = 64;
@@ -159,6 +161,17 @@ impl Store for Objects {
         let object =
             edge_node(&waiting_name(&waiting.code), &json!(waiting), &json!({ WAITING_LABEL: "true" }));
         self.api()?.create(NODES, &object).map(drop).map_err(not_ready)
+    }
+
+    fn report(&self, report: &NodeReport) -> Result<(), StoreError> {
+        let object = json!({
+            "apiVersion": "imgbuild.org/v1",
+            "kind": "NodeReport",
+            "metadata": { "name": report.node },
+            "spec": report,
+        });
+        // Whoever hears it writes all of it; who came last is right.
+        self.api()?.apply(&format!("{REPORTS}/{}", report.node), &object).map(drop).map_err(not_ready)
     }
 }
 

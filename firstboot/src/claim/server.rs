@@ -15,7 +15,8 @@ use std::time::{Duration, SystemTime};
 use rustls::ServerConfig;
 
 use self::places::Places;
-use super::message::{Cause, Reply};
+use super::message::{Cause, Reply, ReportReply};
+use super::report::Reports;
 use super::service::Service;
 use super::store::Store;
 use crate::exchange;
@@ -25,6 +26,8 @@ use crate::http::{Answer, Request};
 pub const CHALLENGE: &str = "/v1/challenge";
 /// Path that takes a claim.
 pub const CLAIM: &str = "/v1/claim";
+/// Path that takes a node's report of itself.
+pub const REPORT: &str = "/v1/report";
 /// Longest request; a membership and a ticket have less than 2 KiB.
 const LONGEST_BODY: usize = 16 << 10;
 /// A thread that speaks TLS and JSON needs no more.
@@ -62,6 +65,7 @@ pub fn serve<S: Store + Send + Sync + 'static>(
     is_over: &AtomicBool,
 ) {
     let places = Arc::new(Places::new(limits));
+    let reports = Arc::new(Reports::default());
     for stream in listener.incoming() {
         if is_over.load(Ordering::Relaxed) {
             return;
@@ -73,12 +77,13 @@ pub fn serve<S: Store + Send + Sync + 'static>(
         };
         let Some(place) = Places::take(&places, &stream) else { continue };
         let (config, service, store) = (Arc::clone(config), Arc::clone(service), Arc::clone(store));
+        let reports = Arc::clone(&reports);
         let work = move || {
             let answer = |request: &Request| {
                 if !place.keep() {
                     return Answer::text(503, "others had to be heard");
                 }
-                let answer = answer(request, &place.from().to_string(), &service, store.as_ref());
+                let answer = answer(request, &place.from().to_string(), (&service, &reports), store.as_ref());
                 place.free();
                 answer
             };
@@ -91,14 +96,30 @@ pub fn serve<S: Store + Send + Sync + 'static>(
     }
 }
 
-fn answer(request: &Request, from: &str, service: &Service, store: &impl Store) -> Answer {
+fn answer(
+    request: &Request,
+    from: &str,
+    (service, reports): (&Service, &Reports),
+    store: &impl Store,
+) -> Answer {
     let now = SystemTime::now();
     match (request.method.as_str(), request.path.as_str()) {
         ("GET", CHALLENGE) => Answer::text(200, &service.challenge(now).to_string()),
         ("POST", CLAIM) => of_reply(&service.answer(&request.body, from, now, store)),
-        (_, CHALLENGE | CLAIM) => Answer::text(400, "the challenge is for GET, a claim for POST"),
-        _ => Answer::text(404, "there are a challenge and a claim here"),
+        ("POST", REPORT) => of_report(&reports.take(&request.body, now, service, store)),
+        (_, CHALLENGE | CLAIM | REPORT) => Answer::text(400, "the challenge is for GET, all else for POST"),
+        _ => Answer::text(404, "there are a challenge, claims and reports here"),
     }
+}
+
+fn of_report(reply: &ReportReply) -> Answer {
+    let (status, retry_after) = match reply {
+        ReportReply::Taken => (200, None),
+        ReportReply::Later { seconds } => (503, Some(*seconds)),
+        ReportReply::Refused { cause: Cause::Malformed, .. } => (400, None),
+        ReportReply::Refused { .. } => (403, None),
+    };
+    Answer { status, retry_after, body: serde_json::to_vec(reply).unwrap_or_default() }
 }
 
 /// The status code is for people with a browser; nodes read the body.

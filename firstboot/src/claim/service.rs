@@ -27,7 +27,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(30 * 24);
 const TOKEN_SLOT: Duration = Duration::from_mins(5);
 const TOKEN_LIFE: Duration = Duration::from_mins(15);
 /// When to come again while the API is not ready.
-const RETRY: u32 = 10;
+pub(super) const RETRY: u32 = 10;
 
 /// What the service knows for good.
 #[derive(Debug)]
@@ -55,6 +55,10 @@ impl Service {
         Challenger::new(&self.membership_key).make(now)
     }
 
+    pub(super) fn is_fresh(&self, challenge: &Challenge, now: SystemTime) -> bool {
+        Challenger::new(&self.membership_key).is_genuine(challenge, now, FRESH)
+    }
+
     /// Answers a request that came from address `from`.
     pub fn answer(&self, request: &[u8], from: &str, now: SystemTime, store: &impl Store) -> Reply {
         let outcome = match self.open(request, now) {
@@ -71,7 +75,7 @@ impl Service {
             return Err(No(Cause::Malformed, "`wireguard` is no WireGuard key".to_owned()));
         }
         let challenger = Challenger::new(&self.membership_key);
-        let is_good = challenger.is_genuine(&request.challenge, now, FRESH)
+        let is_good = self.is_fresh(&request.challenge, now)
             && challenger.is_genuine(&request.first_challenge, now, LONGEST_WAIT);
         if !is_good {
             return Err(No(Cause::Challenge, "the challenge is not fresh: take a new one".to_owned()));
@@ -298,7 +302,7 @@ fn refuse(cause: Cause, reason: String) -> Decision {
     Err(Reply::Refused { cause, reason })
 }
 
-fn cause_of_document(fault: &DocumentError) -> Cause {
+pub(super) fn cause_of_document(fault: &DocumentError) -> Cause {
     match fault {
         DocumentError::Forged { .. } => Cause::Forged,
         _ => Cause::Malformed,

@@ -1,4 +1,4 @@
-//! What the service keeps, as objects of the cluster's own API: `BurntTicket`, `EdgeNode`, and Secrets of k3s.
+//! What the service keeps, as objects of the cluster's own API: `BurntTicket`, `EdgeNode`, `NodeReport`, and Secrets of k3s.
 //!
 //! Every operation may be the last before a power cut, and may be repeated.
 
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::code::Code;
+use super::report::NodeReport;
 use crate::public_key::PublicKey;
 use crate::record::Role;
 use crate::ticket::{Hardware, Nonce};
@@ -125,4 +126,6 @@ pub trait Store {
     fn waiting(&self, code: &Code) -> Result<Option<Waiting>, StoreError>;
     /// Lists a node that waits; one that is listed stays as it is.
     fn wait(&self, waiting: &Waiting) -> Result<(), StoreError>;
+    /// Keeps what a node says of itself, in place of what it said before.
+    fn report(&self, report: &NodeReport) -> Result<(), StoreError>;
 }

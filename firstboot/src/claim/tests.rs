@@ -1,3 +1,5 @@
+mod reports;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
@@ -5,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::challenge::Challenger;
 use super::code::Code;
 use super::message::{Cause, Grant, Reply, Request, Right};
+use super::report::NodeReport;
 use super::service::Service;
 use super::store::{Burnt, Joined, Store, StoreError, Verdict, Waiting};
 use crate::cluster::ClusterId;
@@ -28,6 +31,7 @@ struct Objects {
     forgotten: Vec<String>,
     tokens: BTreeMap<String, (String, SystemTime)>,
     waiting: BTreeMap<Code, Waiting>,
+    reports: BTreeMap<String, NodeReport>,
 }
 
 #[derive(Default)]
@@ -50,6 +54,11 @@ impl Memory {
         for waiting in self.objects().waiting.values_mut() {
             waiting.verdict = Some(verdict.clone());
         }
+    }
+
+    /// What a node has said of itself.
+    pub(crate) fn reported(&self, node: &str) -> Option<NodeReport> {
+        self.objects().reports.get(node).cloned()
     }
 
     pub(crate) fn count_burnt(&self) -> usize {
@@ -106,6 +115,10 @@ impl Store for Memory {
         self.operate(|objects| {
             objects.waiting.entry(waiting.code.clone()).or_insert_with(|| waiting.clone());
         })
+    }
+
+    fn report(&self, report: &NodeReport) -> Result<(), StoreError> {
+        self.operate(|objects| drop(objects.reports.insert(report.node.clone(), report.clone())))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use anyhow::bail;
 use ed25519_dalek::SigningKey;
 
 use super::back_off::{BackOff, LAST_CLAIM};
@@ -10,7 +11,8 @@ use super::machine::Surroundings;
 use super::reporter::Reporter;
 use crate::claim::challenge::Challenge;
 use crate::claim::client::{ClaimError, Claimant};
-use crate::claim::message::{Cause, Grant, Reply, Right};
+use crate::claim::message::{Cause, Grant, Reply, ReportReply, Right};
+use crate::claim::report::NodeReport;
 use crate::cluster::ClusterRecord;
 use crate::converge::System;
 use crate::public_key::PublicKey;
@@ -113,6 +115,20 @@ impl<'a> Claiming<'a> {
             self.system.ensure_file(FIRST_CHALLENGE, first.to_string().as_bytes(), 0o600)?;
         }
         Ok(())
+    }
+
+    /// Tells the cluster how the node is.
+    pub(super) fn report(
+        &mut self,
+        report: &NodeReport,
+        machine: &mut impl Surroundings,
+    ) -> anyhow::Result<()> {
+        match self.ask_all(machine, |claimant, address, key| claimant.report(report, address, key)) {
+            Ok(ReportReply::Taken) => Ok(()),
+            Ok(ReportReply::Later { .. }) => bail!("the cluster answers, and is not ready yet"),
+            Ok(ReportReply::Refused { reason, .. }) => bail!("the cluster says no: {reason}"),
+            Err(fault) => bail!(fault),
+        }
     }
 
     /// The first answer, or why there is none.

@@ -5,7 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 
@@ -16,6 +16,7 @@ use super::reporter::{Reporter, say};
 use super::{Facts, write_files};
 use crate::apply::StepState;
 use crate::claim::objects::Objects;
+use crate::claim::report::NodeReport;
 use crate::claim::server::{self, Limits};
 use crate::claim::service::Service;
 use crate::claim::store::Store as _;
@@ -64,7 +65,12 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
         for fault in tunnels.faults {
             say(&fault);
         }
-        tell(&k3s_node::look(&api, &facts.record.node.name), &mut reporter)?;
+        let node = &facts.record.node.name;
+        tell(&k3s_node::look(&api, node), &mut reporter)?;
+        reporter.report(|status| {
+            let report = NodeReport::of(status, node, Role::ControlPlane, SystemTime::now());
+            store.report(&report).map_err(anyhow::Error::from)
+        });
         machine.pause(LOOK_AT_PEERS)?;
     }
 }

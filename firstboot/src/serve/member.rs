@@ -1,7 +1,7 @@
 //! A worker or an edge: it claims its place, and looks after it for ever.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
 
@@ -14,8 +14,10 @@ use super::reporter::{Reporter, say};
 use super::{Facts, write_files};
 use crate::apply::StepState;
 use crate::claim::message::{Cause, Grant, Right};
+use crate::claim::report::NodeReport;
 use crate::converge::System;
 use crate::k3s::RunMode;
+use crate::membership::Membership;
 use crate::record;
 use crate::secret_key::SecretKey;
 use crate::status::Phase;
@@ -152,6 +154,15 @@ impl Member<'_> {
         self.reporter.step("k3s", StepState::Changed)
     }
 
+    /// Tells the cluster how this node is, where that is news or was long ago.
+    fn report(&mut self, place: &Place, machine: &mut impl Machine) {
+        let Self { reporter, claiming, .. } = self;
+        let Membership { node, role, .. } = &place.membership;
+        reporter.report(|status| {
+            claiming.report(&NodeReport::of(status, node, *role, SystemTime::now()), machine)
+        });
+    }
+
     /// Returns when the membership has to be shown, and why.
     fn look_after(&mut self, place: &Place, machine: &mut impl Machine) -> anyhow::Result<String> {
         let patience = self.reclaims.next();
@@ -187,6 +198,7 @@ impl Member<'_> {
                     Some(reason.clone())
                 }
             };
+            self.report(place, machine);
             match trouble {
                 None => troubled = Duration::ZERO,
                 Some(reason) if troubled >= patience => return Ok(reason),

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::pace::Pace;
 use crate::apply::StepState;
 use crate::claim::code::Code;
 use crate::consoles;
@@ -20,6 +21,7 @@ pub(super) struct Reporter<'a> {
     system: &'a System,
     last: Option<Told>,
     failure: Failure,
+    pace: Pace,
 }
 
 /// What was told last.
@@ -45,7 +47,7 @@ enum Failure {
 
 impl<'a> Reporter<'a> {
     pub(super) const fn new(system: &'a System) -> Self {
-        Self { system, last: None, failure: Failure::Unknown }
+        Self { system, last: None, failure: Failure::Unknown, pace: Pace::new() }
     }
 
     /// The node is in this phase, for this reason; `hint` is what a person can do about it.
@@ -117,6 +119,25 @@ impl<'a> Reporter<'a> {
         match outcome {
             Ok(now) => self.failure = now,
             Err(fault) => say(&format!("the medium tells nobody of this: {fault:#}")),
+        }
+    }
+
+    /// Tells the cluster by `tell` where that is due.
+    pub(super) fn report(&mut self, tell: impl FnOnce(&Status) -> anyhow::Result<()>) {
+        let Some(Told { phase, reason, is_overdue, .. }) = &self.last else { return };
+        let news = (*phase, reason.clone(), *is_overdue);
+        let now = Instant::now();
+        if !self.pace.is_due(&news, now) {
+            return;
+        }
+        let told = status::read(self.system).and_then(|status| status.map_or(Ok(()), |status| tell(&status)));
+        match told {
+            Ok(()) => self.pace.told(news, now),
+            Err(fault) => {
+                if self.pace.failed(now) {
+                    say(&format!("the cluster is not told: {fault:#}"));
+                }
+            }
         }
     }
 

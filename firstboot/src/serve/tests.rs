@@ -129,6 +129,7 @@ fn a_node_claims_its_place_once_and_the_vpn_comes_before_k3s() {
     let config = String::from_utf8(system.read("/etc/rancher/k3s/config.yaml").unwrap().unwrap()).unwrap();
     assert!(config.contains("server: \"https://api.demo.internal:6443\"\n"), "{config}");
     assert_eq!(status(&system).phase, Phase::Ready);
+    assert_eq!(service.reported("edge1").unwrap().phase, Phase::Ready, "the operator can see it");
     // At the next boot nobody is asked.
     drop(service);
     let mut machine = Fake::new(None, &[Seen::Nothing("starting".to_owned()), Seen::Ready], 3);

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use super::*;
 use crate::claim::client::{ClaimError, Claimant};
 use crate::claim::message::Right;
+use crate::claim::report::NodeReport;
 use crate::claim::store::Verdict;
 use crate::claim::tests::{Memory, service, wireguard, with};
 use crate::cluster::ClusterId;
@@ -42,6 +43,11 @@ impl Running {
     /// A person's word on all that wait.
     pub(crate) fn decide(&self, verdict: &Verdict) {
         self.store.decide(verdict);
+    }
+
+    /// What a node has said of itself.
+    pub(crate) fn reported(&self, node: &str) -> Option<NodeReport> {
+        self.store.reported(node)
     }
 
     fn ask(&self, seed: u8, right: &Right) -> Result<Reply, ClaimError> {
