@@ -8,6 +8,7 @@ use ed25519_dalek::SigningKey;
 use firstboot::claim::challenge::{Challenge, Challenger};
 use firstboot::claim::message::{Cause, Grant, Reply, Request, Right};
 use firstboot::claim::objects::{Objects, definitions};
+use firstboot::claim::report::NodeReport;
 use firstboot::claim::service::Service;
 use firstboot::claim::store::Store as _;
 use firstboot::cluster::{self, ClusterId, ClusterRecord};
@@ -17,6 +18,9 @@ use firstboot::kubernetes::resources::Resources;
 use firstboot::node_password::NodePasswordKey;
 use firstboot::public_key::PublicKey;
 use firstboot::record::{Role, VpnKind};
+use firstboot::slot::Generation;
+use firstboot::slot::node::Standing;
+use firstboot::status::Phase;
 use firstboot::ticket::{self, Hardware, Ticket};
 use k3s_standin::token::Token;
 
@@ -177,6 +181,40 @@ fn what_is_burnt_outlives_the_service_and_the_server() {
     let grant = granted(ask_since(began, 3, Right::Approval, &service, &store));
     assert_eq!(grant.address, std::net::Ipv4Addr::new(10, 44, 1, 7));
     assert_eq!(grant.record.as_deref(), Some("signed"));
+}
+
+#[test]
+fn what_a_node_says_of_itself_replaces_all_that_it_said_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("s"), &["--disable-agent"]).ready();
+    let store = Objects::new(api(&server));
+    let mut report = NodeReport {
+        node: "edge1".to_owned(),
+        role: Role::Edge,
+        phase: Phase::Connecting,
+        since: "2027-01-15T08:00:00Z".to_owned(),
+        reason: "no packet".to_owned(),
+        hint: Some("UDP must get through".to_owned()),
+        overdue: true,
+        root_hash: Some("ab".repeat(32)),
+        slot: Some("b".to_owned()),
+        generation: Some(Generation(2)),
+        standing: Some(Standing::Trial),
+        unpinned: vec!["k3s".to_owned()],
+        at: "2027-01-15T08:00:01Z".to_owned(),
+    };
+    let kept = || {
+        let text = server.run(&["get", "nodereports", "edge1", "-o=jsonpath={.spec}"]);
+        serde_json::from_str::<NodeReport>(&text).unwrap()
+    };
+    store.report(&report).unwrap();
+    assert_eq!(kept(), report, "nothing is pruned");
+    (report.phase, report.hint, report.overdue) = (Phase::Ready, None, false);
+    report.unpinned.clear();
+    store.report(&report).unwrap();
+    assert_eq!(kept(), report);
+    let shown = server.run(&["get", "nodereports", "--no-headers"]);
+    assert!(shown.starts_with("edge1   edge   ready "), "{shown}");
 }
 
 #[test]
