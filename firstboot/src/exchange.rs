@@ -43,6 +43,8 @@ pub enum ExchangeError {
 pub struct Peer {
     /// Where it listens.
     pub address: SocketAddr,
+    /// What its certificate calls it, if that is not its address. Servers with a raw key are known by that alone.
+    pub name: Option<ServerName<'static>>,
     /// By what it is believed.
     pub config: Arc<ClientConfig>,
     /// For connecting, and for the exchange.
@@ -63,8 +65,7 @@ impl Peer {
         let address = self.address;
         let stream = TcpStream::connect_timeout(&address, self.time)
             .map_err(|source| ExchangeError::Connect { address, source })?;
-        // Servers with a certificate are asked by their address; those with a raw key are known by that alone.
-        let name = ServerName::IpAddress(address.ip().into());
+        let name = self.name.clone().unwrap_or_else(|| ServerName::IpAddress(address.ip().into()));
         let mut stream = tls::connect(&self.config, name, Timed::new(stream, self.time))?;
         http::write_request(&mut stream, method, path, media_type, body)
             .map_err(HttpError::from)
@@ -116,7 +117,7 @@ mod tests {
             serve(listener.accept()?.0, &tls::server(&membership_key()).unwrap(), (time, 0), answer)
         });
         let config = tls::client(&PublicKey::of(&membership_key())).unwrap();
-        let peer = Peer { address, config, time: Duration::from_mins(1), longest: 100 };
+        let peer = Peer { address, name: None, config, time: Duration::from_mins(1), longest: 100 };
         let answer = peer.ask("GET", "/slow", "text/plain", &[]).unwrap();
         assert_eq!((answer.status, answer.body), (200, b"/slow".to_vec()));
         serving.join().unwrap().unwrap();

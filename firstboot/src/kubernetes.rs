@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use thiserror::Error;
@@ -126,7 +126,13 @@ impl Api {
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, key)
             .map_err(tls_fault)?;
-        Ok(Self(Peer { address, config: Arc::new(config), time: TIME, longest: LONGEST }))
+        Ok(Self(Peer { address, name: None, config: Arc::new(config), time: TIME, longest: LONGEST }))
+    }
+
+    /// The same, with a server whose certificate calls it so.
+    #[must_use]
+    pub fn called(self, name: ServerName<'static>) -> Self {
+        Self(Peer { name: Some(name), ..self.0 })
     }
 
     /// Fails as long as the API does not answer for itself (`/readyz`).

@@ -116,7 +116,7 @@ impl Claimant {
 
 fn service(address: SocketAddr, cluster_key: &PublicKey) -> Result<Peer, ClaimError> {
     let config = tls::client(cluster_key).map_err(ExchangeError::from)?;
-    Ok(Peer { address, config, time: TIME, longest: LONGEST_ANSWER })
+    Ok(Peer { address, name: None, config, time: TIME, longest: LONGEST_ANSWER })
 }
 
 fn challenge(service: &Peer) -> Result<Challenge, ClaimError> {

@@ -105,7 +105,7 @@ pub enum PushError {
 /// Pushes a signed bundle to the node that holds the private half of the one-time key.
 pub fn push(bundle: &str, address: SocketAddr, key: &PublicKey) -> Result<(), PushError> {
     let config = tls::client(key).map_err(ExchangeError::from)?;
-    let node = Peer { address, config, time: TIME, longest: 4096 };
+    let node = Peer { address, name: None, config, time: TIME, longest: 4096 };
     let answer = node.ask("POST", BUNDLE, "text/plain", bundle.as_bytes())?;
     if answer.status == 200 {
         return Ok(());
