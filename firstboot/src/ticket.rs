@@ -110,15 +110,20 @@ pub enum TicketError {
         node: String,
     },
     /// Presented by another machine than the one it is bound to.
-    #[error("the ticket is bound to {what} {wanted}, the machine has {found}")]
-    Hardware {
-        /// `serial number` or `Ethernet address`.
-        what: &'static str,
-        /// What the ticket says.
-        wanted: String,
-        /// What the machine says.
-        found: String,
-    },
+    #[error("the ticket is bound to {0}")]
+    Hardware(#[from] OtherMachine),
+}
+
+/// Not the machine that is asked for.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("{what} {wanted}, the machine has {found}")]
+pub struct OtherMachine {
+    /// `serial number` or `Ethernet address`.
+    pub what: &'static str,
+    /// Which it must have.
+    pub wanted: String,
+    /// Which it has.
+    pub found: String,
 }
 
 /// Why a ticket was not minted.
@@ -167,20 +172,22 @@ pub fn open(text: &[u8], cluster: &ClusterRecord, now: SystemTime) -> Result<Tic
 impl Ticket {
     /// Fails on a machine that it is not bound to.
     pub fn check_hardware(&self, hardware: &Hardware) -> Result<(), TicketError> {
-        let mismatch = |what, wanted: &str, found: String| TicketError::Hardware {
-            what,
-            wanted: wanted.to_owned(),
-            found,
-        };
-        if let Some(serial) =
-            self.serial.as_deref().filter(|serial| Some(*serial) != hardware.serial.as_deref())
-        {
-            let found = hardware.serial.clone().unwrap_or_else(|| "none".to_owned());
+        Ok(hardware.check(self.serial.as_deref(), self.mac.as_deref())?)
+    }
+}
+
+impl Hardware {
+    /// Fails unless this is the machine of this serial number and Ethernet address, as far as they are given.
+    pub fn check(&self, serial: Option<&str>, mac: Option<&str>) -> Result<(), OtherMachine> {
+        let mismatch =
+            |what, wanted: &str, found: String| OtherMachine { what, wanted: wanted.to_owned(), found };
+        if let Some(serial) = serial.filter(|serial| Some(*serial) != self.serial.as_deref()) {
+            let found = self.serial.clone().unwrap_or_else(|| "none".to_owned());
             return Err(mismatch("serial number", serial, found));
         }
-        let is_other = |mac: &&str| !hardware.macs.iter().any(|found| found.eq_ignore_ascii_case(mac));
-        if let Some(mac) = self.mac.as_deref().filter(is_other) {
-            let found = if hardware.macs.is_empty() { "none".to_owned() } else { hardware.macs.join(", ") };
+        let is_other = |mac: &&str| !self.macs.iter().any(|found| found.eq_ignore_ascii_case(mac));
+        if let Some(mac) = mac.filter(is_other) {
+            let found = if self.macs.is_empty() { "none".to_owned() } else { self.macs.join(", ") };
             return Err(mismatch("Ethernet address", mac, found));
         }
         Ok(())

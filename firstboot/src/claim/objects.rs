@@ -2,6 +2,8 @@
 //! and `NodeReport` of group `imgbuild.org`, which only control-plane identities and the group `imgbuild:approvers` may touch, and k3s'
 //! own Secrets.
 
+mod decisions;
+
 use std::fmt;
 use std::sync::OnceLock;
 use std::time::SystemTime;
@@ -14,6 +16,8 @@ use super::report::NodeReport;
 use super::store::{Burnt, Joined, Store, StoreError, Waiting};
 use crate::kubernetes::{Api, ApiError, Reach};
 use crate::ticket::Nonce;
+
+pub use self::decisions::DecisionError;
 
 const DEFINITIONS: &str = include_str!("objects/definitions.json");
 

@@ -141,7 +141,7 @@ impl Service {
                 TicketError::Foreign { .. } => Cause::Foreign,
                 TicketError::Epoch { .. } => Cause::Epoch,
                 TicketError::Expired { .. } => Cause::Expired,
-                TicketError::Hardware { .. } => Cause::Hardware,
+                TicketError::Hardware(_) => Cause::Hardware,
             };
             No(cause, fault.to_string())
         };

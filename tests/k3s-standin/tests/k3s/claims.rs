@@ -7,10 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
 use firstboot::claim::challenge::{Challenge, Challenger};
 use firstboot::claim::message::{Cause, Grant, Reply, Request, Right};
-use firstboot::claim::objects::{Objects, definitions};
+use firstboot::claim::objects::{DecisionError, Objects, definitions};
 use firstboot::claim::report::NodeReport;
 use firstboot::claim::service::Service;
-use firstboot::claim::store::Store as _;
+use firstboot::claim::store::{Joined, Store as _, Verdict};
 use firstboot::cluster::{self, ClusterId, ClusterRecord};
 use firstboot::document;
 use firstboot::kubernetes::Api;
@@ -215,6 +215,85 @@ fn what_a_node_says_of_itself_replaces_all_that_it_said_before() {
     assert_eq!(kept(), report);
     let shown = server.run(&["get", "nodereports", "--no-headers"]);
     assert!(shown.starts_with("edge1   edge   ready "), "{shown}");
+}
+
+#[test]
+fn a_persons_word_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("s"), &["--disable-agent"]).ready();
+    let (service, store) = (service(&server), Objects::new(api(&server)));
+    let began = challenge();
+    let wait = |seed| match ask_since(began, seed, Right::Approval, &service, &store) {
+        Reply::Waiting { code } => code,
+        other => panic!("{other:?}"),
+    };
+    let (one, other) = (wait(3), wait(4));
+    let mut codes: Vec<_> = store.all_waiting().unwrap().into_iter().map(|waiting| waiting.code).collect();
+    codes.sort();
+    let mut expected = vec![one.clone(), other.clone()];
+    expected.sort();
+    assert_eq!(codes, expected);
+    let approved = |node: &str, generation| Verdict::Approved {
+        node: node.to_owned(),
+        role: Role::Edge,
+        address: std::net::Ipv4Addr::new(10, 44, 1, 7),
+        generation,
+        record: Some("signed".to_owned()),
+    };
+    store.decide(&one, &approved("edge7", 1_000_009)).unwrap();
+    let again = store.decide(&one, &approved("edge7", 1_000_010)).unwrap();
+    assert_eq!(again.verdict, Some(approved("edge7", 1_000_009)), "what was said first counts");
+    for verdict in [approved("edge8", 1_000_011), Verdict::Rejected] {
+        let fault = store.decide(&one, &verdict).unwrap_err().to_string();
+        assert_eq!(fault, format!("the node with code {one} was approved as `edge7` before"));
+    }
+    assert_eq!(
+        granted(ask_since(began, 3, Right::Approval, &service, &store)).record.as_deref(),
+        Some("signed")
+    );
+    store.decide(&other, &Verdict::Rejected).unwrap();
+    let reply = ask_since(began, 4, Right::Approval, &service, &store);
+    assert!(matches!(reply, Reply::Refused { cause: Cause::Rejected, .. }), "{reply:?}");
+    let nobody = "0000-0000".parse().unwrap();
+    assert!(
+        matches!(store.decide(&nobody, &Verdict::Rejected), Err(DecisionError::Unknown(code)) if code == nobody)
+    );
+}
+
+#[test]
+fn a_name_that_is_revoked_is_let_in_by_a_newer_ticket_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("s"), &["--disable-agent"]).ready();
+    let (service, store) = (service(&server), Objects::new(api(&server)));
+    let nobody = |node: &str, generation| Joined {
+        node: node.to_owned(),
+        role: Role::Edge,
+        address: std::net::Ipv4Addr::new(10, 44, 1, 1),
+        key: PublicKey::of(&key(0x73)),
+        wireguard: String::new(),
+        generation,
+        revoked: None,
+    };
+    let since = "2027-01-15T09:00:00Z";
+    // A stick that was stolen before it was used.
+    assert_eq!(store.revoke(&nobody("edge1", 1_000_005), since).unwrap(), None);
+    assert_eq!(store.all_joined().unwrap(), []);
+    let thief = ask(2, ticket("edge1", 1, 1_000_005), &service, &store);
+    assert!(matches!(thief, Reply::Refused { cause: Cause::Revoked, .. }), "{thief:?}");
+    let grant = granted(ask(1, ticket("edge1", 2, 1_000_006), &service, &store));
+    join(&server, &grant, &folder.path().join("a"));
+    // A box that was stolen while it ran.
+    let had = store.revoke(&nobody("edge1", 1_000_007), since).unwrap().unwrap();
+    assert_eq!((had.key, had.generation), (PublicKey::of(&key(1)), 1_000_006));
+    let reply = ask(1, Right::Membership(grant.membership), &service, &store);
+    assert!(matches!(reply, Reply::Refused { cause: Cause::Revoked, .. }), "{reply:?}");
+    // Once more changes nothing, and neither does an earlier one.
+    for generation in [1_000_007, 1_000_001] {
+        store.revoke(&nobody("edge1", generation), since).unwrap();
+    }
+    let old = ask(2, ticket("edge1", 3, 1_000_007), &service, &store);
+    assert!(matches!(old, Reply::Refused { cause: Cause::Revoked, .. }), "{old:?}");
+    granted(ask(2, ticket("edge1", 4, 1_000_008), &service, &store));
 }
 
 #[test]

@@ -1,0 +1,113 @@
+//! What an operator sees of nodes, and decides of them.
+
+use serde_json::json;
+use thiserror::Error;
+
+use super::{NODES, Objects, REPORTS, TRIES, WAITING_LABEL, edge_node, not_ready, spec, waiting_name};
+use crate::claim::code::Code;
+use crate::claim::report::NodeReport;
+use crate::claim::store::{Joined, Store as _, StoreError, Verdict, Waiting};
+
+/// Why a decision was not taken.
+#[derive(Debug, Error)]
+pub enum DecisionError {
+    /// No node waits with this code.
+    #[error("no node waits with code {0}")]
+    Unknown(Code),
+    /// Another decision was taken before.
+    #[error("the node with code {code} was {decided} before")]
+    Decided {
+        /// Its code.
+        code: Code,
+        /// What was decided: `approved as NAME`, or `rejected`.
+        decided: String,
+    },
+    /// The objects cannot be read or changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Objects {
+    /// All nodes that wait, or have waited: those that were decided on stay on the list.
+    pub fn all_waiting(&self) -> Result<Vec<Waiting>, StoreError> {
+        let list = self.api()?.get(&format!("{NODES}?labelSelector={WAITING_LABEL}")).map_err(not_ready)?;
+        let items = list.as_ref().and_then(|list| list["items"].as_array());
+        items.into_iter().flatten().map(spec).collect()
+    }
+
+    /// What nodes last said of themselves.
+    pub fn all_reports(&self) -> Result<Vec<NodeReport>, StoreError> {
+        let list = self.api()?.get(REPORTS).map_err(not_ready)?;
+        let items = list.as_ref().and_then(|list| list["items"].as_array());
+        // What a newer node says hides none of the others.
+        Ok(items.into_iter().flatten().filter_map(|object| spec(object).ok()).collect())
+    }
+
+    /// Says of the node with this code what becomes of it, once and for all. `verdict` is made for the node that was
+    /// found; saying the same again changes nothing.
+    pub fn decide(&self, code: &Code, verdict: &Verdict) -> Result<Waiting, DecisionError> {
+        let path = format!("{NODES}/{}", waiting_name(code));
+        for _ in 0..TRIES {
+            let object = self.api()?.get(&path).map_err(not_ready)?;
+            let Some(mut object) = object else { return Err(DecisionError::Unknown(code.clone())) };
+            let waiting: Waiting = spec(&object)?;
+            match &waiting.verdict {
+                Some(before) if is_same(before, verdict) => return Ok(waiting),
+                Some(before) => {
+                    let decided = match before {
+                        Verdict::Approved { node, .. } => format!("approved as `{node}`"),
+                        Verdict::Rejected => "rejected".to_owned(),
+                    };
+                    return Err(DecisionError::Decided { code: code.clone(), decided });
+                }
+                None => {}
+            }
+            let decided = Waiting { verdict: Some(verdict.clone()), ..waiting };
+            object["spec"] = json!(decided);
+            if self.api()?.replace(&path, &object).map_err(not_ready)?.is_some() {
+                return Ok(decided);
+            }
+        }
+        Err(StoreError::NotReady(format!("EdgeNode of code {code} changes all the time")).into())
+    }
+
+    /// Makes all that `of` was given worthless, up to its generation: what has joined under its name is revoked at
+    /// `since` (RFC 3339), and so is what has not come yet. Returns who had the name.
+    pub fn revoke(&self, of: &Joined, since: &str) -> Result<Option<Joined>, StoreError> {
+        let path = format!("{NODES}/{}", of.node);
+        for _ in 0..TRIES {
+            let Some(mut object) = self.api()?.get(&path).map_err(not_ready)? else {
+                let nobody = Joined { revoked: Some(since.to_owned()), ..of.clone() };
+                let object = edge_node(&of.node, &json!(nobody), &json!({}));
+                if self.api()?.create(NODES, &object).map_err(not_ready)?.is_some() {
+                    return Ok(None);
+                }
+                continue;
+            };
+            let before: Joined = spec(&object)?;
+            let generation = before.generation.max(of.generation);
+            object["spec"] = json!(Joined { generation, revoked: Some(since.to_owned()), ..before.clone() });
+            if self.api()?.replace(&path, &object).map_err(not_ready)?.is_some() {
+                // A new machine of its name sets another password, and Kubernetes forgets the old one.
+                self.forget_password(&of.node)?;
+                self.api()?.delete(&format!("/api/v1/nodes/{}", of.node)).map_err(not_ready)?;
+                return Ok(Some(before));
+            }
+        }
+        Err(StoreError::NotReady(format!("EdgeNode `{}` changes all the time", of.node)))
+    }
+
+    /// The node with this code.
+    pub fn waiting_with(&self, code: &Code) -> Result<Waiting, DecisionError> {
+        self.waiting(code)?.ok_or_else(|| DecisionError::Unknown(code.clone()))
+    }
+}
+
+/// Whether both say the same of who the node becomes: its generation is the time at which it was said.
+fn is_same(one: &Verdict, other: &Verdict) -> bool {
+    match (one, other) {
+        (Verdict::Approved { node, .. }, Verdict::Approved { node: other, .. }) => node == other,
+        (Verdict::Rejected, Verdict::Rejected) => true,
+        _ => false,
+    }
+}
