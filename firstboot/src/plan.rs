@@ -16,6 +16,7 @@ use crate::record::{NodeRecord, Role};
 
 pub use k3s::{K3S_CONFIG, K3S_ORDER, K3S_TOKEN, NODE_RANGE, Order, VPN_INTERFACE, order};
 pub use longhorn::annotations as node_annotations;
+pub use network::ADMIN_INTERFACE;
 
 /// One step.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -11,6 +11,7 @@
 //! Everything that is learnt is on the state partition before it is used, so that each boot begins where the last one
 //! was cut off. What is done to the machine besides its files goes by `Machine`, so that all of this runs in a test.
 
+mod admins;
 pub(crate) mod back_off;
 mod bootstrap;
 mod claiming;

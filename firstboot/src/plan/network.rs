@@ -13,6 +13,9 @@ pub(super) fn summary(record: &NodeRecord) -> String {
     }
 }
 
+/// Interface of the admins' VPN, on control planes.
+pub const ADMIN_INTERFACE: &str = "wg-admin";
+
 const FOLDER: &str = "/etc/systemd/network";
 /// Sorts before the image's own `80-…` files, so a named interface leaves the DHCP default.
 const PREFIX: &str = "10-";
@@ -68,7 +71,7 @@ fn admins_vpn(admins: &Admins) -> PlannedFile {
     for Admin { name, public_key, address } in &admins.peers {
         let _ = write!(text, "\n# {name}\n[Peer]\nPublicKey = {public_key}\nAllowedIPs = {address}/32\n");
     }
-    PlannedFile::new("/run/imgbuild/wg-admin.conf", 0o600, text)
+    PlannedFile::new(&format!("/run/imgbuild/{ADMIN_INTERFACE}.conf"), 0o600, text)
 }
 
 fn interface(port: u16) -> String {

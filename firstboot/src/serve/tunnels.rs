@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 
+use super::admins::Admins;
 use super::machine;
 use crate::peers::Peer;
 use crate::plan::VPN_INTERFACE;
@@ -28,6 +29,8 @@ pub(super) struct Tunnels {
     place: Place,
     port: u16,
     upkeep: Upkeep,
+    /// Beside them, on a control plane.
+    admins: Option<Admins>,
     /// Whom the names were asked for, and when.
     resolved: Option<(Vec<Peer>, Instant)>,
     /// Names without an address.
@@ -41,6 +44,7 @@ impl Tunnels {
             place: Place::of(record).context("reading the record's VPN range")?,
             port: record.vpn.port,
             upkeep: Upkeep::default(),
+            admins: Admins::of(record)?,
             resolved: None,
             unresolved: Vec::new(),
         })
@@ -69,6 +73,9 @@ impl Tunnels {
         }
         self.kernel.apply(VPN_INTERFACE, &self.upkeep.changes(&topology, &device, now))?;
         self.upkeep.done();
+        if let Some(admins) = &self.admins {
+            admins.ensure(&mut self.kernel, key)?;
+        }
         // A new tunnel counts as lively before it has brought anything.
         let heard = |key| device.peers.iter().any(|peer| peer.key == key && peer.handshake.is_some());
         let lively =
