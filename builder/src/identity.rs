@@ -8,6 +8,7 @@
 mod access;
 mod authorities;
 mod authority;
+mod client;
 mod cluster_file;
 mod cluster_secrets;
 pub(crate) mod documents;
@@ -28,7 +29,7 @@ use thiserror::Error;
 
 pub use self::access::Access;
 pub use self::authorities::Authorities;
-pub use self::authority::{Authority, AuthorityError};
+pub use self::authority::{Authority, AuthorityError, ClientCertificate};
 pub use self::cluster_secrets::{ClusterSecrets, ClusterSecretsError};
 pub use self::documents::DocumentError;
 pub use self::protection::{Protection, Recipient, RecipientError};

@@ -6,7 +6,7 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use der::asn1::{BitString, GeneralizedTime, UtcTime};
+use der::asn1::{BitString, GeneralizedTime, ObjectIdentifier, UtcTime};
 use der::flagset::FlagSet;
 use der::referenced::OwnedToRef as _;
 use der::{DateTime, Encode as _};
@@ -15,7 +15,7 @@ use thiserror::Error;
 use x509_cert::certificate::{TbsCertificate, Version};
 use x509_cert::ext::AsExtension as _;
 use x509_cert::ext::pkix::{
-    AuthorityKeyIdentifier, BasicConstraints, KeyUsage, KeyUsages, SubjectKeyIdentifier,
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectKeyIdentifier,
 };
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
@@ -58,16 +58,22 @@ pub enum CertificateError {
 pub(crate) struct Content<'a> {
     /// Common name of whose it is.
     pub(crate) subject: &'a str,
+    /// To which organization they belong, which Kubernetes takes for their group.
+    pub(crate) organization: Option<&'a str>,
     /// The signer's certificate; a root, which signs its own, has none.
     pub(crate) issuer: Option<&'a Certificate>,
     /// Whose key it is about.
     pub(crate) public: SubjectPublicKeyInfoOwned,
     /// Since when it is good.
     pub(crate) since: Timestamp,
+    /// Until when; without it, it has no end.
+    pub(crate) until: Option<Timestamp>,
     /// Whether it may sign certificates, and how many steps deep.
     pub(crate) constraints: BasicConstraints,
     /// What the key may be used for.
     pub(crate) usage: FlagSet<KeyUsages>,
+    /// For what else alone it may be used; without it, for anything.
+    pub(crate) purpose: Option<ObjectIdentifier>,
 }
 
 impl Content<'_> {
@@ -77,7 +83,7 @@ impl Content<'_> {
         K: Signer<S> + DynSignatureAlgorithmIdentifier,
         S: SignatureBitStringEncoding,
     {
-        let subject = name(self.subject)?;
+        let subject = name(self.subject, self.organization)?;
         let signer = self.issuer.map(|issuer| &issuer.tbs_certificate);
         let signer_key = signer.map_or(&self.public, |signer| &signer.subject_public_key_info);
         let mut extensions = Vec::new();
@@ -87,12 +93,15 @@ impl Content<'_> {
         extensions.push(of_signer.to_extension(&subject, &extensions)?);
         extensions.push(self.constraints.to_extension(&subject, &extensions)?);
         extensions.push(KeyUsage(self.usage).to_extension(&subject, &extensions)?);
+        if let Some(purpose) = self.purpose {
+            extensions.push(ExtendedKeyUsage(vec![purpose]).to_extension(&subject, &extensions)?);
+        }
         let tbs_certificate = TbsCertificate {
             version: Version::V3,
             serial_number: serial()?,
             signature: key.signature_algorithm_identifier()?,
             issuer: signer.map_or(&subject, |signer| &signer.subject).clone(),
-            validity: validity(self.since)?,
+            validity: validity(self.since, self.until)?,
             subject,
             subject_public_key_info: self.public,
             issuer_unique_id: None,
@@ -111,28 +120,38 @@ fn serial() -> Result<SerialNumber, CertificateError> {
     Ok(SerialNumber::new(&serial)?)
 }
 
-/// From `since` on, without an end.
-fn validity(since: Timestamp) -> Result<Validity, der::Error> {
-    let since = Duration::from_secs(since.0);
-    // Years before 2050 have two digits (RFC 5280, 4.1.2.5.1).
-    let not_before = match UtcTime::from_unix_duration(since) {
-        Ok(time) => Time::UtcTime(time),
-        Err(_) => Time::GeneralTime(GeneralizedTime::from_unix_duration(since)?),
+/// From `since` until `until`, or without an end.
+fn validity(since: Timestamp, until: Option<Timestamp>) -> Result<Validity, der::Error> {
+    let not_after = match until {
+        Some(until) => time(until)?,
+        None => Time::GeneralTime(GeneralizedTime::from_date_time(DateTime::from_str(NEVER)?)),
     };
-    let not_after = Time::GeneralTime(GeneralizedTime::from_date_time(DateTime::from_str(NEVER)?));
-    Ok(Validity { not_before, not_after })
+    Ok(Validity { not_before: time(since)?, not_after })
 }
 
-/// A common name alone, as RFC 4514, 2.4 writes it.
-fn name(common_name: &str) -> Result<Name, der::Error> {
-    let escaped = common_name.chars().fold(String::new(), |mut text, character| {
+/// Years before 2050 have two digits (RFC 5280, 4.1.2.5.1).
+fn time(at: Timestamp) -> Result<Time, der::Error> {
+    let at = Duration::from_secs(at.0);
+    Ok(match UtcTime::from_unix_duration(at) {
+        Ok(time) => Time::UtcTime(time),
+        Err(_) => Time::GeneralTime(GeneralizedTime::from_unix_duration(at)?),
+    })
+}
+
+/// As RFC 4514, 2.4 writes it, with the most significant part last (2.1).
+fn name(common_name: &str, organization: Option<&str>) -> Result<Name, der::Error> {
+    let organization = organization.map(|name| format!(",O={}", escaped(name))).unwrap_or_default();
+    Name::from_str(&format!("CN={}{organization}", escaped(common_name)))
+}
+
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::new(), |mut text, character| {
         if "\"+,;<>\\#=".contains(character) {
             text.push('\\');
         }
         text.push(character);
         text
-    });
-    Name::from_str(&format!("CN={escaped}"))
+    })
 }
 
 /// `<cluster> <purpose>`; a cluster's name that leaves no room for the purpose is cut.

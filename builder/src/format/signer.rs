@@ -218,12 +218,15 @@ fn self_signed(
     let public = SubjectPublicKeyInfoOwned::from_key(key.verifying_key());
     let content = Content {
         subject: common_name,
+        organization: None,
         issuer: None,
         public: public.map_err(SignerError::EncodePublicKey)?,
         // Without an end: firmware has no clock to trust.
         since,
+        until: None,
         constraints: BasicConstraints { ca: false, path_len_constraint: None },
         usage: KeyUsages::DigitalSignature | KeyUsages::NonRepudiation,
+        purpose: None,
     };
     let failed = |source| SignerError::Build { subject: common_name.to_owned(), source };
     content.sign::<_, Signature>(&key).map_err(failed)

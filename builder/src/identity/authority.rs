@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use der::oid::db::rfc5280::ID_KP_CLIENT_AUTH;
 use der::pem::PemLabel as _;
 use der::{DecodePem as _, Encode as _, EncodePem as _};
 use p256::NistP256;
@@ -24,6 +25,28 @@ use crate::units::{Sha256, Timestamp};
 pub struct Authority {
     key: SigningKey,
     certificate: Certificate,
+}
+
+/// Who a client of the API is.
+#[derive(Clone, Copy, Debug)]
+pub struct Client<'a> {
+    /// Kubernetes' user.
+    pub user: &'a str,
+    /// Kubernetes' group, by which it has its rights.
+    pub group: &'a str,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when: nothing but time ends such a certificate.
+    pub until: Timestamp,
+}
+
+/// What a client of the API shows, as PEM.
+#[derive(Clone)]
+pub struct ClientCertificate {
+    /// Its certificate.
+    pub certificate: String,
+    /// Its key; a secret.
+    pub key: Zeroizing<String>,
 }
 
 /// Why there is no authority.
@@ -72,13 +95,16 @@ impl Authority {
         let key = SigningKey::random(&mut OsRng);
         let content = Content {
             subject: name,
+            organization: None,
             issuer: issuer.map(|issuer| &issuer.certificate),
             public: public(&key)?,
             since,
+            until: None,
             constraints: BasicConstraints { ca: true, path_len_constraint: issuer.map(|_| 0) },
             // No extended key usage: k3s judges its authorities as Go does servers, and takes another hash without a word
             // where one may not sign for those.
             usage: KeyUsages::KeyCertSign | KeyUsages::CRLSign | KeyUsages::DigitalSignature,
+            purpose: None,
         };
         let certificate = content.sign::<_, DerSignature>(issuer.map_or(&key, |issuer| &issuer.key))?;
         Ok(Self { key, certificate })
@@ -121,21 +147,32 @@ impl Authority {
 
     /// The private key as k3s writes it, `EC PRIVATE KEY` (SEC 1, C.4).
     pub fn key_pem(&self) -> Result<Zeroizing<String>, AuthorityError> {
-        let private_key = self.secret();
-        let public_key = self.key.verifying_key().to_encoded_point(false);
-        let key = EcPrivateKey {
-            private_key: &private_key,
-            // Without the curve's name, as `p256` writes it, neither Go nor OpenSSL takes the key.
-            parameters: Some(NistP256::OID.into()),
-            public_key: Some(public_key.as_bytes()),
-        };
-        let document = SecretDocument::encode_msg(&key)?;
-        Ok(document.to_pem(EcPrivateKey::PEM_LABEL, LineEnding::LF)?)
+        pem(&self.key)
     }
 
     /// The private number itself, by which a copy of the key is found.
     pub(super) fn secret(&self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(self.key.to_bytes().to_vec())
+        number(&self.key)
+    }
+
+    /// Vouches for a client of the API: a new key, and a certificate by which Kubernetes knows its owner as a user and
+    /// a member of one group.
+    pub fn client(&self, client: &Client) -> Result<ClientCertificate, AuthorityError> {
+        let key = SigningKey::random(&mut OsRng);
+        let content = Content {
+            subject: client.user,
+            organization: Some(client.group),
+            issuer: Some(&self.certificate),
+            public: public(&key)?,
+            since: client.since,
+            until: Some(client.until),
+            constraints: BasicConstraints { ca: false, path_len_constraint: None },
+            usage: KeyUsages::DigitalSignature.into(),
+            purpose: Some(ID_KP_CLIENT_AUTH),
+        };
+        let certificate = content.sign::<_, DerSignature>(&self.key)?;
+        // Without this authority beside it: who asks for the certificate knows it.
+        Ok(ClientCertificate { certificate: certificate.to_pem(LineEnding::LF)?, key: pem(&key)? })
     }
 
     /// Whose certificate it is, e.g. `CN=lab k3s server CA`.
@@ -154,6 +191,30 @@ impl fmt::Debug for Authority {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Authority({}, key hidden)", self.subject())
     }
+}
+
+/// Shows no key.
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ClientCertificate(key hidden)")
+    }
+}
+
+fn number(key: &SigningKey) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(key.to_bytes().to_vec())
+}
+
+fn pem(key: &SigningKey) -> Result<Zeroizing<String>, AuthorityError> {
+    let private_key = number(key);
+    let public_key = key.verifying_key().to_encoded_point(false);
+    let key = EcPrivateKey {
+        private_key: &private_key,
+        // Without the curve's name, as `p256` writes it, neither Go nor OpenSSL takes the key.
+        parameters: Some(NistP256::OID.into()),
+        public_key: Some(public_key.as_bytes()),
+    };
+    let document = SecretDocument::encode_msg(&key)?;
+    Ok(document.to_pem(EcPrivateKey::PEM_LABEL, LineEnding::LF)?)
 }
 
 fn public(key: &SigningKey) -> Result<SubjectPublicKeyInfoOwned, CertificateError> {

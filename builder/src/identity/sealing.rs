@@ -50,11 +50,14 @@ impl SealingKey {
     pub fn new(key: RsaKey, cluster: &str, since: Timestamp) -> Result<Self, SealingKeyError> {
         let content = Content {
             subject: &common_name(cluster, "sealed-secrets"),
+            organization: None,
             issuer: None,
             public: public(&key)?,
             since,
+            until: None,
             constraints: BasicConstraints { ca: false, path_len_constraint: None },
             usage: KeyUsages::KeyEncipherment.into(),
+            purpose: None,
         };
         let signer = SigningKey::<sha2::Sha256>::new(key.private().clone());
         let certificate = content.sign::<_, Signature>(&signer)?;
