@@ -9,6 +9,7 @@ mod addresses;
 mod app;
 mod argument;
 mod check;
+pub mod edit;
 mod find;
 mod hardware;
 mod key;

@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand, arguments first, then the function.
 
+mod admin;
+mod api;
 mod boot;
 mod build;
 mod check;
@@ -12,11 +14,14 @@ mod identity;
 mod init;
 mod install;
 mod interrupt;
+mod kubeconfig;
 mod lock;
 mod locking;
+mod node;
 mod record;
 mod size;
 mod slot;
+mod status;
 mod ticket;
 mod verify;
 
@@ -118,6 +123,14 @@ pub enum Command {
     Record(record::Arguments),
     /// Mint a ticket: a permission to join as a node, good once
     Ticket(ticket::Arguments),
+    /// Show every node, why it is not Ready, and who waits to be let in
+    Status(status::Arguments),
+    /// Say what becomes of a machine that waits, or of a node
+    Node(node::Arguments),
+    /// Mint a way to the Kubernetes API for kubectl and its like
+    Kubeconfig(kubeconfig::Arguments),
+    /// The people who may do everything
+    Admin(admin::Arguments),
     /// Install programs, man pages and completions below a prefix
     Install(install::Arguments),
 }
@@ -209,6 +222,10 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Deployment(arguments) => deployment::run(&arguments, context),
         Command::Record(arguments) => record::run(&arguments, context),
         Command::Ticket(arguments) => ticket::run(&arguments, context),
+        Command::Status(arguments) => status::run(&arguments, context),
+        Command::Node(arguments) => node::run(&arguments, context),
+        Command::Kubeconfig(arguments) => kubeconfig::run(&arguments, context),
+        Command::Admin(arguments) => admin::run(&arguments, context),
         Command::Install(arguments) => install::run(&arguments, context),
     }
 }

@@ -3,7 +3,7 @@
 //! All else in the tree is the same for every cluster and reads that file, so that nobody edits a value in two places.
 
 mod values;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::path::PathBuf;
 

@@ -10,6 +10,7 @@ mod cli {
     mod identity;
     mod init;
     mod no_file;
+    mod operator;
     mod profiles;
     mod program;
     mod record;

@@ -50,13 +50,17 @@ pub fn directory_of(file: &Path) -> &Path {
 impl Cluster {
     /// Loads and checks the cluster file at `path`.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
+        Self::with_text(path, &settings::read(path)?)
+    }
+
+    /// What the cluster file would say with this text.
+    pub fn with_text(path: &Path, text: &str) -> Result<Self, LoadError> {
         let directory = directory_of(path);
-        let text = settings::read(path)?;
         let available = Available {
             profiles: settings::names(settings::Kind::Profile, directory)?,
             images: settings::names(settings::Kind::Image, directory)?,
         };
-        Ok(Self::parse(&text, path, &available)?)
+        Ok(Self::parse(text, path, &available)?)
     }
 
     /// Looks for the cluster file in `directory` and upwards; the path begins with as many `..` as it

@@ -89,7 +89,7 @@ impl Cluster {
     }
 
     /// The place of a control plane in the VPN of the admins: numbered in file order from the first address.
-    fn admin_address(&self, node: &Node) -> Option<Ipv4Addr> {
+    pub fn admin_address(&self, node: &Node) -> Option<Ipv4Addr> {
         let place = self.nodes_of(Role::ControlPlane).position(|other| other.name == node.name)?;
         self.network.admin_range.nth(u32::try_from(place).ok()?.checked_add(1)?)
     }

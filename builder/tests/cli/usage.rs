@@ -27,6 +27,10 @@ fn shows_help() {
       deployment  The GitOps tree: what ArgoCD syncs
       record      Print the record that a node is configured by
       ticket      Mint a ticket: a permission to join as a node, good once
+      status      Show every node, why it is not Ready, and who waits to be let in
+      node        Say what becomes of a machine that waits, or of a node
+      kubeconfig  Mint a way to the Kubernetes API for kubectl and its like
+      admin       The people who may do everything
       install     Install programs, man pages and completions below a prefix
 
     Options:

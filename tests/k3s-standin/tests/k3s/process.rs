@@ -117,11 +117,20 @@ impl Server {
 
     /// The same, with a text on its standard input.
     pub(crate) fn kubectl_with(&self, arguments: &[&str], input: &str) -> Output {
+        self.ask(&self.root.join("etc/rancher/k3s/k3s.yaml"), arguments, input)
+    }
+
+    /// kubectl by another kubeconfig than the server's own.
+    pub(crate) fn kubectl_as(&self, kubeconfig: &Path, arguments: &[&str]) -> Output {
+        self.ask(kubeconfig, arguments, "")
+    }
+
+    fn ask(&self, kubeconfig: &Path, arguments: &[&str], input: &str) -> Output {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/kubectl/bin/kubectl");
         assert!(program.exists(), "`tests/setup/kubectl.sh` unpacks kubectl, which is missing");
         #[expect(clippy::disallowed_types, reason = "the tests are about programs")]
         let mut command = Command::new(program);
-        command.env("KUBECONFIG", self.root.join("etc/rancher/k3s/k3s.yaml")).env("HOME", &self.root);
+        command.env("KUBECONFIG", kubeconfig).env("HOME", &self.root);
         command.arg("--request-timeout=30s").args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

@@ -1,0 +1,164 @@
+//! `imgbuild admin add`: a WireGuard key, which is shown once and kept nowhere, and a certificate for the API.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use firstboot::random::random;
+use firstboot::secret_key::SecretKey;
+use firstboot::wireguard::private_key;
+use qrcode::QrCode;
+use qrcode::render::{svg, unicode};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::super::kubeconfig::{self, Valid};
+use super::super::{Context, Note as _, api, failure, file, identity::Unlock};
+use crate::cluster::{Admin, Cluster, DnsLabel, VpnKey, edit};
+use crate::identity::ClusterSecrets;
+use crate::settings;
+use crate::way_in::WayIn;
+
+/// Arguments of `admin add`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Name of the admin
+    name: DnsLabel,
+    /// Their WireGuard public key, if they have made one themselves
+    #[arg(long, value_name = "KEY")]
+    public_key: Option<VpnKey>,
+    /// Write configuration, QR code and kubeconfig to files in DIR, instead of showing them
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    valid: Valid,
+    #[command(flatten)]
+    unlock: Unlock,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Added<'a> {
+    name: &'a str,
+    address: std::net::Ipv4Addr,
+    public_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kubeconfig: Option<&'a str>,
+    files: Vec<PathBuf>,
+}
+
+/// What an admin is given.
+struct Made {
+    configuration: Zeroizing<String>,
+    kubeconfig: Zeroizing<String>,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    let cluster = context.cluster()?;
+    let name = &arguments.name;
+    if cluster.admins.iter().any(|admin| admin.name == *name) {
+        let fault = anyhow::anyhow!("cluster `{}` has an admin `{name}`; nothing was changed", cluster.name);
+        return Err(fault
+            .input()
+            .hint(format!("`imgbuild kubeconfig --admin {name}` makes another kubeconfig")));
+    }
+    arguments.valid.until(api::now()?)?;
+    let secrets = arguments.unlock.secrets(&cluster)?;
+    let own = match &arguments.public_key {
+        Some(_) => None,
+        None => Some(SecretKey::new(private_key::clamped(random().context("making a WireGuard key")?))),
+    };
+    let public_key = match (&arguments.public_key, &own) {
+        (Some(key), _) => key.clone(),
+        (None, Some(own)) => {
+            private_key::public(own).to_string().parse().context("writing the public key")?
+        }
+        (None, None) => anyhow::bail!("there is no key"),
+    };
+    let path = context.cluster_file()?;
+    let changed = edit::add_admin(&settings::read(&path)?, name, &public_key);
+    let text = changed.map_err(|fault| anyhow::Error::new(fault).input())?;
+    let cluster = Cluster::with_text(&path, &text).map_err(failure::of_cluster)?;
+    let admin =
+        cluster.admins.iter().find(|admin| admin.name == *name).context("the admin is not in the file")?;
+    let made = make(&cluster, &secrets, admin, own.as_ref(), arguments.valid)?;
+    let files = match &arguments.output {
+        Some(folder) => {
+            write(folder, admin, &made).with_context(|| format!("writing to `{}`", folder.display()))?
+        }
+        None => Vec::new(),
+    };
+    // Last: who is in the file has their way in.
+    file::replace(&path, text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))?;
+    let written = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+    context.printer.note(&format!(
+        "wrote {}: `{name}` has {} in the VPN of the admins",
+        path.display(),
+        admin.address
+    ));
+    if !written.is_empty() {
+        context.printer.note(&format!("wrote {written}: give them to `{name}` alone, and keep no copy"));
+    }
+    context.printer.note("control planes let the new admin in once they have their new record");
+    show(admin, &made, files, context)
+}
+
+fn make(
+    cluster: &Cluster,
+    secrets: &ClusterSecrets,
+    admin: &Admin,
+    key: Option<&SecretKey>,
+    valid: Valid,
+) -> anyhow::Result<Made> {
+    let server = kubeconfig::server(cluster, Some(admin), None)?;
+    Ok(Made {
+        configuration: WayIn { cluster, secrets, admin, key }.to_text(),
+        kubeconfig: kubeconfig::mint(cluster, secrets, Some(admin), &server, valid)?,
+    })
+}
+
+/// Files for one pair of eyes.
+fn write(folder: &Path, admin: &Admin, made: &Made) -> anyhow::Result<Vec<PathBuf>> {
+    fs::create_dir_all(folder)?;
+    let picture = qr_code(made)?.render::<svg::Color<'_>>().build();
+    let files = [("conf", made.configuration.as_str()), ("svg", &picture), ("kubeconfig", &made.kubeconfig)];
+    let mut paths = Vec::new();
+    for (kind, text) in files {
+        let path = folder.join(format!("{}.{kind}", admin.name));
+        file::replace_secret(&path, text.as_bytes())?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+fn show(admin: &Admin, made: &Made, files: Vec<PathBuf>, context: &Context) -> anyhow::Result<()> {
+    let is_shown = files.is_empty();
+    if context.printer.is_json() {
+        let shown = |text: &'_ Zeroizing<String>| is_shown.then(|| text.to_string());
+        let (configuration, kubeconfig) = (shown(&made.configuration), shown(&made.kubeconfig));
+        return Ok(context.printer.json(&Added {
+            name: admin.name.as_str(),
+            address: admin.address,
+            public_key: admin.public_key.as_str(),
+            configuration: configuration.as_deref(),
+            kubeconfig: kubeconfig.as_deref(),
+            files,
+        })?);
+    }
+    if !is_shown {
+        return Ok(());
+    }
+    let picture = qr_code(made)?.render::<unicode::Dense1x2>().build();
+    let text = Zeroizing::new(format!("{}\n{picture}\n\n{}", *made.configuration, *made.kubeconfig));
+    Ok(context.printer.data(&text)?)
+}
+
+/// What WireGuard's apps for telephones read.
+fn qr_code(made: &Made) -> anyhow::Result<QrCode> {
+    QrCode::new(made.configuration.as_bytes()).context("drawing the QR code")
+}

@@ -1,0 +1,176 @@
+//! The way to the cluster's Kubernetes API, with a certificate that is minted for it and good for an hour.
+
+use std::fmt;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use clap::Args;
+use firstboot::kubernetes::Api;
+use firstboot::wireguard::Endpoint;
+use rustls::pki_types::ServerName;
+
+use super::Note as _;
+use super::identity::Unlock;
+use crate::cluster::{Cluster, Posture, Role};
+use crate::identity::ClusterSecrets;
+use crate::units::Timestamp;
+
+const PORT: u16 = 6443;
+/// Long enough for any command.
+const VALID: Duration = Duration::from_hours(1);
+
+/// A server of the Kubernetes API.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Server(Endpoint);
+
+/// How the API is reached.
+#[derive(Debug, Args)]
+pub(super) struct Access {
+    /// Server of the Kubernetes API, HOST or HOST:PORT; without it, those that the cluster file names
+    #[arg(long, value_name = "SERVER")]
+    server: Option<Server>,
+    #[command(flatten)]
+    pub(super) unlock: Unlock,
+}
+
+impl Access {
+    /// The first server that answers.
+    pub(super) fn connect(&self, cluster: &Cluster, secrets: &ClusterSecrets) -> anyhow::Result<Api> {
+        let client = secrets.operator(now()?, VALID)?;
+        let authorities = secrets.api_authorities()?;
+        let mut faults = Vec::new();
+        for server in self.server.clone().map_or_else(|| servers(cluster), |server| vec![server]) {
+            let Server(Endpoint { host, port }) = &server;
+            let addresses = match (host.as_str(), *port).to_socket_addrs() {
+                Ok(addresses) => addresses,
+                Err(fault) => {
+                    faults.push(format!("{server}: {fault}"));
+                    continue;
+                }
+            };
+            let name = ServerName::try_from(host.clone());
+            let name = name
+                .with_context(|| format!("`{host}` is no name of a server"))
+                .map_err(anyhow::Error::input)?;
+            for address in addresses {
+                let parts = (authorities.as_bytes(), client.certificate.as_bytes(), client.key.as_bytes());
+                let api = Api::new(address, parts.0, parts.1, parts.2)?.called(name.clone());
+                match api.is_ready() {
+                    Ok(()) => return Ok(api),
+                    Err(fault) => faults.push(format!("{server}: {:#}", anyhow::Error::from(fault))),
+                }
+            }
+        }
+        let error = anyhow::anyhow!("the cluster's API is not reached\n  {}", faults.join("\n  "));
+        Err(error.hint(match cluster.posture {
+            Posture::BringUp => "is a control plane up? `--server HOST:PORT` asks another address",
+            Posture::Production => {
+                "in posture `production` the API answers to the VPN of the admins alone: `imgbuild admin add` makes a way in"
+            }
+        }))
+    }
+}
+
+/// Where the API answers, by the cluster file: from everywhere, or in the VPN of the admins alone.
+pub(super) fn servers(cluster: &Cluster) -> Vec<Server> {
+    let own = cluster.nodes_of(Role::ControlPlane).filter_map(|node| node.endpoint.as_ref());
+    let public = [&cluster.endpoint].into_iter().chain(own).map(ToString::to_string);
+    let inside = cluster.nodes_of(Role::ControlPlane).filter_map(|node| cluster.admin_address(node));
+    let hosts: Vec<String> = match cluster.posture {
+        Posture::Production if !cluster.admins.is_empty() => {
+            inside.map(|address| address.to_string()).collect()
+        }
+        _ => public.collect(),
+    };
+    let mut servers: Vec<Server> = Vec::new();
+    for host in hosts {
+        let server = Server(Endpoint { host, port: PORT });
+        if !servers.contains(&server) {
+            servers.push(server);
+        }
+    }
+    servers
+}
+
+/// What the clock says, for certificates.
+pub(super) fn now() -> anyhow::Result<Timestamp> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Ok(Timestamp(since.context("asking the clock")?.as_secs()))
+}
+
+impl Server {
+    /// As kubeconfig files have it.
+    pub(super) fn url(&self) -> String {
+        format!("https://{}", self.0)
+    }
+
+    /// The server at this address.
+    pub(super) fn at(address: IpAddr) -> Self {
+        Self(Endpoint { host: address.to_string(), port: PORT })
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl FromStr for Server {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        // An address of IPv6 alone needs no brackets.
+        let alone = match text.parse::<IpAddr>() {
+            Ok(address) => Endpoint { host: address.to_string(), port: PORT }.to_string(),
+            Err(_) => format!("{text}:{PORT}"),
+        };
+        let endpoint = text.parse().or_else(|_| alone.parse::<Endpoint>());
+        endpoint.map(Self).map_err(|_| anyhow::anyhow!("this is neither HOST nor HOST:PORT"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::documents::tests::cluster;
+
+    #[test]
+    fn a_server_is_written_as_people_write_it() {
+        for (text, url) in [
+            ("lab.example.org", "https://lab.example.org:6443"),
+            ("lab.example.org:443", "https://lab.example.org:443"),
+            ("203.0.113.7", "https://203.0.113.7:6443"),
+            ("2001:db8::1", "https://[2001:db8::1]:6443"),
+            ("[2001:db8::1]:443", "https://[2001:db8::1]:443"),
+        ] {
+            assert_eq!(text.parse::<Server>().unwrap().url(), url, "{text}");
+        }
+        for text in ["", ":6443", "a b", "lab:0", "lab:70000", "https://lab"] {
+            assert!(text.parse::<Server>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_api_is_asked_where_the_firewall_lets_it_answer() {
+        let shown = |cluster: &Cluster| servers(cluster).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut cluster = cluster();
+        assert_eq!(shown(&cluster), ["lab.example.org:6443", "[2001:db8::1]:6443", "203.0.113.3:6443"]);
+        cluster.posture = Posture::Production;
+        // Nobody is in the VPN of the admins: whoever asks is inside already, or stands outside.
+        assert_eq!(shown(&cluster).len(), 3);
+        cluster.admins.push(crate::cluster::Admin {
+            name: "ada".parse().unwrap(),
+            public_key: firstboot::wireguard::private_key::public(&firstboot::secret_key::SecretKey::new(
+                [7; 32],
+            ))
+            .to_string()
+            .parse()
+            .unwrap(),
+            address: [10, 45, 0, 9].into(),
+        });
+        assert_eq!(shown(&cluster), ["10.45.0.1:6443", "10.45.0.2:6443", "10.45.0.3:6443"]);
+    }
+}

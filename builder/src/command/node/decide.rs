@@ -1,0 +1,138 @@
+//! `imgbuild node approve` and `reject`: what becomes of a machine that waits.
+
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use clap::Args;
+use firstboot::claim::code::Code;
+use firstboot::claim::objects::{DecisionError, Objects};
+use firstboot::claim::store::{Verdict, Waiting};
+use firstboot::record;
+use firstboot::ticket::Hardware;
+use serde::Serialize;
+
+use super::super::api::Access;
+use super::super::{Context, Note as _, failure};
+use crate::cluster::{Cluster, Node, Role};
+
+/// Arguments of `node approve`.
+#[derive(Debug, Args)]
+pub(super) struct Approve {
+    /// The code that the machine shows
+    code: Code,
+    /// Node of the cluster file that it becomes; without it, the one that its ticket names
+    #[arg(long = "as", value_name = "NAME")]
+    name: Option<String>,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Arguments of `node reject`.
+#[derive(Debug, Args)]
+pub(super) struct Reject {
+    /// The code that the machine shows
+    code: Code,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Decided<'a> {
+    code: &'a Code,
+    decision: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a str>,
+}
+
+/// Runs `node approve`.
+pub(super) fn approve(arguments: &Approve, context: &Context) -> anyhow::Result<()> {
+    let Approve { code, access, .. } = arguments;
+    let cluster = context.cluster()?;
+    // A slip in the name is told before a passphrase is asked for.
+    let named =
+        arguments.name.as_deref().map(|name| cluster.node(name).map_err(failure::of_node)).transpose()?;
+    let secrets = access.unlock.secrets(&cluster)?;
+    let store = Objects::new(access.connect(&cluster, &secrets)?);
+    let waiting = store.waiting_with(code).map_err(of_decision)?;
+    let node = becomes(&waiting, named, &cluster)?;
+    check_hardware(node, &waiting.hardware)?;
+    let record =
+        record::sign(&cluster.record(node), &secrets.operator_key).context("signing the node record")?;
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("asking the clock")?;
+    let verdict = Verdict::Approved {
+        node: node.name.to_string(),
+        role: node.role,
+        address: node.vpn_address,
+        // As tickets have it: what is said later counts more.
+        generation: since.as_secs(),
+        record: Some(record),
+    };
+    store.decide(code, &verdict).map_err(of_decision)?;
+    let machine = waiting.key.fingerprint();
+    context.printer.note(&format!(
+        "{code} becomes `{}`: the machine with key {machine}, from {}",
+        node.name, waiting.from
+    ));
+    show(&Decided { code, decision: "approved", node: Some(node.name.as_str()) }, context)
+}
+
+/// Runs `node reject`.
+pub(super) fn reject(Reject { code, access }: &Reject, context: &Context) -> anyhow::Result<()> {
+    let cluster = context.cluster()?;
+    let secrets = access.unlock.secrets(&cluster)?;
+    let store = Objects::new(access.connect(&cluster, &secrets)?);
+    let waiting = store.decide(code, &Verdict::Rejected).map_err(of_decision)?;
+    let machine = waiting.key.fingerprint();
+    context
+        .printer
+        .note(&format!("{code} is turned away: the machine with key {machine}, from {}", waiting.from));
+    show(&Decided { code, decision: "rejected", node: None }, context)
+}
+
+fn show(decided: &Decided<'_>, context: &Context) -> anyhow::Result<()> {
+    if context.printer.is_json() { Ok(context.printer.json(decided)?) } else { Ok(()) }
+}
+
+/// The node that a machine becomes: the one that is named, which is no other than the one on its ticket.
+fn becomes<'a>(waiting: &Waiting, named: Option<&'a Node>, cluster: &'a Cluster) -> anyhow::Result<&'a Node> {
+    let of_ticket = waiting.node.as_deref();
+    let node = match (named, of_ticket) {
+        (Some(node), None) => node,
+        (Some(node), Some(name)) if node.name.as_str() == name => node,
+        (Some(node), Some(name)) => {
+            let fault = anyhow::anyhow!("the machine has a ticket of `{name}`, and not of `{}`", node.name);
+            return Err(fault
+                .input()
+                .hint(format!("`--as {name}` approves it, `imgbuild node reject` turns it away")));
+        }
+        (None, Some(name)) => cluster.node(name).map_err(failure::of_node)?,
+        (None, None) => {
+            let fault = anyhow::anyhow!("it is not said which node of the cluster file the machine becomes");
+            return Err(fault.input().hint("`--as NAME` names it"));
+        }
+    };
+    if node.role == Role::ControlPlane {
+        let fault =
+            anyhow::anyhow!("`{}` is a control plane, which no machine becomes by approval", node.name);
+        return Err(fault.input());
+    }
+    Ok(node)
+}
+
+/// Fails where the cluster file binds the node to another machine.
+fn check_hardware(node: &Node, machine: &Hardware) -> anyhow::Result<()> {
+    let Some(bound) = &node.hardware else { return Ok(()) };
+    let (serial, mac) =
+        (bound.serial.as_ref().map(ToString::to_string), bound.mac.as_ref().map(ToString::to_string));
+    machine.check(serial.as_deref(), mac.as_deref()).map_err(|fault| {
+        let fault = anyhow::anyhow!("the cluster file binds `{}` to {fault}", node.name);
+        fault.input().hint("change `hardware` of the node in the cluster file, or name another node")
+    })
+}
+
+fn of_decision(error: DecisionError) -> anyhow::Error {
+    let is_input = matches!(error, DecisionError::Unknown(_) | DecisionError::Decided { .. });
+    let error = anyhow::Error::new(error);
+    if is_input { error.input().hint("`imgbuild status` lists who waits") } else { error }
+}

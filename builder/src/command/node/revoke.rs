@@ -1,0 +1,97 @@
+//! `imgbuild node revoke`: what a node was given is worthless from now on, in the cluster file, and so for good, and in
+//! the running cluster.
+
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use clap::Args;
+use firstboot::claim::objects::Objects;
+use firstboot::claim::store::Joined;
+use firstboot::public_key::PublicKey;
+use serde::Serialize;
+
+use super::super::api::Access;
+use super::super::{Context, Note as _, failure, file};
+use crate::cluster::{Cluster, Role, edit};
+use crate::settings;
+
+/// Arguments of `node revoke`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Name of the node
+    node: String,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Revoked<'a> {
+    node: &'a str,
+    /// The first generation that is good again.
+    minimum_generation: u32,
+    /// Whether the running cluster knows it.
+    is_told: bool,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    let cluster = context.cluster()?;
+    let node = cluster.node(&arguments.node).map_err(failure::of_node)?;
+    if node.role == Role::ControlPlane {
+        let fault =
+            anyhow::anyhow!("`{}` is a control plane, which has neither ticket nor membership", node.name);
+        return Err(fault.input());
+    }
+    let secrets = arguments.access.unlock.secrets(&cluster)?;
+    let now = SystemTime::now();
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).context("asking the clock")?.as_secs();
+    // Tickets count the seconds: one of this second is revoked, too.
+    let minimum = u32::try_from(since.saturating_add(1)).context("the clock is beyond the year 2106")?;
+    let path = context.cluster_file()?;
+    let text = edit::revoke(&settings::read(&path)?, &node.name, minimum)
+        .map_err(|fault| anyhow::Error::new(fault).input())?;
+    Cluster::with_text(&path, &text).map_err(failure::of_cluster)?;
+    file::replace(&path, text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))?;
+    context.printer.note(&format!(
+        "wrote {}: control planes that are given it refuse `{}` below generation {minimum}",
+        path.display(),
+        node.name
+    ));
+    let mut is_told = false;
+    if context.global.offline {
+        context.printer.warn(&format!(
+            "a cluster that runs does not know it: `imgbuild node revoke {}` without `--offline` tells it",
+            node.name
+        ));
+    } else {
+        let telling = || format!("`{}` is revoked in the cluster file alone", node.name);
+        let store = Objects::new(arguments.access.connect(&cluster, &secrets).with_context(telling)?);
+        let nobody = Joined {
+            node: node.name.to_string(),
+            role: node.role,
+            address: node.vpn_address,
+            // Nobody's who could come: its private half lies in the identity.
+            key: PublicKey::of(&secrets.operator_key),
+            wireguard: String::new(),
+            generation: since,
+            revoked: None,
+        };
+        let had = store
+            .revoke(&nobody, &humantime::format_rfc3339_seconds(now).to_string())
+            .with_context(telling)?;
+        context.printer.note(&match had {
+            Some(had) => {
+                format!("the machine with key {} is `{}` no longer", had.key.fingerprint(), node.name)
+            }
+            None => format!("nobody has been `{}` yet; its tickets are worthless", node.name),
+        });
+        is_told = true;
+    }
+    context.printer.note(&format!("`imgbuild ticket {}` lets a machine in again", node.name));
+    if !context.printer.is_json() {
+        return Ok(());
+    }
+    Ok(context.printer.json(&Revoked { node: node.name.as_str(), minimum_generation: minimum, is_told })?)
+}
