@@ -26,11 +26,13 @@ const PAUSE: Duration = Duration::from_millis(200);
 const HEAD: &str =
     "This box has not become the node that it should be. This is what its console showed last.\n\n";
 
-/// Keeps what a person is shown. A machine that stage0 has not started has no such partition.
+/// Keeps what a person is shown, unless the same cause lies there. A machine that stage0 has not started has no such
+/// partition.
 pub(crate) fn keep(status: &Status, system: &System) -> anyhow::Result<()> {
     let Some(mut fat) = open(system)? else { return Ok(()) };
     let text = format!("{HEAD}{}", screen::render(status, false));
-    if fat.read(FILE)?.is_some_and(|kept| kept == text.as_bytes()) {
+    let cause = format!(": {}\n", status.reason);
+    if fat.read(FILE)?.is_some_and(|kept| String::from_utf8_lossy(&kept).contains(&cause)) {
         return Ok(());
     }
     if fat.list(FOLDER)?.is_none() {
@@ -131,7 +133,12 @@ pub(crate) mod tests {
                 keep(&status, &system).unwrap();
                 let text = kept(&system).unwrap();
                 assert!(text.starts_with(HEAD) && text.contains(": the disk is gone\n"), "{text}");
+                assert!(!text.contains("2099"), "it is written once: {text}");
+                status.since = "2099-01-01T00:00:00Z".to_owned();
             }
+            status.reason = "the disk is back".to_owned();
+            keep(&status, &system).unwrap();
+            assert!(kept(&system).unwrap().contains("2099-01-01T00:00:00Z: the disk is back\n"));
             forget(&system).unwrap();
             assert_eq!(kept(&system), None);
         }

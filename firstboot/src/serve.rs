@@ -40,9 +40,11 @@ use crate::record::{NodeRecord, Role};
 use crate::run;
 use crate::secret_key::SecretKey;
 use crate::source;
+use crate::status::Phase;
 
 use self::live::{Bare, Live};
 use self::newcomer::Newcomer;
+use self::reporter::Reporter;
 
 /// What a node knows of itself before it has spoken to anybody.
 #[derive(Debug)]
@@ -59,14 +61,23 @@ pub(crate) struct Facts {
     pub(crate) key: SigningKey,
 }
 
-/// Runs until the machine is switched off; returns where waiting changes nothing.
+/// Runs until the machine is switched off; returns where waiting changes nothing, and says why where a person looks.
 pub fn serve(system: &System) -> anyhow::Result<Infallible> {
+    join(system).inspect_err(|fault| {
+        let hint =
+            "it is tried again every ten seconds, with the same outcome until somebody changes something";
+        // What cannot be told there is in the journal.
+        let _told = Reporter::new(system).phase(Phase::Stopped, &format!("{fault:#}"), Some(hint));
+    })
+}
+
+fn join(system: &System) -> anyhow::Result<Infallible> {
     let facts = match know(system)? {
         Known::Node(facts) => facts,
         Known::Newcomer(newcomer) => {
             newcomer.become_node(system, &mut Bare(system.clone()))?;
             // It is a node like any other now.
-            return serve(system);
+            return join(system);
         }
     };
     let mut machine = Live::new(system.clone(), &facts);

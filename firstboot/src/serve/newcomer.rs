@@ -45,9 +45,7 @@ impl Newcomer {
                         system.ensure_file(source::APPROVED, text.as_bytes(), 0o600)?;
                         grant::keep(&grant, system, &self.cluster, &self.key)?;
                         claiming.begin_anew()?;
-                        return settle(system, machine).inspect_err(|fault| {
-                            let _told = reporter.phase(Phase::Stopped, &format!("{fault:#}"), None);
-                        });
+                        return settle(system, machine);
                     }
                     Err(fault) => {
                         let hint = "`imgbuild node approve` of this cluster gives the box its record";

@@ -21,6 +21,8 @@ pub(super) struct Reporter<'a> {
     system: &'a System,
     last: Option<Told>,
     failure: Failure,
+    /// The last try at the medium did not succeed: it is in use, or broken.
+    is_unwritten: bool,
     pace: Pace,
 }
 
@@ -47,7 +49,7 @@ enum Failure {
 
 impl<'a> Reporter<'a> {
     pub(super) const fn new(system: &'a System) -> Self {
-        Self { system, last: None, failure: Failure::Unknown, pace: Pace::new() }
+        Self { system, last: None, failure: Failure::Unknown, is_unwritten: false, pace: Pace::new() }
     }
 
     /// The node is in this phase, for this reason; `hint` is what a person can do about it.
@@ -82,6 +84,11 @@ impl<'a> Reporter<'a> {
             before.as_ref().is_none_or(|last| last.is_overdue != is_overdue || last.code != now.code);
         self.last = Some(now);
         if is_same {
+            if self.is_unwritten
+                && let Some(status) = status::read(self.system)?
+            {
+                self.keep_failure(&status);
+            }
             return Ok(());
         }
         let changed = status::update(self.system, |status| {
@@ -117,8 +124,13 @@ impl<'a> Reporter<'a> {
             _ => return,
         };
         match outcome {
-            Ok(now) => self.failure = now,
-            Err(fault) => say(&format!("the medium tells nobody of this: {fault:#}")),
+            Ok(now) => (self.failure, self.is_unwritten) = (now, false),
+            Err(fault) => {
+                if !self.is_unwritten {
+                    say(&format!("the medium tells nobody of this: {fault:#}"));
+                }
+                self.is_unwritten = true;
+            }
         }
     }
 
@@ -227,6 +239,18 @@ mod tests {
         assert!(text.lines().count() <= 25, "{text}");
         reporter.phase(Phase::Connecting, "it was approved", None).unwrap();
         assert_eq!(shown(&system).code, None);
+    }
+
+    #[test]
+    fn a_medium_that_was_in_use_is_tried_again() {
+        let (_folder, system) = reported();
+        let (medium, aside) = (system.path("/dev/vda2"), system.path("/dev/aside"));
+        std::fs::rename(&medium, &aside).unwrap();
+        let mut reporter = Reporter::new(&system);
+        reporter.phase(Phase::Stopped, "first", None).unwrap();
+        std::fs::rename(&aside, &medium).unwrap();
+        reporter.phase(Phase::Stopped, "first", None).unwrap();
+        assert!(kept(&system).unwrap().contains(": first\n"));
     }
 
     #[test]

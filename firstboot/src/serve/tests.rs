@@ -190,6 +190,15 @@ fn a_node_without_a_ticket_waits_for_a_person_and_one_without_an_uplink_for_the_
 }
 
 #[test]
+fn a_node_that_cannot_go_on_says_why_where_a_person_looks() {
+    let (_folder, system) = node();
+    let fault = serve(&system).unwrap_err().to_string();
+    assert_eq!(fault, "this medium has no cluster record: there is nothing to join");
+    let shown = status(&system);
+    assert_eq!((shown.phase, shown.reason), (Phase::Stopped, fault));
+}
+
+#[test]
 fn what_was_kept_for_another_name_or_key_is_claimed_anew() {
     let service = Running::start(Limits::default());
     let (_folder, system) = node();
