@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use firstboot::claim::code::Code;
 use imgbuild::machine::Forward;
 use imgbuild::process::Program;
 use imgbuild::units::Arch;
@@ -14,6 +15,21 @@ use machine::{Disk, Power, Scene, Vm, free_port};
 const READY: &str = "phase       ready since";
 /// For one question to the API.
 const ASKING: Duration = Duration::from_mins(2);
+
+/// The kernel's own reading of what a box left on its medium.
+const LAST_FAILURE: &str = "set -e
+    esp=$(grep -o '\"esp\": *\"[^\"]*' /run/imgbuild/boot.json | grep -o '/dev/.*')
+    mkdir -p /run/look
+    for i in $(seq 30); do
+        # firstboot may be writing: then it has the partition for itself.
+        if mount -o ro -t vfat $esp /run/look; then
+            cat /run/look/firstboot/last-failure.txt && found=yes
+            umount /run/look
+            test -z \"$found\" || exit 0
+        fi
+        sleep 2
+    done
+    exit 1";
 
 /// Pods' way from one edge to another, as flannel makes it: VXLAN over the VPN.
 fn vxlan(own: &str, other: &str, pods: &str) -> String {
@@ -57,25 +73,57 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     ensure!(kubectl(&kubeconfig, &marker)? == "cp1", "the marker of the bootstrap objects is missing");
 
     // The same stick in another machine, later.
-    let thief = Power { given: ticket.clone(), ..Power::default() };
+    let thief = Power { given: ticket, ..Power::default() };
     let mut thief = Vm::start("thief", &disks[2], thief, &scene)?;
     thief.wait_for("the cluster says no: the ticket of `edge1` was used at")?;
+    // Whoever pulls its stick reads why.
+    thief.wait_until_up()?;
+    let told = thief.run(LAST_FAILURE)?;
+    ensure!(told.contains("the cluster says no: the ticket of `edge1` was used at"), "{told}");
     drop(thief);
 
-    let (power, _) = joining.power("edge2", scratch.path())?;
+    // A box whose medium says which cluster, and not which node.
+    let newcomer = joining.newcomer(scratch.path())?;
     let disk = Disk::of(&bundle, &scene)?;
-    let mut edge2 = Vm::start("edge2", &disk, power, &scene)?;
+    let mut edge2 = Vm::start("edge2", &disk, newcomer.clone(), &scene)?;
+    edge2.wait_for("--as NAME`")?;
+    let code = code_on(edge2.console())?;
+    let waiting = format!("{}.waiting", code.object_name());
+    let listed = ["get", "edgenodes", &waiting, "-o=jsonpath={.spec.code}"];
+    ensure!(kubectl(&kubeconfig, &listed)? == code.to_string(), "the cluster lists another code");
+    let approval = joining.approval("edge2")?;
+    kubectl(&kubeconfig, &["patch", "edgenodes", &waiting, "--type=merge", "-p", &approval])?;
     edge2.wait_for(READY)?;
+    ensure!(edge2.run("uname -n")?.trim() == "edge2", "the box has not become the node of its record");
     edges_reach_each_other(&edge1, &edge2)?;
+    let phases = "-o=jsonpath={range .items[*]}{.spec.node} {.spec.phase} {end}";
+    let reports = kubectl(&kubeconfig, &["get", "nodereports", phases])?;
+    ensure!(reports == "cp1 ready edge1 ready edge2 ready ", "the operator sees: {reports}");
 
     // Its power is cut, and it finds its place again without asking for it.
-    drop(edge1);
-    let mut edge1 = Vm::start("edge1-again", &disks[1], Power { given: ticket, ..Power::default() }, &scene)?;
-    edge1.wait_for(READY)?;
-    ensure!(!edge1.console().contains("phase       claiming"), "it claimed its place once more");
-    let changed = edge1.run("firstboot status --json")?;
+    drop(edge2);
+    let mut edge2 = Vm::start("edge2-again", &disk, newcomer, &scene)?;
+    edge2.wait_for(READY)?;
+    for asking in ["phase       claiming", "phase       waiting for approval"] {
+        ensure!(!edge2.console().contains(asking), "it asked for its place once more");
+    }
+    let changed = edge2.run("firstboot status --json")?;
     ensure!(changed.contains("\"phase\": \"ready\""), "{changed}");
+
+    // It is stolen.
+    let peers = control_plane.run("wg show wg0 peers")?;
+    ensure!(peers.lines().count() == 2, "the control plane has other tunnels than with two edges: {peers}");
+    let revoked = r#"{"spec":{"revoked":"2027-01-15T08:00:00Z"}}"#;
+    kubectl(&kubeconfig, &["patch", "edgenodes", "edge2", "--type=merge", "-p", revoked])?;
+    control_plane
+        .run("for i in $(seq 60); do test $(wg show wg0 peers | wc -l) = 1 && exit; sleep 1; done; exit 1")?;
     Ok(())
+}
+
+/// The code that a box shows, in the command that its operator types.
+fn code_on(console: &str) -> anyhow::Result<Code> {
+    let shown = console.split("`imgbuild node approve ").nth(1).and_then(|rest| rest.split(' ').next());
+    Ok(shown.context("the box shows no code")?.parse()?)
 }
 
 /// Through the control plane, which relays, and no more than fits.

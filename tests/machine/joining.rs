@@ -3,11 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
+use firstboot::claim::store::Verdict;
+use firstboot::record;
+use firstboot::source::Item;
 use imgbuild::cluster::Cluster;
 use imgbuild::identity::{Access, Identity};
 use imgbuild::operator;
+use serde_json::json;
 
 use crate::Power;
 
@@ -42,5 +47,28 @@ impl Joining {
         let given = operator::joining(&self.cluster, node, secrets, &folder)?;
         let pushed = given.push.map(operator::Push::begin).transpose()?;
         Ok((Power { given: given.items, forwards: given.forwards, ..Power::default() }, pushed))
+    }
+
+    /// What a box is switched on with that knows its cluster and not which node it is, in files below `folder`.
+    pub fn newcomer(&self, folder: &Path) -> anyhow::Result<Power> {
+        let record = self.identity.cluster(&self.path)?.record(&self.cluster);
+        let path = folder.join("given-cluster");
+        fs::write(&path, serde_json::to_vec(&record)?).context("writing the cluster record")?;
+        Ok(Power { given: vec![(Item::Cluster, path)], ..Power::default() })
+    }
+
+    /// What an operator who takes a waiting box for `node` writes into its object, as a merge patch.
+    pub fn approval(&self, node: &str) -> anyhow::Result<String> {
+        let Ok(node) = self.cluster.node(node) else { bail!("the cluster has no node `{node}`") };
+        let secrets = self.identity.cluster(&self.path)?;
+        let record = record::sign(&self.cluster.record(node), &secrets.operator_key)?;
+        let verdict = Verdict::Approved {
+            node: node.name.to_string(),
+            role: node.role,
+            address: node.vpn_address,
+            generation: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs(),
+            record: Some(record),
+        };
+        Ok(json!({ "spec": { "verdict": verdict } }).to_string())
     }
 }
