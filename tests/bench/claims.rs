@@ -90,7 +90,7 @@ impl Claims {
             }
         })?;
         let config = tls::client(&PublicKey::of(&key(MEMBERSHIPS)))?;
-        let peer = Peer { address: serving.address, config, time: TIME, longest: 1024 };
+        let peer = Peer { address: serving.address, name: None, config, time: TIME, longest: 1024 };
         let names: Vec<String> = (0..NODES).map(|number| format!("beside-{run}-{number}")).collect();
         let started = Instant::now();
         let made = in_bursts(&names, |name| {
