@@ -11,6 +11,7 @@ mod authority;
 mod client;
 mod cluster_file;
 mod cluster_secrets;
+mod deploy_key;
 pub(crate) mod documents;
 mod export;
 mod file;

@@ -21,6 +21,7 @@ use firstboot::secret_key::SecretKey;
 use firstboot::source::Item;
 use firstboot::{record, ticket};
 use serde_json::{Value, json};
+use ssh_key::LineEnding;
 use zeroize::Zeroizing;
 
 use crate::cluster::{Cluster, Node, Role};
@@ -87,7 +88,7 @@ pub fn joining(
         let text = Zeroizing::new(String::from(key));
         given.items.push(write(Item::PushKey, text.as_bytes(), folder)?);
         let order = Order::init(ClusterId(random().context("numbering the order")?));
-        let bundle = secrets.bundle(cluster, node, order, objects(secrets)?)?;
+        let bundle = secrets.bundle(cluster, node, order, objects(cluster, secrets)?)?;
         let port = cluster.network.vpn_port;
         given.forwards = Forward::both(port).into();
         given.push = Some(Push { bundle: secrets.sign_bundle(&bundle)?.into(), key: public, port });
@@ -98,12 +99,36 @@ pub fn joining(
     Ok(given)
 }
 
-/// The objects of Kubernetes that are as secret as the identity. The sealing key must be there before the first sealed
-/// Secret is, and in the namespace of its controller (`docs/bring-your-own-certificates.md` of sealed-secrets).
-fn objects(secrets: &ClusterSecrets) -> anyhow::Result<Vec<Value>> {
+/// The objects of Kubernetes that are as secret as the identity, in the order in which they are made.
+fn objects(cluster: &Cluster, secrets: &ClusterSecrets) -> anyhow::Result<Vec<Value>> {
+    let mut objects = vec![sealing_key(secrets)?];
+    let gitops = cluster.gitops.as_ref();
+    if let Some((gitops, name)) = gitops.and_then(|gitops| Some((gitops, gitops.deploy_key_secret.as_ref()?)))
+    {
+        let key = secrets.deploy_key(cluster.name.as_str());
+        let key = key.to_openssh(LineEnding::LF).context("writing the repository's deploy key")?;
+        objects.push(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "argocd" } }));
+        // As ArgoCD knows repositories (`docs/operator-manual/declarative-setup.md` of argo-cd, Repositories).
+        objects.push(json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": name,
+                "namespace": "argocd",
+                "labels": { "argocd.argoproj.io/secret-type": "repository" },
+            },
+            "stringData": { "type": "git", "url": gitops.repository, "sshPrivateKey": *key },
+        }));
+    }
+    Ok(objects)
+}
+
+/// It must be there before the first sealed Secret is, and in the namespace of its controller
+/// (`docs/bring-your-own-certificates.md` of sealed-secrets).
+fn sealing_key(secrets: &ClusterSecrets) -> anyhow::Result<Value> {
     let key = secrets.sealing.key().to_pem().context("writing the sealing key")?;
     let certificate = secrets.sealing.certificate_pem().context("writing the sealing key's certificate")?;
-    Ok(vec![json!({
+    Ok(json!({
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "kubernetes.io/tls",
@@ -113,7 +138,7 @@ fn objects(secrets: &ClusterSecrets) -> anyhow::Result<Vec<Value>> {
             "labels": { "sealedsecrets.bitnami.com/sealed-secrets-key": "active" },
         },
         "stringData": { "tls.crt": certificate, "tls.key": *key },
-    })])
+    }))
 }
 
 /// For this user's eyes alone: some of it is secret until it was used.
@@ -180,5 +205,33 @@ mod tests {
             let opened = record::open(&record, Some(&secrets.record(&cluster))).unwrap();
             assert_eq!(opened.node.name, node);
         }
+    }
+
+    #[test]
+    fn a_repository_by_ssh_is_read_by_a_key_of_the_identity() {
+        let (mut cluster, secrets) = (cluster(), cluster_secrets());
+        let kinds = |cluster: &Cluster| -> Vec<String> {
+            let objects = objects(cluster, &secrets).unwrap();
+            objects
+                .iter()
+                .map(|object| format!("{} {}", object["kind"], object["metadata"]["name"]))
+                .collect()
+        };
+        assert_eq!(kinds(&cluster), ["\"Secret\" \"imgbuild-sealing-key\""]);
+        cluster.gitops = Some(crate::cluster::Gitops {
+            repository: "ssh://git@git.example.org/lab.git".parse().unwrap(),
+            revision: "main".parse().unwrap(),
+            path: "deployment".parse().unwrap(),
+            deploy_key_secret: Some("lab-repository".parse().unwrap()),
+            known_hosts: Vec::new(),
+        });
+        // The namespace before what lies in it.
+        let expected = ["\"Namespace\" \"argocd\"", "\"Secret\" \"lab-repository\""];
+        assert_eq!(kinds(&cluster)[1..], expected);
+        let secret = objects(&cluster, &secrets).unwrap().pop().unwrap();
+        let key = ssh_key::PrivateKey::from_openssh(secret["stringData"]["sshPrivateKey"].as_str().unwrap())
+            .unwrap();
+        assert_eq!(key, secrets.deploy_key("lab"));
+        assert_eq!(secret["stringData"]["url"], "ssh://git@git.example.org/lab.git");
     }
 }

@@ -171,7 +171,8 @@ pub(super) struct RawGitops {
     /// Folder inside the repository.
     #[schemars(extend("default" = "deployment"))]
     pub(super) path: Option<Located<FolderPath>>,
-    /// Name of the Secret in `argocd` with the repository's deploy key, for a repository by SSH.
+    /// Name of the Secret in `argocd` with the repository's deploy key, for a repository by SSH. The key is made of the
+    /// identity; `imgbuild identity show` shows its public half, which the repository's host must let read.
     pub(super) deploy_key_secret: Option<Located<DnsLabel>>,
     /// Lines of a `known_hosts` file for the repository's host, where ArgoCD does not know it by itself.
     #[schemars(with = "Option<Vec<KnownHost>>", extend("default" = []))]

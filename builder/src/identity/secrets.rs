@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{ClusterSecrets, Identity};
+use super::{ClusterSecrets, Identity, deploy_key};
 use crate::cluster::{Cluster, Role};
 use crate::format::efi_variable::Variable;
 
@@ -43,7 +43,9 @@ impl ClusterSecrets {
         let authorities = authorities.map(|(name, authority)| (format!("{name} CA key"), authority.secret()));
         let rsa = [("service account key", &self.service_key), ("sealing key", self.sealing.key())];
         let rsa = rsa.into_iter().flat_map(|(name, key)| key.secrets().map(|it| (name.to_owned(), it)));
+        let deploy_key = deploy_key::derive(self.operator_key.as_bytes(), &self.id);
+        let deploy_key = ("deploy key".to_owned(), Zeroizing::new(deploy_key.to_vec()));
         let password = Zeroizing::new(self.server_password.expose().as_bytes().to_vec());
-        keys.chain(authorities).chain(rsa).chain([("server password".to_owned(), password)])
+        keys.chain(authorities).chain(rsa).chain([deploy_key, ("server password".to_owned(), password)])
     }
 }

@@ -68,7 +68,9 @@ fn make(
         resources.ensure(object)?;
     }
     if let Some(text) = system.read(ARGOCD)? {
-        let file: Value = serde_json::from_slice(&text).with_context(|| format!("reading `{ARGOCD}`"))?;
+        let mut file: Value = serde_json::from_slice(&text).with_context(|| format!("reading `{ARGOCD}`"))?;
+        let known_hosts = facts.record.gitops.iter().flat_map(|gitops| &gitops.known_hosts);
+        trust(known_hosts.map(String::as_str), &mut file["objects"]);
         resources.apply_all(file["objects"].as_array().into_iter().flatten())?;
     }
     for file in files(facts, "argocd") {
@@ -87,4 +89,39 @@ fn make(
     });
     resources.ensure(&marker)?;
     Ok(StepState::Changed)
+}
+
+/// Adds hosts to those that ArgoCD knows by itself, so that it reads the repository at once.
+fn trust<'a>(known_hosts: impl Iterator<Item = &'a str>, objects: &mut Value) {
+    let added: String = known_hosts.flat_map(|line| [line, "\n"]).collect();
+    let known = objects.as_array_mut().into_iter().flatten().find(|object| {
+        object["kind"] == "ConfigMap" && object["metadata"]["name"] == "argocd-ssh-known-hosts-cm"
+    });
+    if let Some(Value::String(text)) = known.map(|object| &mut object["data"]["ssh_known_hosts"]) {
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text.push_str(&added);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_of_the_record_are_known_besides_those_that_argocd_brings() {
+        let config_map = |name: &str, text: &str| json!({ "kind": "ConfigMap", "metadata": { "name": name }, "data": { "ssh_known_hosts": text } });
+        let mut objects = json!([
+            config_map("other", "x"),
+            config_map("argocd-ssh-known-hosts-cm", "a ssh-rsa A\nb ssh-rsa B")
+        ]);
+        trust(["c ssh-ed25519 C"].into_iter(), &mut objects);
+        assert_eq!(objects[1]["data"]["ssh_known_hosts"], "a ssh-rsa A\nb ssh-rsa B\nc ssh-ed25519 C\n");
+        assert_eq!(objects[0], config_map("other", "x"));
+        // A manifest without it is as it was.
+        let mut other = json!([config_map("other", "x")]);
+        trust(["c ssh-ed25519 C"].into_iter(), &mut other);
+        assert_eq!(other, json!([config_map("other", "x")]));
+    }
 }

@@ -16,7 +16,7 @@ use super::super::Context;
 use super::Unlock;
 use crate::cluster::{Cluster, Role};
 use crate::format::efi_variable::Variable;
-use crate::identity::{AuthorityError, ClusterSecrets, ClusterSecretsError, Identity, Protection};
+use crate::identity::{AuthorityError, ClusterSecrets, Identity, Protection};
 use crate::units::{Sha256, Timestamp};
 
 /// Arguments of `identity show`.
@@ -57,6 +57,9 @@ struct ShownCluster {
     sealing: Sha256,
     /// Public WireGuard keys of the control planes, by node.
     wireguard: BTreeMap<String, String>,
+    /// OpenSSH public key that the repository's host must let read, where the cluster file asks for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deploy_key: Option<String>,
 }
 
 /// An authority of k3s' certificates.
@@ -134,6 +137,9 @@ fn write_cluster(text: &mut String, cluster: &ShownCluster) {
     for (node, key) in &cluster.wireguard {
         let _ = writeln!(text, "  {:<17} {key}", format!("WireGuard {node}"));
     }
+    if let Some(key) = &cluster.deploy_key {
+        let _ = writeln!(text, "  deploy key        {key}");
+    }
     let _ = writeln!(text, "  sealing           {}", cluster.sealing);
     let _ = writeln!(text, "  certificates      {} to {}", cluster.not_before, cluster.not_after);
     for ShownAuthority { subject, fingerprint } in &cluster.authorities {
@@ -170,15 +176,20 @@ fn shown<'a>(
     })
 }
 
-fn shown_cluster(secrets: &ClusterSecrets, cluster: &Cluster) -> Result<ShownCluster, ClusterSecretsError> {
+fn shown_cluster(secrets: &ClusterSecrets, cluster: &Cluster) -> anyhow::Result<ShownCluster> {
     let authorities = secrets.authorities.all().map(|(_, authority)| {
         Ok(ShownAuthority { subject: authority.subject(), fingerprint: authority.fingerprint()? })
     });
     let (not_before, not_after) = secrets.authorities.validity();
+    let deploy_key = cluster.gitops.as_ref().and_then(|gitops| gitops.deploy_key_secret.as_ref()).map(|_| {
+        let key = secrets.deploy_key(cluster.name.as_str());
+        key.public_key().to_openssh().context("writing the deploy key's public half")
+    });
     let control_planes = cluster.nodes_of(Role::ControlPlane).map(|node| node.name.as_str());
     Ok(ShownCluster {
         id: secrets.id,
         epoch: secrets.epoch,
+        deploy_key: deploy_key.transpose()?,
         k3s_hash: secrets.hash()?,
         not_before,
         not_after,
