@@ -1,8 +1,13 @@
 //! How the cluster sees this node: its own object, read as its kubelet reads it.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
+use super::reporter::say;
 use crate::kubernetes::{Api, ApiError};
+use crate::plan::node_annotations;
+use crate::record::NodeRecord;
 
 /// What the cluster says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,9 +22,31 @@ pub(super) enum Seen {
     Unknown(String),
 }
 
-/// Looks.
-pub(super) fn look(api: &Api, name: &str) -> Seen {
-    judge(api.get(&format!("/api/v1/nodes/{name}")))
+/// Looks at the object of this name, and makes sure that it has the annotations of the record.
+pub(super) fn look(api: &Api, name: &str, record: &NodeRecord) -> Seen {
+    let path = format!("/api/v1/nodes/{name}");
+    let answer = api.get(&path);
+    let annotated = answer.as_ref().ok().and_then(Option::as_ref);
+    let annotated = annotated.and_then(|node| annotated_as(&node_annotations(record), name, node));
+    // Server-side: other annotations of the object stay with whoever has made them.
+    if let Some(Err(error)) = annotated.map(|object| api.apply(&path, &object)) {
+        say(&format!("what Longhorn reads of this node is not written: {:#}", anyhow::Error::from(error)));
+    }
+    judge(answer)
+}
+
+/// What has to be applied for the object to have these annotations.
+fn annotated_as(annotations: &BTreeMap<&str, String>, name: &str, node: &Value) -> Option<Value> {
+    let there = &node["metadata"]["annotations"];
+    let is_there = annotations.iter().all(|(key, value)| there[*key] == *value);
+    let object = || {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": { "name": name, "annotations": annotations },
+        })
+    };
+    (!is_there).then(object)
 }
 
 fn judge(answer: Result<Option<Value>, ApiError>) -> Seen {
@@ -53,6 +80,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn annotations_are_applied_where_they_are_missing_or_differ() {
+        let wanted = BTreeMap::from([("node.longhorn.io/default-node-tags", "[\"harbour\"]".to_owned())]);
+        let node =
+            |annotations: Value| json!({ "metadata": { "name": "edge1", "annotations": annotations } });
+        let expected = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "edge1", "annotations": wanted } });
+        for (there, applied) in [
+            (Value::Null, Some(&expected)),
+            (json!({ "node.longhorn.io/default-node-tags": "[]", "other": "x" }), Some(&expected)),
+            (json!({ "node.longhorn.io/default-node-tags": "[\"harbour\"]", "other": "x" }), None),
+        ] {
+            assert_eq!(annotated_as(&wanted, "edge1", &node(there)).as_ref(), applied);
+        }
+        assert_eq!(annotated_as(&BTreeMap::new(), "edge1", &node(Value::Null)), None);
+    }
 
     #[test]
     fn a_node_is_ready_when_its_condition_says_so() {

@@ -96,7 +96,7 @@ impl Machine for Live {
             return Seen::Nothing("the record names no control plane".to_owned());
         };
         match Api::of_kubelet(&self.bare.0, *server) {
-            Ok(api) => k3s_node::look(&api, node),
+            Ok(api) => k3s_node::look(&api, node, &self.record),
             Err(ApiError::NoCertificate { .. }) => {
                 Seen::Nothing("k3s has no certificate for this node yet".to_owned())
             }

@@ -141,6 +141,20 @@ fn a_grant_lets_a_node_join_and_its_successor_replace_it() {
     let (service, store) = (service(&server), Objects::new(api(&server)));
     let grant = granted(ask(1, ticket("edge1", 1, 1_000_001), &service, &store));
     join(&server, &grant, &folder.path().join("first"));
+    // What Longhorn reads of a node, the node writes itself.
+    let kept = folder.path().join("first/var/lib/rancher/k3s/agent");
+    let read = |name: &str| std::fs::read(kept.join(name)).unwrap();
+    let address = server.url().trim_start_matches("https://").parse().unwrap();
+    let kubelet =
+        Api::new(address, &read("server-ca.crt"), &read("client-kubelet.crt"), &read("client-kubelet.key"));
+    let annotations = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": { "name": "edge1", "annotations": { "node.longhorn.io/default-node-tags": "[]" } },
+    });
+    kubelet.unwrap().apply("/api/v1/nodes/edge1", &annotations).unwrap();
+    let jsonpath = "-o=jsonpath={.metadata.annotations.node\\.longhorn\\.io/default-node-tags} {.status.addresses[0].address}";
+    assert_eq!(server.run(&["get", "node", "edge1", jsonpath]), "[] 10.44.1.1");
     // Imaged anew: k3s must take another password for the same name, which it never does by itself.
     let newer = granted(ask(2, ticket("edge1", 2, 1_000_002), &service, &store));
     assert_ne!(newer.node_password, grant.node_password);
