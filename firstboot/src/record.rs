@@ -12,6 +12,7 @@ mod vpn;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::check::is_dns_label;
 pub use k3s::{Gitops, K3s, Snapshots};
 pub use node::{Hardware, Longhorn, LonghornDisk, Node, Role, Swap, SwapBehavior};
 pub use parse::{RecordError, parse};

@@ -19,7 +19,7 @@ use super::service::{RETRY, Service, cause_of_document};
 use super::store::{Store, StoreError};
 use crate::document::{self, Document};
 use crate::public_key::PublicKey;
-use crate::record::Role;
+use crate::record::{Role, is_dns_label};
 use crate::slot::Generation;
 use crate::slot::node::Standing;
 use crate::status::{Phase, SlotStatus, Status};
@@ -169,6 +169,10 @@ impl Reports {
             };
         if !service.is_fresh(&challenge, now) {
             return refuse(Cause::Challenge, "the challenge is not fresh: take a new one".to_owned());
+        }
+        // Before it becomes part of a path, which this service asks for with all the rights that there are.
+        if !is_dns_label(&report.node) {
+            return refuse(Cause::Malformed, "`node` is no name of a node".to_owned());
         }
         // By the key it is known whose report this is; the name is what the object of that node is called.
         let report = report.cleared();

@@ -182,11 +182,15 @@ fn ethernet(key: &str, text: &str) -> Result<(), RecordError> {
 }
 
 fn dns_label(key: &str, text: &str) -> Result<(), RecordError> {
-    let is_label = (1..=63).contains(&text.len())
+    value(key, text, is_dns_label(text), LABEL)
+}
+
+/// Whether a text may be the name of a node, and so a part of a path.
+pub(crate) fn is_dns_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && !text.starts_with('-')
-        && !text.ends_with('-');
-    value(key, text, is_label, LABEL)
+        && !text.ends_with('-')
 }
 
 fn is_host(text: &str) -> bool {

@@ -66,9 +66,14 @@ fn a_member_is_heard_with_the_time_of_who_hears_it() {
 #[test]
 fn only_the_key_that_has_joined_speaks_for_a_node_until_it_is_revoked() {
     let hearing = Hearing::new();
-    for (seed, node) in [(2, "edge1"), (1, "edge2"), (1, "../edge1"), (1, "cp1")] {
+    for (seed, node) in [(2, "edge1"), (1, "edge2"), (1, "cp1")] {
         let expected = format!("`{node}` is not the node of this key");
         assert_eq!(refused(hearing.hear(seed, report(node))), (Cause::Stolen, expected));
+    }
+    // Nothing of this becomes a part of a path.
+    for node in ["", "../edge1", "edge1?watch=true", "7qk2-m4td.waiting"] {
+        let expected = "`node` is no name of a node".to_owned();
+        assert_eq!(refused(hearing.hear(1, report(node))), (Cause::Malformed, expected), "{node}");
     }
     hearing.store.objects().joined.get_mut("edge1").unwrap().revoked =
         Some("2027-01-15T09:00:00Z".to_owned());
