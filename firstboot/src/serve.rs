@@ -42,6 +42,7 @@ use crate::secret_key::SecretKey;
 use crate::source;
 use crate::status::Phase;
 
+pub use self::bootstrap::rights_of_admins;
 use self::live::{Bare, Live};
 use self::newcomer::Newcomer;
 use self::reporter::Reporter;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::machine::Machine;
-use super::reporter::Reporter;
+use super::reporter::{Reporter, say};
 use super::{Facts, files};
 use crate::apply::StepState;
 use crate::claim::objects::definitions;
@@ -21,6 +21,7 @@ use crate::status::Phase;
 
 /// ArgoCD's objects in the image, as the builder has converted them.
 const ARGOCD: &str = "/usr/share/argocd/install.json";
+const ADMINS: &str = include_str!("admins.json");
 const MARKER: &str = "/api/v1/namespaces/kube-system/configmaps/imgbuild-bootstrap";
 /// Between two tries.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -67,6 +68,7 @@ fn make(
     for object in &bundle.objects {
         resources.ensure(object)?;
     }
+    resources.ensure(&rights_of_admins()?)?;
     if let Some(text) = system.read(ARGOCD)? {
         let mut file: Value = serde_json::from_slice(&text).with_context(|| format!("reading `{ARGOCD}`"))?;
         let known_hosts = facts.record.gitops.iter().flat_map(|gitops| &gitops.known_hosts);
@@ -91,6 +93,11 @@ fn make(
     Ok(StepState::Changed)
 }
 
+/// What lets admins do everything. Whoever takes it away, so that certificates of admins are worth nothing, does so for good.
+pub fn rights_of_admins() -> serde_json::Result<Value> {
+    serde_json::from_str(ADMINS)
+}
+
 /// Adds hosts to those that ArgoCD knows by itself, so that it reads the repository at once.
 fn trust<'a>(known_hosts: impl Iterator<Item = &'a str>, objects: &mut Value) {
     let added: String = known_hosts.flat_map(|line| [line, "\n"]).collect();
@@ -102,6 +109,8 @@ fn trust<'a>(known_hosts: impl Iterator<Item = &'a str>, objects: &mut Value) {
             text.push('\n');
         }
         text.push_str(&added);
+    } else if !added.is_empty() {
+        say("ArgoCD's objects have no list of hosts: those of the record are not known to it");
     }
 }
 

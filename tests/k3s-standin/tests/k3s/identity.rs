@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use firstboot::claim::objects::definitions;
 use firstboot::kubernetes::Api;
 use firstboot::kubernetes::resources::Resources;
+use firstboot::serve::rights_of_admins;
 use imgbuild::identity::{Authorities, ClientCertificate, ClusterSecrets};
 use imgbuild::kubeconfig::Kubeconfig;
 use imgbuild::units::Timestamp;
@@ -53,7 +53,7 @@ fn kubectl_comes_in_by_a_certificate_that_was_minted_offline() {
     let address = server.url().trim_start_matches("https://").parse().unwrap();
     let parts = (secrets.api_authorities().unwrap(), operator.certificate, operator.key);
     let api = Api::new(address, parts.0.as_bytes(), parts.1.as_bytes(), parts.2.as_bytes()).unwrap();
-    Resources::new(api).apply_all(&definitions().unwrap()).unwrap();
+    Resources::new(api).ensure(&rights_of_admins().unwrap()).unwrap();
     wait_for("the binding", || ask("ada").status.success(), || server.process.log());
 }
 
