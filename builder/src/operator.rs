@@ -105,7 +105,7 @@ fn objects(cluster: &Cluster, secrets: &ClusterSecrets) -> anyhow::Result<Vec<Va
     let gitops = cluster.gitops.as_ref();
     if let Some((gitops, name)) = gitops.and_then(|gitops| Some((gitops, gitops.deploy_key_secret.as_ref()?)))
     {
-        let key = secrets.deploy_key(cluster.name.as_str());
+        let key = secrets.deploy_key(cluster.name.as_str(), name.as_str());
         let key = key.to_openssh(LineEnding::LF).context("writing the repository's deploy key")?;
         objects.push(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "argocd" } }));
         // As ArgoCD knows repositories (`docs/operator-manual/declarative-setup.md` of argo-cd, Repositories).
@@ -231,7 +231,7 @@ mod tests {
         let secret = objects(&cluster, &secrets).unwrap().pop().unwrap();
         let key = ssh_key::PrivateKey::from_openssh(secret["stringData"]["sshPrivateKey"].as_str().unwrap())
             .unwrap();
-        assert_eq!(key, secrets.deploy_key("lab"));
+        assert_eq!(key, secrets.deploy_key("lab", "lab-repository"));
         assert_eq!(secret["stringData"]["url"], "ssh://git@git.example.org/lab.git");
     }
 }

@@ -61,6 +61,8 @@ pub enum State {
     Joined,
     /// It has never asked for its place.
     Absent,
+    /// A person has taken its place away.
+    Revoked,
 }
 
 /// A node that waits.
@@ -101,7 +103,7 @@ impl Overview {
             let report = reports.get(name).cloned();
             let (role, address) =
                 (role.or(place.map(|place| place.role)), address.or(place.map(|place| place.address)));
-            Seen { role, address, ..Seen::new(name, nodes.get(name).copied(), place.is_some(), report) }
+            Seen { role, address, ..Seen::new(name, nodes.get(name).copied(), place, report) }
         };
         let roles = [Role::ControlPlane, Role::Worker, Role::Edge];
         let planned = roles.into_iter().flat_map(|role| cluster.nodes_of(role));
@@ -121,17 +123,19 @@ impl Overview {
 }
 
 impl Seen {
-    fn new(name: &str, node: Option<&Value>, is_joined: bool, report: Option<NodeReport>) -> Self {
+    fn new(name: &str, node: Option<&Value>, place: Option<&Joined>, report: Option<NodeReport>) -> Self {
         let condition = node.and_then(|node| {
             let conditions = node["status"]["conditions"].as_array()?;
             conditions.iter().find(|condition| condition["type"] == "Ready")
         });
         let is_ready = condition.is_some_and(|condition| condition["status"] == "True");
-        let state = match (node, is_ready, is_joined) {
+        let revoked = place.and_then(|place| place.revoked.as_deref());
+        let state = match (node, is_ready, place) {
+            _ if revoked.is_some() => State::Revoked,
             (Some(_), true, _) => State::Ready,
             (Some(_), false, _) => State::NotReady,
-            (None, _, true) => State::Joined,
-            (None, _, false) => State::Absent,
+            (None, _, Some(_)) => State::Joined,
+            (None, _, None) => State::Absent,
         };
         // The node itself knows best what it waits for; one that is cut off has said it before.
         let said = report.as_ref().filter(|report| state != State::Ready && report.phase != Phase::Ready);
@@ -139,9 +143,10 @@ impl Seen {
             || condition.and_then(|condition| condition["message"].as_str()).map(str::to_owned);
         let reason = match (state, said) {
             (State::Ready, _) => None,
+            (State::Revoked, _) => revoked.map(|since| format!("since {since}")),
             (_, Some(report)) => {
                 let overdue = if report.overdue { ", for longer than it should" } else { "" };
-                Some(format!("{}{overdue}: {}", report.phase.words(), report.reason))
+                Some(format!("{}{overdue}: {} (heard {})", report.phase.words(), report.reason, report.at))
             }
             (State::NotReady, None) => {
                 by_kubernetes().or_else(|| Some("Kubernetes does not say why".to_owned()))
@@ -149,7 +154,7 @@ impl Seen {
             (State::Joined, None) => Some("it has its place, and k3s has not shown up yet".to_owned()),
             (State::Absent, None) => Some("it has not asked for its place".to_owned()),
         };
-        let hint = said.and_then(|report| report.hint.clone());
+        let hint = said.filter(|_| state != State::Revoked).and_then(|report| report.hint.clone());
         Self { name: name.to_owned(), role: None, address: None, state, reason, hint, report }
     }
 }
@@ -168,6 +173,7 @@ impl fmt::Display for State {
             Self::NotReady => "NotReady",
             Self::Joined => "joined",
             Self::Absent => "absent",
+            Self::Revoked => "revoked",
         })
     }
 }
@@ -285,7 +291,11 @@ mod tests {
             &cluster(),
             &nodes,
             vec![report],
-            vec![joined("edge1"), joined("newer")],
+            vec![
+                joined("edge1"),
+                joined("newer"),
+                Joined { revoked: Some("2027-01-15T08:00:00Z".to_owned()), ..joined("stolen") },
+            ],
             vec![waiting(None), waiting(Some(Verdict::Rejected))],
         );
         let states: Vec<_> = overview.nodes.iter().map(|node| (node.name.as_str(), node.state)).collect();
@@ -296,15 +306,17 @@ mod tests {
             ("edge1", State::Joined),
             ("stray", State::Ready),
             ("newer", State::Joined),
+            ("stolen", State::Revoked),
         ];
         assert_eq!(states, expected);
         let text = overview.to_string();
         assert!(!text.contains('\u{1b}'), "{text:?}");
         for line in [
-            "cp1    control-plane  10.44.0.1        Ready",
-            "cp2    control-plane  10.44.0.2        NotReady  Kubelet stopped posting node status.",
-            "cp3    control-plane  10.44.0.3        absent    it has not asked for its place",
-            "       hint: is UDP let through?",
+            "cp1     control-plane  10.44.0.1        Ready",
+            "cp2     control-plane  10.44.0.2        NotReady  Kubelet stopped posting node status.",
+            "cp3     control-plane  10.44.0.3        absent    it has not asked for its place",
+            "        hint: is UDP let through?",
+            "stolen  edge           10.44.1.9        revoked   since 2027-01-15T08:00:00Z",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

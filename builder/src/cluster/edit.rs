@@ -1,7 +1,7 @@
 //! Changes that commands make to the cluster file: by its text, so that comments and order stay as they are.
 
 use thiserror::Error;
-use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TomlError, value};
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TomlError, Value, value};
 
 use super::{DnsLabel, VpnKey};
 
@@ -36,7 +36,7 @@ pub fn revoke(text: &str, node: &DnsLabel, minimum: u32) -> Result<String, EditE
         if let Some(table) = revocations.iter_mut().find(of_node) {
             let before = table.get("minimum-generation").and_then(Item::as_integer);
             if before.is_none_or(|before| before < i64::from(minimum)) {
-                table.insert("minimum-generation", value(i64::from(minimum)));
+                replace(table, "minimum-generation", i64::from(minimum).into());
             }
             return;
         }
@@ -45,6 +45,17 @@ pub fn revoke(text: &str, node: &DnsLabel, minimum: u32) -> Result<String, EditE
         table.insert("minimum-generation", value(i64::from(minimum)));
         revocations.push(table);
     })
+}
+
+/// With what stands around the value: a comment behind it stays.
+fn replace(table: &mut Table, key: &str, mut new: Value) {
+    match table.get_mut(key).and_then(Item::as_value_mut) {
+        Some(old) => {
+            *new.decor_mut() = old.decor().clone();
+            *old = new;
+        }
+        None => drop(table.insert(key, Item::Value(new))),
+    }
 }
 
 fn change(
@@ -62,7 +73,7 @@ fn change(
 mod tests {
     use super::*;
 
-    const FILE: &str = "# Ours.\nversion = 1\n\n[cluster] # lab\nname = 'lab'\n\n[[revocation]]\n# Stolen.\nnode = \"edge1\"\nminimum-generation = 7\n";
+    const FILE: &str = "# Ours.\nversion = 1\n\n[cluster] # lab\nname = 'lab'\n\n[[revocation]]\n# Stolen.\nnode = \"edge1\"\nminimum-generation = 7 # in May\n";
 
     fn name(text: &str) -> DnsLabel {
         text.parse().unwrap()

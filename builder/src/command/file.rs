@@ -17,6 +17,14 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     temporary(path, content, MODE)?.persist(path).map(drop).map_err(|error| error.error)
 }
 
+/// The same with a file that the user has written: it keeps its permissions, and stays where a link leads to.
+pub(super) fn rewrite(path: &Path, content: &[u8]) -> io::Result<()> {
+    let path = path.canonicalize()?;
+    let file = temporary(&path, content, SECRET_MODE)?;
+    file.as_file().set_permissions(path.metadata()?.permissions())?;
+    file.persist(&path).map(drop).map_err(|error| error.error)
+}
+
 /// The same with a secret: nobody else can read it, at no time.
 pub(super) fn replace_secret(path: &Path, content: &[u8]) -> io::Result<()> {
     temporary(path, content, SECRET_MODE)?.persist(path).map(drop).map_err(|error| error.error)

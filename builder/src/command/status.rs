@@ -2,7 +2,6 @@
 
 use clap::Args;
 use firstboot::claim::objects::Objects;
-use firstboot::claim::store::Store as _;
 
 use super::Context;
 use super::api::Access;
@@ -25,7 +24,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let nodes = api.get(NODES)?.map(|mut list| list["items"].take());
     let nodes = nodes.as_ref().and_then(|nodes| nodes.as_array()).map_or(&[][..], Vec::as_slice);
     let store = Objects::new(api);
-    let (joined, waiting) = (store.all_joined()?, store.all_waiting()?);
+    let (joined, waiting) = (store.all_known()?, store.all_waiting()?);
     let overview = Overview::new(&cluster, nodes, store.all_reports()?, joined, waiting);
     if context.printer.is_json() {
         return Ok(context.printer.json(&overview)?);

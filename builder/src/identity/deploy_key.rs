@@ -9,16 +9,16 @@ use ssh_key::private::Ed25519Keypair;
 
 use super::cluster_secrets::{ClusterSecrets, Key};
 
-/// The seed of the key.
-pub(super) fn derive(key: &[u8; 32], cluster: &ClusterId) -> Key {
-    let hash = keyed_hash(key, "imgbuild deploy key").chain_update(cluster.0);
+/// The seed of the key in the Secret of this name: under another name there is another key.
+pub(super) fn derive(key: &[u8; 32], cluster: &ClusterId, secret: &str) -> Key {
+    let hash = keyed_hash(key, "imgbuild deploy key").chain_update(cluster.0).chain_update(secret);
     Key::new(hash.finalize().into_bytes().into())
 }
 
 impl ClusterSecrets {
     /// The repository's deploy key; its public half goes to the repository's host, for reading.
-    pub fn deploy_key(&self, cluster: &str) -> PrivateKey {
-        let seed = derive(self.operator_key.as_bytes(), &self.id);
+    pub fn deploy_key(&self, cluster: &str, secret: &str) -> PrivateKey {
+        let seed = derive(self.operator_key.as_bytes(), &self.id, secret);
         let mut key = PrivateKey::from(Ed25519Keypair::from_seed(&seed));
         key.set_comment(format!("ArgoCD of {cluster}"));
         key
@@ -33,12 +33,12 @@ mod tests {
 
     #[test]
     fn it_is_of_one_cluster_and_openssh_knows_its_public_half() {
-        let seed = |key: u8, cluster: u8| derive(&[key; 32], &ClusterId([cluster; 16]));
-        assert_eq!(seed(1, 1), seed(1, 1));
-        for other in [seed(1, 2), seed(2, 1)] {
-            assert_ne!(seed(1, 1), other);
+        let seed = |key: u8, cluster: u8, name: &str| derive(&[key; 32], &ClusterId([cluster; 16]), name);
+        assert_eq!(seed(1, 1, "a"), seed(1, 1, "a"));
+        for other in [seed(1, 2, "a"), seed(2, 1, "a"), seed(1, 1, "b")] {
+            assert_ne!(seed(1, 1, "a"), other);
         }
-        let key = cluster_secrets().deploy_key("lab");
+        let key = cluster_secrets().deploy_key("lab", "deploy-key");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         std::fs::write(&path, key.to_openssh(ssh_key::LineEnding::LF).unwrap().as_bytes()).unwrap();

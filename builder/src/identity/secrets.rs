@@ -27,6 +27,12 @@ impl Identity {
                 let key = of_cluster.wireguard_key(node.name.as_str());
                 (format!("WireGuard key of {}", node.name), Zeroizing::new(key.bytes().to_vec()))
             }));
+            let deploy_key = cluster.gitops.as_ref().and_then(|gitops| gitops.deploy_key_secret.as_ref());
+            secrets.extend(deploy_key.map(|secret| {
+                let seed =
+                    deploy_key::derive(of_cluster.operator_key.as_bytes(), &of_cluster.id, secret.as_str());
+                ("deploy key".to_owned(), Zeroizing::new(seed.to_vec()))
+            }));
         }
         secrets
     }
@@ -43,9 +49,7 @@ impl ClusterSecrets {
         let authorities = authorities.map(|(name, authority)| (format!("{name} CA key"), authority.secret()));
         let rsa = [("service account key", &self.service_key), ("sealing key", self.sealing.key())];
         let rsa = rsa.into_iter().flat_map(|(name, key)| key.secrets().map(|it| (name.to_owned(), it)));
-        let deploy_key = deploy_key::derive(self.operator_key.as_bytes(), &self.id);
-        let deploy_key = ("deploy key".to_owned(), Zeroizing::new(deploy_key.to_vec()));
         let password = Zeroizing::new(self.server_password.expose().as_bytes().to_vec());
-        keys.chain(authorities).chain(rsa).chain([deploy_key, ("server password".to_owned(), password)])
+        keys.chain(authorities).chain(rsa).chain([("server password".to_owned(), password)])
     }
 }

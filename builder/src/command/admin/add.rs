@@ -48,12 +48,14 @@ struct Added<'a> {
     configuration: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kubeconfig: Option<&'a str>,
-    files: Vec<PathBuf>,
+    files: &'a [PathBuf],
 }
 
 /// What an admin is given.
 struct Made {
     configuration: Zeroizing<String>,
+    /// The configuration, for WireGuard's apps for telephones; none where a key is still to be put in.
+    code: Option<QrCode>,
     kubeconfig: Zeroizing<String>,
 }
 
@@ -93,8 +95,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         }
         None => Vec::new(),
     };
-    // Last: who is in the file has their way in.
-    file::replace(&path, text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))?;
+    show(admin, &made, &files, context)?;
+    // Last: who is in the file has their way in, which nothing can show again.
+    file::rewrite(&path, text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))?;
     let written = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
     context.printer.note(&format!(
         "wrote {}: `{name}` has {} in the VPN of the admins",
@@ -105,7 +108,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         context.printer.note(&format!("wrote {written}: give them to `{name}` alone, and keep no copy"));
     }
     context.printer.note("control planes let the new admin in once they have their new record");
-    show(admin, &made, files, context)
+    Ok(())
 }
 
 fn make(
@@ -116,8 +119,11 @@ fn make(
     valid: Valid,
 ) -> anyhow::Result<Made> {
     let server = kubeconfig::server(cluster, Some(admin), None)?;
+    let configuration = WayIn { cluster, secrets, admin, key }.to_text();
+    let code = key.map(|_| QrCode::new(configuration.as_bytes()).context("drawing the QR code"));
     Ok(Made {
-        configuration: WayIn { cluster, secrets, admin, key }.to_text(),
+        configuration,
+        code: code.transpose()?,
         kubeconfig: kubeconfig::mint(cluster, secrets, Some(admin), &server, valid)?,
     })
 }
@@ -125,10 +131,10 @@ fn make(
 /// Files for one pair of eyes.
 fn write(folder: &Path, admin: &Admin, made: &Made) -> anyhow::Result<Vec<PathBuf>> {
     fs::create_dir_all(folder)?;
-    let picture = qr_code(made)?.render::<svg::Color<'_>>().build();
-    let files = [("conf", made.configuration.as_str()), ("svg", &picture), ("kubeconfig", &made.kubeconfig)];
+    let picture = made.code.as_ref().map(|code| code.render::<svg::Color<'_>>().build());
+    let files = [("conf", made.configuration.as_str()), ("kubeconfig", &made.kubeconfig)];
     let mut paths = Vec::new();
-    for (kind, text) in files {
+    for (kind, text) in files.into_iter().chain(picture.as_deref().map(|picture| ("svg", picture))) {
         let path = folder.join(format!("{}.{kind}", admin.name));
         file::replace_secret(&path, text.as_bytes())?;
         paths.push(path);
@@ -136,7 +142,7 @@ fn write(folder: &Path, admin: &Admin, made: &Made) -> anyhow::Result<Vec<PathBu
     Ok(paths)
 }
 
-fn show(admin: &Admin, made: &Made, files: Vec<PathBuf>, context: &Context) -> anyhow::Result<()> {
+fn show(admin: &Admin, made: &Made, files: &[PathBuf], context: &Context) -> anyhow::Result<()> {
     let is_shown = files.is_empty();
     if context.printer.is_json() {
         let shown = |text: &'_ Zeroizing<String>| is_shown.then(|| text.to_string());
@@ -153,12 +159,8 @@ fn show(admin: &Admin, made: &Made, files: Vec<PathBuf>, context: &Context) -> a
     if !is_shown {
         return Ok(());
     }
-    let picture = qr_code(made)?.render::<unicode::Dense1x2>().build();
-    let text = Zeroizing::new(format!("{}\n{picture}\n\n{}", *made.configuration, *made.kubeconfig));
+    let picture = made.code.as_ref().map(|code| code.render::<unicode::Dense1x2>().build() + "\n\n");
+    let picture = picture.unwrap_or_default();
+    let text = Zeroizing::new(format!("{}\n{picture}{}", *made.configuration, *made.kubeconfig));
     Ok(context.printer.data(&text)?)
-}
-
-/// What WireGuard's apps for telephones read.
-fn qr_code(made: &Made) -> anyhow::Result<QrCode> {
-    QrCode::new(made.configuration.as_bytes()).context("drawing the QR code")
 }

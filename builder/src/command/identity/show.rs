@@ -181,10 +181,11 @@ fn shown_cluster(secrets: &ClusterSecrets, cluster: &Cluster) -> anyhow::Result<
         Ok(ShownAuthority { subject: authority.subject(), fingerprint: authority.fingerprint()? })
     });
     let (not_before, not_after) = secrets.authorities.validity();
-    let deploy_key = cluster.gitops.as_ref().and_then(|gitops| gitops.deploy_key_secret.as_ref()).map(|_| {
-        let key = secrets.deploy_key(cluster.name.as_str());
-        key.public_key().to_openssh().context("writing the deploy key's public half")
-    });
+    let deploy_key =
+        cluster.gitops.as_ref().and_then(|gitops| gitops.deploy_key_secret.as_ref()).map(|secret| {
+            let key = secrets.deploy_key(cluster.name.as_str(), secret.as_str());
+            key.public_key().to_openssh().context("writing the deploy key's public half")
+        });
     let control_planes = cluster.nodes_of(Role::ControlPlane).map(|node| node.name.as_str());
     Ok(ShownCluster {
         id: secrets.id,

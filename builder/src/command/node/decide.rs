@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use firstboot::claim::code::Code;
 use firstboot::claim::objects::{DecisionError, Objects};
-use firstboot::claim::store::{Verdict, Waiting};
+use firstboot::claim::store::{Store as _, Verdict, Waiting};
 use firstboot::record;
 use firstboot::ticket::Hardware;
 use serde::Serialize;
@@ -59,13 +59,26 @@ pub(super) fn approve(arguments: &Approve, context: &Context) -> anyhow::Result<
     check_hardware(node, &waiting.hardware)?;
     let record =
         record::sign(&cluster.record(node), &secrets.operator_key).context("signing the node record")?;
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("asking the clock")?;
+    let before = store.joined(node.name.as_str())?;
+    if let Some(other) = before.as_ref().filter(|other| other.revoked.is_none() && other.key != waiting.key) {
+        let fault = anyhow::anyhow!(
+            "`{}` is the machine with key {}, and the one that waits has key {}",
+            node.name,
+            other.key.fingerprint(),
+            waiting.key.fingerprint()
+        );
+        let hint = format!("`imgbuild node revoke {}` first, if this one is to take its place", node.name);
+        return Err(fault.input().hint(hint));
+    }
+    let since =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("asking the clock")?.as_secs();
+    // As tickets have it: what is said later counts more, whatever the clock of who said it before.
+    let generation = before.map_or(since, |before| since.max(before.generation.saturating_add(1)));
     let verdict = Verdict::Approved {
         node: node.name.to_string(),
         role: node.role,
         address: node.vpn_address,
-        // As tickets have it: what is said later counts more.
-        generation: since.as_secs(),
+        generation,
         record: Some(record),
     };
     store.decide(code, &verdict).map_err(of_decision)?;

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::super::api::Access;
 use super::super::{Context, Note as _, failure, file};
-use crate::cluster::{Cluster, Role, edit};
+use crate::cluster::{Cluster, Node, Role, edit};
 use crate::settings;
 
 /// Arguments of `node revoke`.
@@ -48,17 +48,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let now = SystemTime::now();
     let since = now.duration_since(SystemTime::UNIX_EPOCH).context("asking the clock")?.as_secs();
     // Tickets count the seconds: one of this second is revoked, too.
-    let minimum = u32::try_from(since.saturating_add(1)).context("the clock is beyond the year 2106")?;
-    let path = context.cluster_file()?;
-    let text = edit::revoke(&settings::read(&path)?, &node.name, minimum)
-        .map_err(|fault| anyhow::Error::new(fault).input())?;
-    Cluster::with_text(&path, &text).map_err(failure::of_cluster)?;
-    file::replace(&path, text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))?;
-    context.printer.note(&format!(
-        "wrote {}: control planes that are given it refuse `{}` below generation {minimum}",
-        path.display(),
-        node.name
-    ));
+    let mut minimum = above(since)?;
+    write(minimum, node, context)?;
     let mut is_told = false;
     if context.global.offline {
         context.printer.warn(&format!(
@@ -66,7 +57,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
             node.name
         ));
     } else {
-        let telling = || format!("`{}` is revoked in the cluster file alone", node.name);
+        let telling = || {
+            format!("`{}` is revoked in the cluster file, and the running cluster may not know it", node.name)
+        };
         let store = Objects::new(arguments.access.connect(&cluster, &secrets).with_context(telling)?);
         let nobody = Joined {
             node: node.name.to_string(),
@@ -81,6 +74,13 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         let had = store
             .revoke(&nobody, &humantime::format_rfc3339_seconds(now).to_string())
             .with_context(telling)?;
+        // Its ticket may have been minted where the clock is ahead.
+        if let Some(ahead) =
+            had.as_ref().map(|had| above(had.generation)).transpose()?.filter(|ahead| *ahead > minimum)
+        {
+            minimum = ahead;
+            write(minimum, node, context)?;
+        }
         context.printer.note(&match had {
             Some(had) => {
                 format!("the machine with key {} is `{}` no longer", had.key.fingerprint(), node.name)
@@ -94,4 +94,24 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         return Ok(());
     }
     Ok(context.printer.json(&Revoked { node: node.name.as_str(), minimum_generation: minimum, is_told })?)
+}
+
+/// The first generation that is good again.
+fn above(generation: u64) -> anyhow::Result<u32> {
+    u32::try_from(generation.saturating_add(1))
+        .context("no generation is good after that: the clock is beyond the year 2106")
+}
+
+fn write(minimum: u32, node: &Node, context: &Context) -> anyhow::Result<()> {
+    let path = context.cluster_file()?;
+    let text = edit::revoke(&settings::read(&path)?, &node.name, minimum);
+    let text = text.map_err(|fault| anyhow::Error::new(fault).input())?;
+    Cluster::with_text(&path, &text).map_err(failure::of_cluster)?;
+    file::rewrite(&path, text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))?;
+    context.printer.note(&format!(
+        "wrote {}: control planes that are given it refuse `{}` below generation {minimum}",
+        path.display(),
+        node.name
+    ));
+    Ok(())
 }

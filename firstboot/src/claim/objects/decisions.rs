@@ -35,6 +35,13 @@ impl Objects {
         items.into_iter().flatten().map(spec).collect()
     }
 
+    /// All who have joined, those that were revoked as well. What cannot be read hides none of the others.
+    pub fn all_known(&self) -> Result<Vec<Joined>, StoreError> {
+        let list = self.api()?.get(&format!("{NODES}?labelSelector=!{WAITING_LABEL}")).map_err(not_ready)?;
+        let items = list.as_ref().and_then(|list| list["items"].as_array());
+        Ok(items.into_iter().flatten().filter_map(|object| spec(object).ok()).collect())
+    }
+
     /// What nodes last said of themselves.
     pub fn all_reports(&self) -> Result<Vec<NodeReport>, StoreError> {
         let list = self.api()?.get(REPORTS).map_err(not_ready)?;
@@ -103,10 +110,14 @@ impl Objects {
     }
 }
 
-/// Whether both say the same of who the node becomes: its generation is the time at which it was said.
+/// Whether both say the same of who the node becomes: its generation is the time at which it was said, and its record is
+/// signed anew each time.
 fn is_same(one: &Verdict, other: &Verdict) -> bool {
     match (one, other) {
-        (Verdict::Approved { node, .. }, Verdict::Approved { node: other, .. }) => node == other,
+        (
+            Verdict::Approved { node, role, address, record, .. },
+            Verdict::Approved { node: node2, role: role2, address: address2, record: record2, .. },
+        ) => (node, role, address, record.is_some()) == (node2, role2, address2, record2.is_some()),
         (Verdict::Rejected, Verdict::Rejected) => true,
         _ => false,
     }
