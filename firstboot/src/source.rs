@@ -1,8 +1,8 @@
 //! Where a node is told what it is: the first source that answers, for each item by itself.
 //!
 //! QEMU's `fw_cfg` device, then the `firstboot/` folder of the EFI system partition; for the cluster record the other way
-//! round. A node record may also have come with an approval: what a medium says goes before it. An applying run keeps what it found in `/run/imgbuild/`: a dry run may not mount anything, and takes it from
-//! there.
+//! round. A node record may also have come with an approval: what a medium says goes before it. An applying run keeps
+//! what it found in `/run/imgbuild/`: a dry run may not mount anything, and takes it from there.
 
 mod item;
 
@@ -113,11 +113,16 @@ pub fn boot_report(system: &System) -> Result<Option<BootReport>, SourceError> {
 pub fn find(system: &System, report: Option<&BootReport>) -> Result<Given, SourceError> {
     let given = ask(system, report)?;
     match system.mode() {
-        Mode::Apply => Item::ALL.into_iter().try_for_each(|item| keep(system, item, given.of(item)))?,
+        Mode::Apply => keep_all(system, &given)?,
         Mode::DryRun if given == Given::default() => return kept(system),
         Mode::DryRun => {}
     }
     Ok(given)
+}
+
+/// Keeps what was found for who comes later in this boot.
+pub fn keep_all(system: &System, given: &Given) -> Result<(), SourceError> {
+    Item::ALL.into_iter().try_for_each(|item| keep(system, item, given.of(item)))
 }
 
 /// What the last applying run of this boot found.
@@ -149,7 +154,8 @@ fn keep(system: &System, item: Item, found: Option<&Found>) -> Result<(), Source
     Ok(())
 }
 
-fn ask(system: &System, report: Option<&BootReport>) -> Result<Given, SourceError> {
+/// Asks every source in order, and keeps nothing.
+pub fn ask(system: &System, report: Option<&BootReport>) -> Result<Given, SourceError> {
     let by_machine = Given::gather(|item| {
         let text = system.read(&item.fw_cfg())?;
         Ok::<_, SourceError>(text.map(|text| Found { place: "QEMU fw_cfg".to_owned(), text }))

@@ -35,6 +35,14 @@ pub(super) struct Newcomer {
 impl Newcomer {
     /// Waits for a person's word and becomes the node that they name, in force and kept.
     pub(super) fn become_node(&self, system: &System, machine: &mut impl Surroundings) -> anyhow::Result<()> {
+        // It is there where an earlier try got so far and no further.
+        if system.read(source::APPROVED)?.is_none() {
+            self.wait_for_word(system, machine)?;
+        }
+        settle(system, machine)
+    }
+
+    fn wait_for_word(&self, system: &System, machine: &mut impl Surroundings) -> anyhow::Result<()> {
         let tunnel_key = private_key::ensure(system)?.context("a dry run joins nothing")?;
         let mut reporter = Reporter::new(system);
         let mut claiming = Claiming::new(&self.cluster, (&self.key, &tunnel_key), false, system, machine)?;
@@ -44,13 +52,14 @@ impl Newcomer {
                     Ok(text) => {
                         system.ensure_file(source::APPROVED, text.as_bytes(), 0o600)?;
                         grant::keep(&grant, system, &self.cluster, &self.key)?;
-                        claiming.begin_anew()?;
-                        return settle(system, machine);
+                        return claiming.begin_anew();
                     }
                     Err(fault) => {
                         let hint = "`imgbuild node approve` of this cluster gives the box its record";
                         let reason = format!("this box was approved, and cannot become that node: {fault:#}");
                         reporter.phase(Phase::Stopped, &reason, Some(hint))?;
+                        // What was said of this code is said: the next one can be answered better.
+                        claiming.begin_anew()?;
                     }
                 },
                 Outcome::Worthless(cause, reason) => refused((cause, &reason), None, &mut reporter)?,
@@ -84,10 +93,12 @@ impl Newcomer {
 /// What `firstboot` does at every later boot.
 fn settle(system: &System, machine: &mut impl Surroundings) -> anyhow::Result<()> {
     let report = source::boot_report(system)?;
-    let given = source::find(system, report.as_ref())?;
+    let given = source::ask(system, report.as_ref())?;
     let mut outcome = Ok(());
     let status = status::update(system, |status| outcome = run::configure(system, &given, status))?;
     outcome?;
+    // Last: who finds the record there takes it for being in force.
+    source::keep_all(system, &given)?;
     let steps = status.context("firstboot has not reported in this boot")?.steps;
     if steps.iter().any(|step| step.name == "network" && step.state == StepState::Changed) {
         // Whatever it was: the record is kept, and in force after the next start.

@@ -102,6 +102,29 @@ fn a_power_cut_before_the_membership_is_kept_is_made_good_by_asking_again() {
 }
 
 #[test]
+fn a_step_that_fails_after_the_approval_is_tried_again_and_nobody_is_asked() {
+    let service = Running::start(Limits::default());
+    let (folder, system) = newcomer();
+    ask(&system, &service, 3).0.unwrap_err();
+    service.decide(&approved(Some(signed())));
+    let in_the_way = folder.path().join("etc/hostname");
+    std::fs::create_dir_all(in_the_way.join("folder")).unwrap();
+    let fault = format!("{:#}", ask(&system, &service, 3).0.unwrap_err());
+    assert!(fault.contains("/etc/hostname"), "{fault}");
+    drop(service);
+    // Until its settings are in force it is no node, and goes no further.
+    let again = |pauses| {
+        let Known::Newcomer(newcomer) = know(&system).unwrap() else { panic!("it is taken for a node") };
+        newcomer.become_node(&system, &mut Fake::new(None, &[Seen::Ready], pauses))
+    };
+    again(3).unwrap_err();
+    std::fs::remove_dir_all(in_the_way).unwrap();
+    again(3).unwrap();
+    assert_eq!(facts_of(&system).record.node.name, "edge1");
+    assert_eq!(system.read("/etc/hostname").unwrap().unwrap(), b"edge1\n");
+}
+
+#[test]
 fn an_approval_whose_record_is_not_of_this_node_and_cluster_is_refused_by_name() {
     let foreign = || {
         let mut record = example();
@@ -120,13 +143,15 @@ fn an_approval_whose_record_is_not_of_this_node_and_cluster_is_refused_by_name()
         let (_folder, system) = newcomer();
         ask(&system, &service, 2).0.unwrap_err();
         service.decide(&approved(record));
-        assert_eq!(ask(&system, &service, 2).0.unwrap_err().to_string(), "the run is over");
+        assert_eq!(ask(&system, &service, 1).0.unwrap_err().to_string(), "the run is over");
         let shown = status(&system);
         assert_eq!(shown.phase, Phase::Stopped);
         let begin = "this box was approved, and cannot become that node: ";
         assert!(shown.reason.starts_with(begin) && shown.reason.contains(expected), "{}", shown.reason);
         assert_eq!(system.read(source::APPROVED).unwrap(), None);
         assert_eq!(system.read(MEMBERSHIP).unwrap(), None);
+        // What was said is said: the next code, of another challenge, can be answered better.
+        assert_eq!(system.read(FIRST_CHALLENGE).unwrap(), None);
     }
 }
 
