@@ -6,13 +6,13 @@ use crate::record::Swap;
 /// On state, where there is room.
 const FILE: &str = "/var/lib/imgbuild/swap";
 
-/// The unit. What is in swap means nothing to the next boot, so nothing of it needs to outlive a power cut.
+/// The unit, which k3s' units want. What is in swap means nothing to the next boot, so nothing of it needs to outlive a power cut.
 pub(super) fn unit(swap: Swap) -> PlannedFile {
     let text = format!(
         "[Unit]
 Description=Swap on the state partition
 RequiresMountsFor=/var/lib/imgbuild
-Before=k3s.service
+Before=k3s.service k3s-agent.service
 
 [Service]
 Type=oneshot

@@ -128,7 +128,7 @@ fn a_control_plane_has_these_files() {
     [Unit]
     Description=Swap on the state partition
     RequiresMountsFor=/var/lib/imgbuild
-    Before=k3s.service
+    Before=k3s.service k3s-agent.service
 
     [Service]
     Type=oneshot
@@ -238,7 +238,7 @@ fn a_worker_has_these_files() {
     [Unit]
     Description=Swap on the state partition
     RequiresMountsFor=/var/lib/imgbuild
-    Before=k3s.service
+    Before=k3s.service k3s-agent.service
 
     [Service]
     Type=oneshot
@@ -289,7 +289,7 @@ fn an_edge_has_these_files() {
     [Unit]
     Description=Swap on the state partition
     RequiresMountsFor=/var/lib/imgbuild
-    Before=k3s.service
+    Before=k3s.service k3s-agent.service
 
     [Service]
     Type=oneshot
