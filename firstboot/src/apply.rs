@@ -24,7 +24,7 @@ pub enum StepState {
     Unchanged,
     /// Something differs; a dry run leaves it.
     WouldChange,
-    /// Not carried out by this image.
+    /// To be carried out by `firstboot serve`, on a node that joins a cluster.
     Planned,
 }
 
@@ -72,7 +72,7 @@ pub enum ApplyError {
 /// Carries out one step.
 pub fn apply(step: &Step, system: &System) -> Result<StepState, ApplyError> {
     let changes = match &step.effect {
-        Effect::Joining(_) => return Ok(StepState::Planned),
+        Effect::Joining(files) => return joining(step.name, files, system),
         Effect::Converge(changes) => changes,
     };
     let mut outcome = Outcome::Unchanged;
@@ -84,6 +84,20 @@ pub fn apply(step: &Step, system: &System) -> Result<StepState, ApplyError> {
         (Outcome::Changed, Mode::Apply) => StepState::Changed,
         (Outcome::Changed, Mode::DryRun) => StepState::WouldChange,
     })
+}
+
+/// An applying run leaves these to `firstboot serve`; a dry run says where that has been.
+fn joining(step: &'static str, files: &[PlannedFile], system: &System) -> Result<StepState, ApplyError> {
+    if files.is_empty() || system.mode() == Mode::Apply {
+        return Ok(StepState::Planned);
+    }
+    for PlannedFile { path, mode, content } in files {
+        let found = system.ensure_file(path, content.for_file(), *mode);
+        if found.map_err(|source| ApplyError::Converge { step, source })? == Outcome::Changed {
+            return Ok(StepState::Planned);
+        }
+    }
+    Ok(StepState::Unchanged)
 }
 
 fn converge(step: &'static str, change: &Change, system: &System) -> Result<Outcome, ApplyError> {
@@ -170,6 +184,22 @@ mod tests {
         );
         assert!(states(&system)[..5].iter().all(|(_, state)| *state == StepState::Unchanged));
         assert_eq!(system.read("/etc/hostname").unwrap().unwrap(), b"edge1\n");
+    }
+
+    #[test]
+    fn a_dry_run_tells_whether_joining_has_done_a_step_and_a_boot_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let system = |mode| System::new(directory.path(), mode);
+        let step = plan(&example()).into_iter().find(|step| step.name == "vpn").unwrap();
+        let Effect::Joining(files) = &step.effect else { panic!("{step:?}") };
+        assert_eq!(apply(&step, &system(Mode::DryRun)).unwrap(), StepState::Planned);
+        for file in files {
+            system(Mode::Apply).ensure_file(&file.path, file.content.for_file(), file.mode).unwrap();
+        }
+        assert_eq!(apply(&step, &system(Mode::DryRun)).unwrap(), StepState::Unchanged);
+        assert_eq!(apply(&step, &system(Mode::Apply)).unwrap(), StepState::Planned);
+        system(Mode::Apply).ensure_file(&files[0].path, b"other", 0o600).unwrap();
+        assert_eq!(apply(&step, &system(Mode::DryRun)).unwrap(), StepState::Planned);
     }
 
     #[test]

@@ -161,6 +161,95 @@ fn dry_run_prints_the_plan_and_touches_nothing() {
     });
 }
 
+/// What `--dry-run` prints for a node of another role, of the same cluster.
+fn dry_run(role: &str, name: &str, address: &str) -> String {
+    let record = RECORD.replace(
+        "\"name\": \"cp1\", \"role\": \"control-plane\"",
+        &format!("\"name\": \"{name}\", \"role\": \"{role}\""),
+    );
+    let record = record.replace("\"address\": \"10.44.0.1\"", &format!("\"address\": \"{address}\""));
+    let (record, _) = record.split_once(",\n  \"gitops\"").unwrap();
+    let node = Node::new();
+    node.write("run/imgbuild/esp/firstboot/record.json", &format!("{record} }}"));
+    let (code, stdout, stderr) = node.run(&["--dry-run"]);
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    stdout
+}
+
+#[test]
+fn a_dry_run_of_a_worker_prints_its_plan() {
+    masked().bind(|| {
+        insta::assert_snapshot!(dry_run("worker", "worker1", "10.44.0.2"), @r#"
+        ---------------------------------------------------------------- firstboot ----
+        node worker1, worker of cluster demo
+        record      from EFI system partition, `firstboot/record.json`
+        phase       planned since [time]: dry run, nothing was touched
+        plan
+          1. [would change] firewall   opens what a worker needs
+          2. [would change] host-name  is called `worker1`
+          3. [would change] time-zone  shows time of Europe/Berlin
+          4. [would change] ssh-keys   admits 1 SSH key, where the image runs sshd
+          5. [ as it was  ] network    asks for addresses by DHCP on every Ethernet interface
+          6. [  planned   ] claim      claims membership from cp.demo.example.org:51820
+          7. [  planned   ] vpn        brings up WireGuard at 10.44.0.2
+               /run/imgbuild/wg0.conf (0600)
+               | [Interface]
+               | ListenPort = 51820
+          8. [  planned   ] k3s        runs k3s agent v1.36.4+k3s1
+               /etc/rancher/k3s/config.yaml (0600)
+               | node-name: "worker1"
+               | node-ip: "10.44.0.2"
+               | flannel-iface: "wg0"
+               | token-file: "/var/lib/imgbuild/k3s-token"
+               | server: "https://api.demo.internal:6443"
+               | node-label:
+               |   - "site=cloud"
+               |   - "node.longhorn.io/create-default-disk=config"
+               | kubelet-arg:
+               |   - "max-pods=300"
+        ------------------------------------------------------------- firstboot end ----
+    "#)
+    });
+}
+
+#[test]
+fn a_dry_run_of_an_edge_prints_its_plan() {
+    masked().bind(|| {
+        insta::assert_snapshot!(dry_run("edge", "edge1", "10.44.0.3"), @r#"
+        ---------------------------------------------------------------- firstboot ----
+        node edge1, edge of cluster demo
+        record      from EFI system partition, `firstboot/record.json`
+        phase       planned since [time]: dry run, nothing was touched
+        plan
+          1. [would change] firewall   opens what an edge needs
+          2. [would change] host-name  is called `edge1`
+          3. [would change] time-zone  shows time of Europe/Berlin
+          4. [would change] ssh-keys   admits 1 SSH key, where the image runs sshd
+          5. [ as it was  ] network    asks for addresses by DHCP on every Ethernet interface
+          6. [  planned   ] claim      claims membership from cp.demo.example.org:51820
+          7. [  planned   ] vpn        brings up WireGuard at 10.44.0.3
+               /run/imgbuild/wg0.conf (0600)
+               | [Interface]
+               | ListenPort = 51820
+          8. [  planned   ] k3s        runs k3s agent v1.36.4+k3s1
+               /etc/rancher/k3s/config.yaml (0600)
+               | node-name: "edge1"
+               | node-ip: "10.44.0.3"
+               | flannel-iface: "wg0"
+               | token-file: "/var/lib/imgbuild/k3s-token"
+               | server: "https://api.demo.internal:6443"
+               | node-label:
+               |   - "site=cloud"
+               |   - "node.longhorn.io/create-default-disk=config"
+               | node-taint:
+               |   - "imgbuild.org/edge=true:NoSchedule"
+               | kubelet-arg:
+               |   - "max-pods=300"
+        ------------------------------------------------------------- firstboot end ----
+    "#)
+    });
+}
+
 #[test]
 fn a_dry_run_knows_the_record_that_the_boot_read_from_a_medium_since_unmounted() {
     let node = Node::new();
