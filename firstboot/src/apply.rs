@@ -77,7 +77,7 @@ pub fn apply(step: &Step, system: &System) -> Result<StepState, ApplyError> {
     };
     let mut outcome = Outcome::Unchanged;
     for change in changes {
-        outcome = outcome.or(converge(step.name, change, system)?);
+        outcome = outcome.or(converge(step.name, change, outcome, system)?);
     }
     Ok(match (outcome, system.mode()) {
         (Outcome::Unchanged, _) => StepState::Unchanged,
@@ -100,7 +100,13 @@ fn joining(step: &'static str, files: &[PlannedFile], system: &System) -> Result
     Ok(StepState::Unchanged)
 }
 
-fn converge(step: &'static str, change: &Change, system: &System) -> Result<Outcome, ApplyError> {
+/// Carries out a change; `before` is what became of the step's changes before it.
+fn converge(
+    step: &'static str,
+    change: &Change,
+    before: Outcome,
+    system: &System,
+) -> Result<Outcome, ApplyError> {
     let refused = |source| ApplyError::Converge { step, source };
     match change {
         Change::File(PlannedFile { path, mode, content }) => {
@@ -119,16 +125,21 @@ fn converge(step: &'static str, change: &Change, system: &System) -> Result<Outc
             system.ensure_symlink(path, target).map_err(refused)
         }
         Change::HostName(name) => host_name(step, name, system),
-        Change::Firewall(table) => load(step, table, system),
+        Change::Firewall(table) => load(step, table, before, system),
     }
 }
 
-/// The kernel's rules are looked at where they may be changed; a dry run tells by their file.
-fn load(step: &'static str, table: &Table, system: &System) -> Result<Outcome, ApplyError> {
+/// The kernel's rules are looked at where they may be changed; a dry run tells by their file. Where the file, which lies
+/// on a tmpfs, was not as wanted, they cannot be either, and nobody needs to look: on a machine that is switched on, the
+/// starts of `nft` take most of the time that this takes.
+fn load(step: &'static str, table: &Table, of_file: Outcome, system: &System) -> Result<Outcome, ApplyError> {
     if !system.is_live() || system.mode() == Mode::DryRun {
         return Ok(Outcome::Unchanged);
     }
-    let loaded = firewall::load(table, Path::new(NFT));
+    let loaded = match of_file {
+        Outcome::Changed => firewall::replace(table, Path::new(NFT)).map(|()| Loaded::Replaced),
+        Outcome::Unchanged => firewall::load(table, Path::new(NFT)),
+    };
     match loaded.map_err(|source| ApplyError::Firewall { step, source })? {
         Loaded::Unchanged => Ok(Outcome::Unchanged),
         Loaded::Replaced => Ok(Outcome::Changed),

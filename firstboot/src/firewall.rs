@@ -1,7 +1,7 @@
 //! The host firewall: one nftables table of this node, decided by its role.
 //!
 //! - [`Rules`] to text, pure: [`Rules::table`]; [`closed`] where there is no record
-//! - [`load`]: into the kernel, where it differs from what is there
+//! - [`load`]: into the kernel, where it differs from what is there; [`replace`]: whatever is there
 //!
 //! k3s' parts (kube-proxy, flannel, the network policies, `portmap`) keep rules of their own in tables of their own. In
 //! nftables a packet passes every table, an `accept` ends one chain only, a `drop` is final. So nothing of theirs is
@@ -20,9 +20,11 @@ use ipnet::Ipv4Net;
 use crate::record::{Posture, Role};
 
 pub use closed::closed;
-pub use loading::{Loaded, load};
+pub use loading::{Loaded, load, replace};
 pub use table::Table;
 
+/// Family of the table: it sees IPv4 and IPv6.
+const FAMILY: &str = "inet";
 /// Family and name of the table.
 pub const TABLE: &str = "inet imgbuild";
 

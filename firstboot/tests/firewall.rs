@@ -381,10 +381,11 @@ fn an_nft_that_is_not_there_or_fails_is_named() {
     let rules = rules(Role::Edge, Posture::Production);
     let error = |nft| format!("{:#}", load(&rules.table(), Path::new(nft)).unwrap_err());
     let absent = error("/absent/nft");
-    let expected = "reading the firewall that is loaded: running `/absent/nft list tables`: No such file";
+    let expected =
+        "reading the firewall that is loaded: running `/absent/nft list ruleset inet`: No such file";
     assert!(absent.starts_with(expected), "{absent}");
     let failing = error("/bin/false");
     let expected =
-        "reading the firewall that is loaded: running `/bin/false list tables`: it ended with exit";
+        "reading the firewall that is loaded: running `/bin/false list ruleset inet`: it ended with exit";
     assert!(failing.starts_with(expected), "{failing}");
 }
