@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod core {
+    mod aftermath;
     mod arm64;
     mod bios;
     mod cluster;
@@ -12,6 +13,7 @@ mod core {
     mod life;
     mod power;
     mod reproducible;
+    mod secrets;
     mod sectors;
     mod secure_boot;
     mod slots;

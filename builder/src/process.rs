@@ -216,6 +216,14 @@ impl Running {
         let _ = self.child.wait();
     }
 
+    /// All that it has said so far, on either output.
+    pub fn said(&mut self) -> io::Result<String> {
+        let mut words = Vec::new();
+        self.words.seek(SeekFrom::Start(0))?;
+        self.words.read_to_end(&mut words)?;
+        Ok(String::from_utf8_lossy(&words).into_owned())
+    }
+
     /// The last of what it has said so far, on either output.
     pub fn output_tail(&mut self) -> io::Result<String> {
         let length = self.words.seek(SeekFrom::End(0))?;

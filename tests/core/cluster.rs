@@ -8,8 +8,9 @@ use anyhow::{Context as _, ensure};
 use firstboot::claim::code::Code;
 use imgbuild::machine::Forward;
 use imgbuild::process::Program;
-use imgbuild::units::Arch;
 use machine::{Disk, Power, Scene, Vm, free_port};
+
+use super::aftermath;
 
 /// What firstboot shows once the cluster sees the node as Ready.
 const READY: &str = "phase       ready since";
@@ -45,9 +46,8 @@ fn vxlan(own: &str, other: &str, pods: &str) -> String {
 fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     let scene = Scene::open()?;
     let (port, api) = (free_port()?, free_port()?);
-    let joining = scene.joining_cluster("joining", port)?;
-    let release = scene.k3s_cluster_stand_in(Arch::Amd64)?;
-    let bundle = scene.build_as("cloud-debug-cluster", "disk", "cloud-debug", Arch::Amd64, &release)?;
+    let joining = scene.joining_cluster("joining", port, 2)?;
+    let bundle = joining.build("cloud-debug", &scene)?;
     let scratch = tempfile::tempdir_in(scene.folder()).context("making a folder")?;
     let disks = [Disk::of(&bundle, &scene)?, Disk::of(&bundle, &scene)?, Disk::of(&bundle, &scene)?];
 
@@ -72,6 +72,10 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     let marker = ["get", "configmap", "imgbuild-bootstrap", "-n", "kube-system", "-o=jsonpath={.data.by}"];
     ensure!(kubectl(&kubeconfig, &marker)? == "cp1", "the marker of the bootstrap objects is missing");
 
+    for vm in [&control_plane, &edge1] {
+        aftermath::dry_run_tells_what_is_there(vm)?;
+    }
+
     // The same stick in another machine, later.
     let thief = Power { given: ticket, ..Power::default() };
     let mut thief = Vm::start("thief", &disks[2], thief, &scene)?;
@@ -95,6 +99,9 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     kubectl(&kubeconfig, &["patch", "edgenodes", &waiting, "--type=merge", "-p", &approval])?;
     edge2.wait_for(READY)?;
     ensure!(edge2.run("uname -n")?.trim() == "edge2", "the box has not become the node of its record");
+    let swap = edge2.run("swapon --noheadings --show=NAME,SIZE")?;
+    ensure!(swap.split_whitespace().eq(["/var/lib/imgbuild/swap", "64M"]), "its swap is `{swap}`");
+    aftermath::dry_run_tells_what_is_there(&edge2)?;
     edges_reach_each_other(&edge1, &edge2)?;
     let phases = "-o=jsonpath={range .items[*]}{.spec.node} {.spec.phase} {end}";
     let reports = kubectl(&kubeconfig, &["get", "nodereports", phases])?;
@@ -117,7 +124,12 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     kubectl(&kubeconfig, &["patch", "edgenodes", "edge2", "--type=merge", "-p", revoked])?;
     control_plane
         .run("for i in $(seq 60); do test $(wg show wg0 peers | wc -l) = 1 && exit; sleep 1; done; exit 1")?;
-    Ok(())
+
+    let machines = [("cp1", control_plane), ("edge1", edge1), ("edge2", edge2)];
+    aftermath::no_secret_is_told(&joining, &machines)?;
+    // No machine writes any more.
+    drop(machines);
+    aftermath::no_secret_is_on_an_edge(&joining, &disks[0], &[&disks[1], &disks[2], &disk])
 }
 
 /// The code that a box shows, in the command that its operator types.

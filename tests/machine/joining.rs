@@ -3,39 +3,100 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
 use firstboot::claim::store::Verdict;
-use firstboot::record;
 use firstboot::source::Item;
+use firstboot::{record, ticket};
 use imgbuild::cluster::Cluster;
-use imgbuild::identity::{Access, Identity};
+use imgbuild::identity::search::Search;
+use imgbuild::identity::{Access, ClusterSecrets, FILE, Identity, Named};
 use imgbuild::operator;
+use imgbuild::process::Program;
+use imgbuild::units::Arch;
 use serde_json::json;
 
-use crate::Power;
+use crate::{Bundle, Power, Scene};
+
+/// A build with its downloads.
+const BUILD_DEADLINE: Duration = Duration::from_mins(15);
 
 /// A cluster, and its operator.
 #[derive(Debug)]
 pub struct Joining {
     cluster: Cluster,
     identity: Identity,
-    path: PathBuf,
+    /// Folder of the cluster file.
+    folder: PathBuf,
+    /// What the user's settings folder is for `imgbuild`: it keeps the key of the identity there.
+    settings: PathBuf,
 }
 
 /// What came of a push.
 pub type Pushed = Receiver<Result<(), String>>;
 
 impl Joining {
-    /// Opens the cluster of a cluster file by the key file that `imgbuild` made in `keys`.
-    pub(crate) fn load(file: &Path, keys: &Path) -> anyhow::Result<Self> {
-        let cluster = Cluster::load(file)?;
-        let key_file = keys.join(format!("{}.key", cluster.name));
-        let access = Access { key_files: vec![key_file], passphrase: None };
-        let path = file.with_file_name("identity.age");
-        let (identity, _) = Identity::open(&path, &access)?;
-        Ok(Self { cluster, identity, path })
+    /// Opens the cluster of the cluster file in `folder`, by the key file that `imgbuild` made below `settings`.
+    pub(crate) fn load(folder: &Path, settings: &Path) -> anyhow::Result<Self> {
+        let cluster = Cluster::load(&folder.join("cluster.toml"))?;
+        let identity = open(&cluster, folder, settings)?;
+        Ok(Self { cluster, identity, folder: folder.to_owned(), settings: settings.to_owned() })
+    }
+
+    /// Where everything about it lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// `imgbuild`, about this cluster.
+    pub fn imgbuild(&self, scene: &Scene) -> Program {
+        Program::new("testing imgbuild", scene.program())
+            .argument("--file")
+            .argument(self.folder.join("cluster.toml"))
+            .argument("--cache")
+            .argument(scene.cache())
+            .environment("XDG_CONFIG_HOME", &self.settings)
+    }
+
+    /// Reads the identity again, which a command has changed.
+    pub fn reopen(&mut self) -> anyhow::Result<()> {
+        self.identity = open(&self.cluster, &self.folder, &self.settings)?;
+        Ok(())
+    }
+
+    /// A build of this cluster, for amd64 on the image `disk`, with the stand-in for k3s that a cluster can be made of and
+    /// the packages that `scene` has chosen.
+    pub fn build(&self, profile: &str, scene: &Scene) -> anyhow::Result<Bundle> {
+        let lock = scene.lock_file()?;
+        fs::copy(&lock, self.folder.join("imgbuild.lock")).context("copying the lock")?;
+        let release = scene.k3s_cluster_stand_in(Arch::Amd64)?;
+        let folder = self.folder.join("out").join(profile);
+        self.imgbuild(scene)
+            .arguments(["build", profile, "--without-artifacts", "--artifact"])
+            .argument(format!("k3s={}", release.display()))
+            .argument("--output")
+            .argument(&folder)
+            .output(BUILD_DEADLINE)?;
+        Bundle::load(folder)
+    }
+
+    /// Every secret of the identity.
+    pub fn secrets(&self) -> Vec<Named> {
+        self.identity.secrets(&self.cluster)
+    }
+
+    /// Something to look for all of them with.
+    pub fn search(&self) -> anyhow::Result<Search> {
+        let secrets = self.secrets();
+        let search = Search::new(secrets.iter().map(|(name, secret)| (name.as_str(), &secret[..])));
+        search.context("preparing to look for secrets")
+    }
+
+    /// Raises the epoch, as an operator does who makes the control plane anew.
+    pub fn raise_epoch(&mut self) -> anyhow::Result<()> {
+        let secrets = self.identity.cluster.as_mut().context("the identity has no cluster")?;
+        Ok(secrets.raise_epoch()?)
     }
 
     /// What `node` is switched on with, in files below `folder`, and what is pushed to it.
@@ -43,7 +104,7 @@ impl Joining {
         let Ok(node) = self.cluster.node(node) else { bail!("the cluster has no node `{node}`") };
         let folder = folder.join(format!("given-{}", node.name));
         fs::create_dir(&folder).context("making a folder for what a node is given")?;
-        let secrets = self.identity.cluster(&self.path)?;
+        let secrets = self.secrets_of_cluster()?;
         let given = operator::joining(&self.cluster, node, secrets, &folder)?;
         let pushed = given.push.map(operator::Push::begin).transpose()?;
         Ok((Power { given: given.items, forwards: given.forwards, ..Power::default() }, pushed))
@@ -51,7 +112,7 @@ impl Joining {
 
     /// What a box is switched on with that knows its cluster and not which node it is, in files below `folder`.
     pub fn newcomer(&self, folder: &Path) -> anyhow::Result<Power> {
-        let record = self.identity.cluster(&self.path)?.record(&self.cluster);
+        let record = self.secrets_of_cluster()?.record(&self.cluster);
         let path = folder.join("given-cluster");
         fs::write(&path, serde_json::to_vec(&record)?).context("writing the cluster record")?;
         Ok(Power { given: vec![(Item::Cluster, path)], ..Power::default() })
@@ -60,7 +121,7 @@ impl Joining {
     /// What an operator who takes a waiting box for `node` writes into its object, as a merge patch.
     pub fn approval(&self, node: &str) -> anyhow::Result<String> {
         let Ok(node) = self.cluster.node(node) else { bail!("the cluster has no node `{node}`") };
-        let secrets = self.identity.cluster(&self.path)?;
+        let secrets = self.secrets_of_cluster()?;
         let record = record::sign(&self.cluster.record(node), &secrets.operator_key)?;
         let verdict = Verdict::Approved {
             node: node.name.to_string(),
@@ -71,4 +132,25 @@ impl Joining {
         };
         Ok(json!({ "spec": { "verdict": verdict } }).to_string())
     }
+
+    /// Puts a new ticket for `node` in the place of the one in `power`.
+    pub fn renew_ticket(&self, node: &str, power: &Power) -> anyhow::Result<()> {
+        let Ok(node) = self.cluster.node(node) else { bail!("the cluster has no node `{node}`") };
+        let place = power.given.iter().find(|(item, _)| *item == Item::Ticket);
+        let (_, place) = place.context("this node has no ticket")?;
+        let secrets = self.secrets_of_cluster()?;
+        let text = secrets.ticket(node, ticket::VALID, false, SystemTime::now())?;
+        fs::write(place, text).context("writing a ticket")
+    }
+
+    fn secrets_of_cluster(&self) -> anyhow::Result<&ClusterSecrets> {
+        Ok(self.identity.cluster(&self.folder.join(FILE))?)
+    }
+}
+
+fn open(cluster: &Cluster, folder: &Path, settings: &Path) -> anyhow::Result<Identity> {
+    let key_file = settings.join(format!("imgbuild/{}.key", cluster.name));
+    let access = Access { key_files: vec![key_file], passphrase: None };
+    let (identity, _) = Identity::open(&folder.join(FILE), &access)?;
+    Ok(identity)
 }

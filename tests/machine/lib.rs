@@ -5,6 +5,8 @@
 //! - [`Vm`]: a machine from power-on to its end
 //! - [`Recording`], [`FirstBoot`]: a first boot and the power cuts in it, by a [`WriteLog`]
 //! - [`Staging`]: a staging and the power cuts in it
+//! - [`Joining`]: a cluster with an identity, and its operator
+//! - [`Inspection`]: looks for secrets in builds, disks and logs
 //! - [`expect_refusal`]: machines that must not start
 //! - [`Mirror`]: a Debian mirror with what a lock names
 //! - [`oracle`]: programs of the host that judge what we wrote
@@ -14,6 +16,7 @@
 mod disk;
 mod fault;
 mod first_boot;
+mod inspection;
 mod joining;
 mod mirror;
 pub mod oracle;
@@ -28,6 +31,7 @@ mod write_log;
 pub use disk::{Disk, SeenPartition, check_table, partitions};
 pub use fault::expect_refusal;
 pub use first_boot::{FirstBoot, Recording};
+pub use inspection::Inspection;
 pub use joining::{Joining, Pushed};
 pub use mirror::Mirror;
 pub use random::{Random, number};

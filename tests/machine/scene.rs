@@ -192,9 +192,18 @@ impl Scene {
         Ok(path)
     }
 
+    /// The lock of this cluster's packages.
+    pub fn lock_file(&self) -> anyhow::Result<PathBuf> {
+        let path = self.cluster_file().with_file_name("imgbuild.lock");
+        if !path.exists() {
+            self.imgbuild().argument("lock").output(BUILD_DEADLINE)?;
+        }
+        Ok(path)
+    }
+
     /// Another cluster with the same profiles, whose control plane is reached at `port` of this computer by machines on
-    /// QEMU's user networks, and which has an identity.
-    pub fn joining_cluster(&self, name: &str, port: u16) -> anyhow::Result<Joining> {
+    /// QEMU's user networks, which has an identity and so many edges, `edge1` the first; the others have swap.
+    pub fn joining_cluster(&self, name: &str, port: u16, edges: u64) -> anyhow::Result<Joining> {
         let folder = self.folder.join(name);
         remove_folder(&folder)?;
         let init = Program::new("testing imgbuild", self.program())
@@ -209,9 +218,12 @@ impl Scene {
         let text = text
             .replace("\"cluster.example.org\"", &format!("\"{HOST}\""))
             .replace("# vpn-port = 51820", &format!("vpn-port = {port}"));
-        let text = text + "\n[[node]]\nname = \"edge2\"\nrole = \"edge\"\n";
+        let more = |edge| {
+            format!("\n[[node]]\nname = \"edge{edge}\"\nrole = \"edge\"\nswap = {{ size = \"64 MiB\" }}\n")
+        };
+        let text = text + &(2..=edges).map(more).collect::<String>();
         fs::write(&file, text).context("writing the cluster file")?;
-        Joining::load(&file, &folder.join("config/imgbuild"))
+        Joining::load(&folder.join("cluster"), &folder.join("config"))
     }
 
     fn make_key(&self) -> anyhow::Result<()> {
