@@ -4,10 +4,16 @@
 //! `SUITE=engine` takes some 30 minutes by emulation on two free cores at the defaults. Its whole matrix is that with
 //! `SUITE=engine_slots_that_fail` at SEED=2 and SEED=3, and `SUITE=engine_slots_boot` at SEED=2.
 
+//!
+//! `SUITE=cluster` makes clusters of machines, by emulation some 4 minutes a case; its power cuts (`SUITE=cluster_cuts`)
+//! are whole at N=36.
+
 #[cfg(test)]
 mod soak {
     mod bios;
     mod bits;
+    mod cluster;
+    mod cluster_cuts;
     mod engine;
     mod faults;
     mod power;

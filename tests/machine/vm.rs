@@ -40,6 +40,8 @@ pub struct Power {
     pub firmware: FirmwareKind,
     /// How the disk is attached.
     pub bus: Bus,
+    /// What its battery has kept of the time, `2001-01-01T00:00:00`; this computer's time without it.
+    pub clock: Option<&'static str>,
 }
 
 /// A running machine; dropping it cuts its power.
@@ -72,7 +74,11 @@ impl Vm {
             // What firmware remembers belongs to the machine, as its disk does.
             variables: Some(disk.folder().join("variables.fd")),
             secure_boot: power.secure_boot,
-            extra: Vec::new(),
+            extra: power
+                .clock
+                .into_iter()
+                .flat_map(|time| ["-rtc".to_owned(), format!("base={time}")])
+                .collect(),
         };
         let machine = Machine::start(&settings)?;
         println!("{name}: switched on, by {}", machine.accelerator());
@@ -93,6 +99,44 @@ impl Vm {
         self.machine.wait_for(text, left).with_context(|| format!("machine `{}`", self.name))?;
         println!("{}: `{text}` after {} s", self.name, self.started.elapsed().as_secs());
         Ok(())
+    }
+
+    /// Waits until `text` stands on the console once more than it does now; for machines that have run for long.
+    pub fn wait_for_again(&mut self, text: &str, deadline: Duration) -> anyhow::Result<()> {
+        let before = self.console().matches(text).count();
+        let started = Instant::now();
+        while self.machine.watch(|_| {})? {
+            if self.console().matches(text).count() > before {
+                println!("{}: `{text}` again after {} s", self.name, started.elapsed().as_secs());
+                return Ok(());
+            }
+            if started.elapsed() > deadline {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        bail!("machine `{}` does not say `{text}` again:\n{}", self.name, self.machine.console().last_lines())
+    }
+
+    /// Lets it run for so long, or until `text` stands on its console.
+    pub fn run_for(&mut self, time: Duration, text: &str) -> anyhow::Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < time && self.machine.watch(|_| {})? && !self.console().contains(text) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Cuts its power at once; the log of its writes is whole afterwards.
+    pub fn cut_power(mut self) -> anyhow::Result<()> {
+        println!("{}: power cut after {} s", self.name, self.started.elapsed().as_secs());
+        Ok(self.machine.end(COMMAND_DEADLINE)?)
+    }
+
+    /// Pulls the plug of its network, or puts it in again.
+    pub fn connect_network(&self, is_connected: bool) -> anyhow::Result<()> {
+        println!("{}: uplink {}", self.name, if is_connected { "is back" } else { "is gone" });
+        Ok(self.machine.connect_network(is_connected)?)
     }
 
     /// Waits until the machine is up (`true`), or has ended or restarted before.

@@ -102,6 +102,11 @@ impl WriteLog {
         self.ends.push(end);
     }
 
+    /// How many requests were logged.
+    pub fn requests(&self) -> usize {
+        self.requests.len()
+    }
+
     /// How many requests were logged when the log was `length` bytes long.
     pub fn requests_within(&self, length: u64) -> usize {
         self.ends.partition_point(|end| *end <= length)

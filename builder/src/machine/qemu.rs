@@ -258,6 +258,17 @@ impl Machine {
         self.tell("pmemsave", &json!({ "val": start, "size": size.0, "filename": file }))
     }
 
+    /// Pulls the plug of its network, or puts it in again.
+    pub fn connect_network(&self, is_connected: bool) -> Result<(), MachineError> {
+        self.tell("set_link", &json!({ "name": "net0", "up": is_connected }))
+    }
+
+    /// Cuts the power as [`Self::cut_power`] does, and lets QEMU finish the log of writes.
+    pub fn end(&mut self, deadline: Duration) -> Result<(), MachineError> {
+        self.tell("quit", &json!({}))?;
+        self.wait_for_end(deadline)
+    }
+
     fn tell(&self, command: &'static str, arguments: &Value) -> Result<(), MachineError> {
         Ok(monitor::tell(&self.folder.path().join(MONITOR), command, arguments)?)
     }
