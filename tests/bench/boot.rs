@@ -40,7 +40,9 @@ const TELL: &str = r#"while read -r key value _; do
 done < /proc/meminfo
 manager=$(systemctl show --value --property UserspaceTimestampMonotonic)
 firstboot=$(systemctl show --value --property ExecMainStartTimestampMonotonic firstboot.service)
-printf '\nreport %s %s %s end\n' "$manager" "$firstboot" "$((total - available))" > /dev/ttyS0
+configured=$(systemctl show --value --property ExecMainExitTimestampMonotonic firstboot.service)
+up=$(systemctl show --value --property ActiveEnterTimestampMonotonic multi-user.target)
+printf '\nreport %s %s %s %s %s end\n' "$manager" "$firstboot" "$configured" "$up" "$((total - available))" > /dev/ttyS0
 systemctl --no-block poweroff
 "#;
 
@@ -51,6 +53,10 @@ pub(crate) struct Boot {
     pub(crate) manager: f64,
     /// Seconds from the kernel's entry to firstboot's start.
     pub(crate) firstboot: f64,
+    /// Seconds from the kernel's entry to firstboot's end, when the record's settings are in force.
+    pub(crate) configured: f64,
+    /// Seconds from the kernel's entry to systemd's multi-user target.
+    pub(crate) up: f64,
     /// Memory in use when the machine was up.
     pub(crate) memory: Bytes,
 }
@@ -139,7 +145,9 @@ fn parse(console: &str) -> anyhow::Result<Boot> {
     let line =
         console.lines().rev().find_map(|line| line.trim().strip_prefix("report ")?.strip_suffix(" end"));
     let words: Vec<&str> = line.context("the machine told no figures")?.split(' ').collect();
-    let [manager, firstboot, memory] = words[..] else { anyhow::bail!("figures are missing: {words:?}") };
+    let [manager, firstboot, configured, up, memory] = words[..] else {
+        anyhow::bail!("figures are missing: {words:?}")
+    };
     let seconds = |text: &str| -> anyhow::Result<f64> {
         let microseconds: u32 = text.parse().with_context(|| format!("`{text}` is no time"))?;
         ensure!(microseconds > 0, "something did not start: {words:?}");
@@ -149,6 +157,8 @@ fn parse(console: &str) -> anyhow::Result<Boot> {
     Ok(Boot {
         manager: seconds(manager)?,
         firstboot: seconds(firstboot)?,
+        configured: seconds(configured)?,
+        up: seconds(up)?,
         memory: Bytes(kibibytes.saturating_mul(1024)),
     })
 }

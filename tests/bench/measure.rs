@@ -153,10 +153,15 @@ pub(crate) fn boots(ours: &Ours, peer: &Peer, work: &Path, report: &mut Report) 
         report.samples.extend([
             Samples::guest(&of("kernel to PID 1"), boot.manager),
             Samples::guest(&of("kernel to firstboot"), boot.firstboot),
+            Samples::guest(&of("kernel to multi-user target"), boot.up),
             Samples::bytes(&of("memory in use"), vec![boot.memory]),
         ]);
     }
+    // Of a machine that is switched on again, with the firewall to be loaded as at every boot.
+    let own = ours.configured - ours.firstboot;
+    report.samples.push(Samples::guest("firstboot, its own part of the boot", own));
     report.bounds.extend([
+        Bound::ratio("firstboot : its boot", own / ours.up, 0.1),
         Bound::ratio("kernel to PID 1 : Debian's initramfs", ours.manager / debian.manager, 0.25),
         Bound::ratio("kernel to firstboot : Debian's initramfs", ours.firstboot / debian.firstboot, 0.7),
         Bound::bytes("memory in use", ours.memory, 150e6),
