@@ -208,7 +208,7 @@ fn a_dry_run_of_a_worker_prints_its_plan() {
                | kubelet-arg:
                |   - "max-pods=300"
         ------------------------------------------------------------- firstboot end ----
-    "#)
+        "#);
     });
 }
 
@@ -246,7 +246,7 @@ fn a_dry_run_of_an_edge_prints_its_plan() {
                | kubelet-arg:
                |   - "max-pods=300"
         ------------------------------------------------------------- firstboot end ----
-    "#)
+        "#);
     });
 }
 

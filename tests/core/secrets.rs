@@ -85,8 +85,8 @@ fn said(program: Program) -> anyhow::Result<String> {
 
 /// The three forms that are looked for.
 fn forms(secret: &[u8]) -> [Vec<u8>; 3] {
-    let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-    [secret.to_vec(), digits.into_bytes(), STANDARD.encode(secret).into_bytes()]
+    let digits: Vec<_> = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    [secret.to_vec(), digits.concat().into_bytes(), STANDARD.encode(secret).into_bytes()]
 }
 
 fn every_secret_is_found_in_every_form(secrets: &[Named], search: &Search) -> anyhow::Result<()> {
