@@ -111,6 +111,8 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     drop(edge2);
     let mut edge2 = Vm::start("edge2-again", &disk, newcomer, &scene)?;
     edge2.wait_for(READY)?;
+    // Ready it may be before it lets anybody in.
+    edge2.wait_until_up()?;
     for asking in ["phase       claiming", "phase       waiting for approval"] {
         ensure!(!edge2.console().contains(asking), "it asked for its place once more");
     }
