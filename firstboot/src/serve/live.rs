@@ -1,7 +1,7 @@
 //! The machine that this program runs on.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
@@ -38,6 +38,10 @@ impl Surroundings for Bare {
         systemd::reload_networks()
     }
 
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
     fn pause(&mut self, time: Duration) -> anyhow::Result<()> {
         std::thread::sleep(time);
         Ok(())
@@ -70,6 +74,10 @@ impl Surroundings for Live {
 
     fn renew_network(&mut self) -> anyhow::Result<()> {
         self.bare.renew_network()
+    }
+
+    fn now(&self) -> Instant {
+        self.bare.now()
     }
 
     fn pause(&mut self, time: Duration) -> anyhow::Result<()> {

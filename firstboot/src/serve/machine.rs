@@ -1,7 +1,7 @@
 //! What joining does to a machine besides writing files.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::k3s_node::Seen;
 use crate::k3s::RunMode;
@@ -36,6 +36,8 @@ pub(super) trait Surroundings {
     fn resolve(&mut self, address: &str) -> anyhow::Result<Vec<SocketAddr>>;
     /// Has the network's settings read anew.
     fn renew_network(&mut self) -> anyhow::Result<()>;
+    /// A time to measure others from.
+    fn now(&self) -> Instant;
     /// Lets time pass. An error ends the run, which only a test does.
     fn pause(&mut self, time: Duration) -> anyhow::Result<()>;
 }

@@ -166,8 +166,10 @@ impl Member<'_> {
     /// Returns when the membership has to be shown, and why.
     fn look_after(&mut self, place: &Place, machine: &mut impl Machine) -> anyhow::Result<String> {
         let patience = self.reclaims.next();
-        let mut troubled = Duration::ZERO;
+        let mut troubled = None;
         loop {
+            // A look takes half a minute where nobody answers, so that pauses alone tell no time.
+            let begun = machine.now();
             let tunnels = machine.connect(&self.tunnel_key, &place.peers)?;
             let seen = machine.look(&place.membership.node);
             let trouble = match (&seen, tunnels.lively.is_empty()) {
@@ -200,9 +202,13 @@ impl Member<'_> {
             };
             self.report(place, machine);
             match trouble {
-                None => troubled = Duration::ZERO,
-                Some(reason) if troubled >= patience => return Ok(reason),
-                Some(_) => troubled += LOOK,
+                None => troubled = None,
+                Some(reason) => {
+                    let since = *troubled.get_or_insert(begun);
+                    if machine.now().saturating_duration_since(since) >= patience {
+                        return Ok(reason);
+                    }
+                }
             }
             machine.pause(if seen == Seen::Ready { LOOK_AT_READY } else { LOOK })?;
         }

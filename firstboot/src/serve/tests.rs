@@ -1,6 +1,6 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::k3s_node::Seen;
 use super::machine::{Machine, Start, Surroundings, Tunnels};
@@ -28,11 +28,21 @@ struct Fake {
     seen: RefCell<Vec<Seen>>,
     /// Pauses until the run ends.
     pauses: u32,
+    /// How long a look takes.
+    looking: Duration,
+    now: Cell<Instant>,
 }
 
 impl Fake {
     fn new(service: Option<SocketAddr>, seen: &[Seen], pauses: u32) -> Self {
-        Self { service, done: Vec::new(), seen: RefCell::new(seen.to_vec()), pauses }
+        Self {
+            service,
+            done: Vec::new(),
+            seen: RefCell::new(seen.to_vec()),
+            pauses,
+            looking: Duration::ZERO,
+            now: Cell::new(Instant::now()),
+        }
     }
 
     fn note(&mut self, line: String) {
@@ -56,7 +66,12 @@ impl Surroundings for Fake {
         Ok(())
     }
 
-    fn pause(&mut self, _time: Duration) -> anyhow::Result<()> {
+    fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    fn pause(&mut self, time: Duration) -> anyhow::Result<()> {
+        self.now.set(self.now.get() + time);
         self.pauses = self.pauses.saturating_sub(1);
         anyhow::ensure!(self.pauses > 0, "the run is over");
         Ok(())
@@ -76,6 +91,7 @@ impl Machine for Fake {
     }
 
     fn look(&self, _node: &str) -> Seen {
+        self.now.set(self.now.get() + self.looking);
         let mut seen = self.seen.borrow_mut();
         if seen.len() > 1 { seen.remove(0) } else { seen[0].clone() }
     }
@@ -152,6 +168,19 @@ fn a_node_that_the_cluster_forgot_shows_its_membership_and_k3s_reads_the_new_tok
     let expected =
         ["tunnels with cp1", "k3s agent IfNeeded", "tunnels with cp1", "k3s agent Again", "tunnels with cp1"];
     assert_eq!(machine.done, expected);
+}
+
+#[test]
+fn a_node_that_nobody_answers_is_patient_by_the_clock_and_not_by_its_looks() {
+    let service = Running::start(Limits::default());
+    let (_folder, system) = node();
+    let facts = facts(Some(right(1, 3_000_001)));
+    join(&facts, &system, &mut Fake::new(Some(service.address), &[Seen::Ready], 2));
+    let silent = Seen::Nothing("connection timed out".to_owned());
+    let mut machine = Fake::new(Some(service.address), std::slice::from_ref(&silent), 4);
+    machine.looking = Duration::from_secs(30);
+    join(&facts, &system, &mut machine);
+    assert!(machine.done.contains(&"k3s agent Again".to_owned()), "{:?}", machine.done);
 }
 
 #[test]
