@@ -95,8 +95,7 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     let waiting = format!("{}.waiting", code.object_name());
     let listed = ["get", "edgenodes", &waiting, "-o=jsonpath={.spec.code}"];
     ensure!(kubectl(&kubeconfig, &listed)? == code.to_string(), "the cluster lists another code");
-    let approval = joining.approval("edge2")?;
-    kubectl(&kubeconfig, &["patch", "edgenodes", &waiting, "--type=merge", "-p", &approval])?;
+    joining.operate(&["node", "approve", &code.to_string(), "--as", "edge2"], api, &scene)?;
     edge2.wait_for(READY)?;
     ensure!(edge2.run("uname -n")?.trim() == "edge2", "the box has not become the node of its record");
     let swap = edge2.run("swapon --noheadings --show=NAME,SIZE")?;
@@ -122,8 +121,7 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     // It is stolen.
     let peers = control_plane.run("wg show wg0 peers")?;
     ensure!(peers.lines().count() == 2, "the control plane has other tunnels than with two edges: {peers}");
-    let revoked = r#"{"spec":{"revoked":"2027-01-15T08:00:00Z"}}"#;
-    kubectl(&kubeconfig, &["patch", "edgenodes", "edge2", "--type=merge", "-p", revoked])?;
+    joining.operate(&["node", "revoke", "edge2"], api, &scene)?;
     control_plane
         .run("for i in $(seq 60); do test $(wg show wg0 peers | wc -l) = 1 && exit; sleep 1; done; exit 1")?;
 

@@ -6,21 +6,21 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
-use firstboot::claim::store::Verdict;
 use firstboot::source::Item;
-use firstboot::{record, ticket};
+use firstboot::ticket;
 use imgbuild::cluster::Cluster;
 use imgbuild::identity::search::Search;
 use imgbuild::identity::{Access, ClusterSecrets, FILE, Identity, Named};
 use imgbuild::operator;
 use imgbuild::process::Program;
 use imgbuild::units::Arch;
-use serde_json::json;
 
 use crate::{Bundle, Power, Scene};
 
 /// A build with its downloads.
 const BUILD_DEADLINE: Duration = Duration::from_mins(15);
+/// For one command.
+const OPERATING: Duration = Duration::from_mins(1);
 
 /// A cluster, and its operator.
 #[derive(Debug)]
@@ -118,19 +118,10 @@ impl Joining {
         Ok(Power { given: vec![(Item::Cluster, path)], ..Power::default() })
     }
 
-    /// What an operator who takes a waiting box for `node` writes into its object, as a merge patch.
-    pub fn approval(&self, node: &str) -> anyhow::Result<String> {
-        let Ok(node) = self.cluster.node(node) else { bail!("the cluster has no node `{node}`") };
-        let secrets = self.secrets_of_cluster()?;
-        let record = record::sign(&self.cluster.record(node), &secrets.operator_key)?;
-        let verdict = Verdict::Approved {
-            node: node.name.to_string(),
-            role: node.role,
-            address: node.vpn_address,
-            generation: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs(),
-            record: Some(record),
-        };
-        Ok(json!({ "spec": { "verdict": verdict } }).to_string())
+    /// What its operator types, after `imgbuild`: a command that asks the API at `port` of this computer.
+    pub fn operate(&self, arguments: &[&str], port: u16, scene: &Scene) -> anyhow::Result<String> {
+        let program = self.imgbuild(scene).arguments(arguments);
+        Ok(program.arguments(["--server", &format!("127.0.0.1:{port}")]).output(OPERATING)?)
     }
 
     /// Puts a new ticket for `node` in the place of the one in `power`.
