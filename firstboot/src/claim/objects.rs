@@ -1,6 +1,6 @@
 //! The store of the claim service in the cluster's own API, so that it outlives any node: `BurntTicket`, `EdgeNode`
-//! and `NodeReport` of group `imgbuild.org`, which only control-plane identities and the group `imgbuild:approvers` may touch, and k3s'
-//! own Secrets.
+//! and `NodeReport` of group `imgbuild.org`, which only control-plane identities and the group `imgbuild:approvers` may
+//! touch, and k3s' own Secrets.
 
 mod decisions;
 
@@ -27,8 +27,10 @@ const REPORTS: &str = "/apis/imgbuild.org/v1/nodereports";
 const SECRETS: &str = "/api/v1/namespaces/kube-system/secrets";
 /// Nodes that may wait at a time: each is an object that a stranger has caused.
 const MOST_WAITING: usize = 64;
-/// Label of nodes that wait.
+/// Label of nodes that wait, lists of those, and of those without the label.
 const WAITING_LABEL: &str = "imgbuild.org/waiting";
+const WAITING: &str = "/apis/imgbuild.org/v1/edgenodes?labelSelector=imgbuild.org/waiting";
+const JOINED: &str = "/apis/imgbuild.org/v1/edgenodes?labelSelector=!imgbuild.org/waiting";
 /// How often an object that others change at the same time is tried again.
 const TRIES: usize = 8;
 
@@ -60,6 +62,37 @@ impl Objects {
     fn node(&self, name: &str) -> Result<Option<Value>, StoreError> {
         self.api()?.get(&format!("{NODES}/{name}")).map_err(not_ready)
     }
+
+    /// The objects of a list; `None` where there is no such list.
+    fn list(&self, path: &str) -> Result<Option<Vec<Value>>, StoreError> {
+        let list = self.api()?.get(path).map_err(not_ready)?;
+        Ok(list.map(|mut list| list["items"].as_array_mut().map(std::mem::take).unwrap_or_default()))
+    }
+
+    /// Makes of the node of this name what `next` makes of it, in one step, whoever else changes it at the same time;
+    /// `None` leaves it as it is. Returns the node before and the node afterwards.
+    fn change(
+        &self,
+        name: &str,
+        next: impl Fn(Option<&Joined>) -> Option<Joined>,
+    ) -> Result<(Option<Joined>, Option<Joined>), StoreError> {
+        for _ in 0..TRIES {
+            let there = self.node(name)?;
+            let before: Option<Joined> = there.as_ref().map(spec).transpose()?;
+            let Some(after) = next(before.as_ref()) else { return Ok((before.clone(), before)) };
+            let done = match there {
+                None => self.api()?.create(NODES, &edge_node(name, &json!(after), &json!({}))),
+                Some(mut object) => {
+                    object["spec"] = json!(after);
+                    self.api()?.replace(&format!("{NODES}/{name}"), &object)
+                }
+            };
+            if done.map_err(not_ready)?.is_some() {
+                return Ok((before, Some(after)));
+            }
+        }
+        Err(StoreError::NotReady(format!("EdgeNode `{name}` changes all the time")))
+    }
 }
 
 /// Definitions of the kinds, and the role of approvers: objects to apply before the first claim.
@@ -75,12 +108,7 @@ impl fmt::Debug for Objects {
 
 impl Store for Objects {
     fn burn(&self, nonce: Nonce, burnt: &Burnt) -> Result<Burnt, StoreError> {
-        let object = json!({
-            "apiVersion": "imgbuild.org/v1",
-            "kind": "BurntTicket",
-            "metadata": { "name": nonce.to_string() },
-            "spec": burnt,
-        });
+        let object = object("BurntTicket", &json!({ "name": nonce.to_string() }), &json!(burnt));
         if self.api()?.create(BURNT, &object).map_err(not_ready)?.is_some() {
             return Ok(burnt.clone());
         }
@@ -95,32 +123,19 @@ impl Store for Objects {
     }
 
     fn all_joined(&self) -> Result<Vec<Joined>, StoreError> {
-        // A label that is not there.
-        let list = self.api()?.get(&format!("{NODES}?labelSelector=!{WAITING_LABEL}")).map_err(not_ready)?;
+        let list = self.list(JOINED)?;
         let list = list.ok_or_else(|| StoreError::NotReady("EdgeNodes are not defined".to_owned()))?;
-        let all = list["items"].as_array().into_iter().flatten().map(spec);
+        let all = list.iter().map(spec);
         all.filter(|node| !matches!(node, Ok(Joined { revoked: Some(_), .. }))).collect()
     }
 
     fn keep(&self, node: &Joined) -> Result<Joined, StoreError> {
-        for _ in 0..TRIES {
-            let Some(mut there) = self.node(&node.node)? else {
-                let object = edge_node(&node.node, &json!(node), &json!({}));
-                if self.api()?.create(NODES, &object).map_err(not_ready)?.is_some() {
-                    return Ok(node.clone());
-                }
-                continue;
-            };
-            let known: Joined = spec(&there)?;
-            if known.stays_before(node) || known == *node {
-                return Ok(known);
-            }
-            there["spec"] = json!(node);
-            if self.api()?.replace(&format!("{NODES}/{}", node.node), &there).map_err(not_ready)?.is_some() {
-                return Ok(node.clone());
-            }
-        }
-        Err(StoreError::NotReady(format!("EdgeNode `{}` changes all the time", node.node)))
+        let next = |known: Option<&Joined>| {
+            let stays = known.is_some_and(|known| known.stays_before(node) || known == node);
+            (!stays).then(|| node.clone())
+        };
+        let (_, kept) = self.change(&node.node, next)?;
+        Ok(kept.unwrap_or_else(|| node.clone()))
     }
 
     fn forget_password(&self, node: &str) -> Result<(), StoreError> {
@@ -154,11 +169,9 @@ impl Store for Objects {
         if self.waiting(&waiting.code)?.is_some() {
             return Ok(());
         }
-        let list = self.api()?.get(&format!("{NODES}?labelSelector={WAITING_LABEL}")).map_err(not_ready)?;
-        let all = list.as_ref().and_then(|list| list["items"].as_array());
         // Those that a person has answered wait no longer.
         let is_waiting = |object: &&Value| object["spec"]["verdict"].is_null();
-        let count = all.into_iter().flatten().filter(is_waiting).count();
+        let count = self.list(WAITING)?.unwrap_or_default().iter().filter(is_waiting).count();
         if count >= MOST_WAITING {
             return Err(StoreError::Full(count));
         }
@@ -168,12 +181,7 @@ impl Store for Objects {
     }
 
     fn report(&self, report: &NodeReport) -> Result<(), StoreError> {
-        let object = json!({
-            "apiVersion": "imgbuild.org/v1",
-            "kind": "NodeReport",
-            "metadata": { "name": report.node },
-            "spec": report,
-        });
+        let object = object("NodeReport", &json!({ "name": report.node }), &json!(report));
         // Whoever hears it writes all of it; who came last is right.
         self.api()?.apply(&format!("{REPORTS}/{}", report.node), &object).map(drop).map_err(not_ready)
     }
@@ -185,12 +193,12 @@ fn waiting_name(code: &Code) -> String {
 }
 
 fn edge_node(name: &str, spec: &Value, labels: &Value) -> Value {
-    json!({
-        "apiVersion": "imgbuild.org/v1",
-        "kind": "EdgeNode",
-        "metadata": { "name": name, "labels": labels },
-        "spec": spec,
-    })
+    object("EdgeNode", &json!({ "name": name, "labels": labels }), spec)
+}
+
+/// An object of our group.
+fn object(kind: &str, metadata: &Value, spec: &Value) -> Value {
+    json!({ "apiVersion": "imgbuild.org/v1", "kind": kind, "metadata": metadata, "spec": spec })
 }
 
 fn spec<T: DeserializeOwned>(object: &Value) -> Result<T, StoreError> {

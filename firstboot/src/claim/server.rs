@@ -112,26 +112,28 @@ fn answer(
     }
 }
 
-fn of_report(reply: &ReportReply) -> Answer {
-    let (status, retry_after) = match reply {
-        ReportReply::Taken => (200, None),
-        ReportReply::Later { seconds } => (503, Some(*seconds)),
-        ReportReply::Refused { cause: Cause::Malformed, .. } => (400, None),
-        ReportReply::Refused { .. } => (403, None),
-    };
-    Answer { status, retry_after, body: serde_json::to_vec(reply).unwrap_or_default() }
-}
-
 /// The status code is for people with a browser; nodes read the body.
 fn of_reply(reply: &Reply) -> Answer {
     let (status, retry_after) = match reply {
         Reply::Granted(_) => (200, None),
         Reply::Waiting { .. } => (202, None),
         Reply::Later { seconds } => (503, Some(*seconds)),
-        Reply::Refused { cause: Cause::Malformed, .. } => (400, None),
-        Reply::Refused { .. } => (403, None),
+        Reply::Refused { cause, .. } => (of_refusal(*cause), None),
     };
     Answer { status, retry_after, body: serde_json::to_vec(reply).unwrap_or_default() }
+}
+
+fn of_report(reply: &ReportReply) -> Answer {
+    let (status, retry_after) = match reply {
+        ReportReply::Taken => (200, None),
+        ReportReply::Later { seconds } => (503, Some(*seconds)),
+        ReportReply::Refused { cause, .. } => (of_refusal(*cause), None),
+    };
+    Answer { status, retry_after, body: serde_json::to_vec(reply).unwrap_or_default() }
+}
+
+const fn of_refusal(cause: Cause) -> u16 {
+    if matches!(cause, Cause::Malformed) { 400 } else { 403 }
 }
 
 #[cfg(test)]

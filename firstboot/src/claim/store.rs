@@ -1,4 +1,5 @@
-//! What the service keeps, as objects of the cluster's own API: `BurntTicket`, `EdgeNode`, `NodeReport`, and Secrets of k3s.
+//! What the service keeps, as objects of the cluster's own API: `BurntTicket`, `EdgeNode`, `NodeReport`, and Secrets of
+//! k3s.
 //!
 //! Every operation may be the last before a power cut, and may be repeated.
 

@@ -1,9 +1,10 @@
 //! What an operator sees of nodes, and decides of them.
 
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use thiserror::Error;
 
-use super::{NODES, Objects, REPORTS, TRIES, WAITING_LABEL, edge_node, not_ready, spec, waiting_name};
+use super::{JOINED, NODES, Objects, REPORTS, TRIES, WAITING, not_ready, spec, waiting_name};
 use crate::claim::code::Code;
 use crate::claim::report::NodeReport;
 use crate::claim::store::{Joined, Store as _, StoreError, Verdict, Waiting};
@@ -30,33 +31,32 @@ pub enum DecisionError {
 impl Objects {
     /// All nodes that wait, or have waited: those that were decided on stay on the list.
     pub fn all_waiting(&self) -> Result<Vec<Waiting>, StoreError> {
-        let list = self.api()?.get(&format!("{NODES}?labelSelector={WAITING_LABEL}")).map_err(not_ready)?;
-        let items = list.as_ref().and_then(|list| list["items"].as_array());
-        items.into_iter().flatten().map(spec).collect()
+        self.list(WAITING)?.unwrap_or_default().iter().map(spec).collect()
     }
 
-    /// All who have joined, those that were revoked as well. What cannot be read hides none of the others.
+    /// All who have joined, those that were revoked as well.
     pub fn all_known(&self) -> Result<Vec<Joined>, StoreError> {
-        let list = self.api()?.get(&format!("{NODES}?labelSelector=!{WAITING_LABEL}")).map_err(not_ready)?;
-        let items = list.as_ref().and_then(|list| list["items"].as_array());
-        Ok(items.into_iter().flatten().filter_map(|object| spec(object).ok()).collect())
+        self.readable(JOINED)
     }
 
     /// What nodes last said of themselves.
     pub fn all_reports(&self) -> Result<Vec<NodeReport>, StoreError> {
-        let list = self.api()?.get(REPORTS).map_err(not_ready)?;
-        let items = list.as_ref().and_then(|list| list["items"].as_array());
-        // What a newer node says hides none of the others.
-        Ok(items.into_iter().flatten().filter_map(|object| spec(object).ok()).collect())
+        self.readable(REPORTS)
+    }
+
+    /// What cannot be read, as what a newer program has written may be, hides none of the others.
+    fn readable<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, StoreError> {
+        Ok(self.list(path)?.unwrap_or_default().iter().filter_map(|object| spec(object).ok()).collect())
     }
 
     /// Says of the node with this code what becomes of it, once and for all. `verdict` is made for the node that was
     /// found; saying the same again changes nothing.
     pub fn decide(&self, code: &Code, verdict: &Verdict) -> Result<Waiting, DecisionError> {
-        let path = format!("{NODES}/{}", waiting_name(code));
+        let name = waiting_name(code);
         for _ in 0..TRIES {
-            let object = self.api()?.get(&path).map_err(not_ready)?;
-            let Some(mut object) = object else { return Err(DecisionError::Unknown(code.clone())) };
+            let Some(mut object) = self.node(&name)? else {
+                return Err(DecisionError::Unknown(code.clone()));
+            };
             let waiting: Waiting = spec(&object)?;
             match &waiting.verdict {
                 Some(before) if is_same(before, verdict) => return Ok(waiting),
@@ -71,7 +71,7 @@ impl Objects {
             }
             let decided = Waiting { verdict: Some(verdict.clone()), ..waiting };
             object["spec"] = json!(decided);
-            if self.api()?.replace(&path, &object).map_err(not_ready)?.is_some() {
+            if self.api()?.replace(&format!("{NODES}/{name}"), &object).map_err(not_ready)?.is_some() {
                 return Ok(decided);
             }
         }
@@ -81,27 +81,19 @@ impl Objects {
     /// Makes all that `of` was given worthless, up to its generation: what has joined under its name is revoked at
     /// `since` (RFC 3339), and so is what has not come yet. Returns who had the name.
     pub fn revoke(&self, of: &Joined, since: &str) -> Result<Option<Joined>, StoreError> {
-        let path = format!("{NODES}/{}", of.node);
-        for _ in 0..TRIES {
-            let Some(mut object) = self.api()?.get(&path).map_err(not_ready)? else {
-                let nobody = Joined { revoked: Some(since.to_owned()), ..of.clone() };
-                let object = edge_node(&of.node, &json!(nobody), &json!({}));
-                if self.api()?.create(NODES, &object).map_err(not_ready)?.is_some() {
-                    return Ok(None);
-                }
-                continue;
-            };
-            let before: Joined = spec(&object)?;
-            let generation = before.generation.max(of.generation);
-            object["spec"] = json!(Joined { generation, revoked: Some(since.to_owned()), ..before.clone() });
-            if self.api()?.replace(&path, &object).map_err(not_ready)?.is_some() {
-                // A new machine of its name sets another password, and Kubernetes forgets the old one.
-                self.forget_password(&of.node)?;
-                self.api()?.delete(&format!("/api/v1/nodes/{}", of.node)).map_err(not_ready)?;
-                return Ok(Some(before));
-            }
+        let next = |before: Option<&Joined>| {
+            let mut revoked = before.unwrap_or(of).clone();
+            revoked.generation = revoked.generation.max(of.generation);
+            revoked.revoked = Some(since.to_owned());
+            Some(revoked)
+        };
+        let (before, _) = self.change(&of.node, next)?;
+        if before.is_some() {
+            // A new machine of its name sets another password, and Kubernetes forgets the old one.
+            self.forget_password(&of.node)?;
+            self.api()?.delete(&format!("/api/v1/nodes/{}", of.node)).map_err(not_ready)?;
         }
-        Err(StoreError::NotReady(format!("EdgeNode `{}` changes all the time", of.node)))
+        Ok(before)
     }
 
     /// The node with this code.
