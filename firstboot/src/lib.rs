@@ -15,11 +15,12 @@
 //! - [`plan`]: from record to steps, pure
 //! - [`converge`], [`apply`]: carrying the steps out, idempotent and safe against power loss
 //! - [`durable`]: files that survive power cuts
-//! - [`process`]: waiting for other programs
+//! - [`process`]: waiting for other programs; [`printable`]: characters that show as what they are
 //! - [`random`]: random bytes; [`keyed_hash`]: what is derived from the cluster's keys
 //! - [`key`]: the node key; [`secret_key`]: what all keys of 32 bytes share
 //! - [`status`], [`screen`], [`run`], [`cli`]: reporting and the program
-//! - [`console`]: showing text on a console that may be stopped; `consoles`: the report on all of them; `qr`: codes in it
+//! - [`console`]: showing text on a console that may be stopped; `consoles`: the report on all of them;
+//!   [`qr`]: codes in it
 //! - [`last_failure`]: the report where another computer can read it
 //! - [`k3s`]: k3s' places on the node, and its start
 //! - [`stage0`]: the initrd's `/init`
@@ -61,9 +62,10 @@ pub mod membership;
 pub mod node_password;
 pub mod peers;
 pub mod plan;
+pub mod printable;
 pub mod process;
 pub mod public_key;
-mod qr;
+pub mod qr;
 pub mod random;
 pub mod record;
 pub mod resolve;

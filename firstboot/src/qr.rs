@@ -1,4 +1,4 @@
-//! QR codes for consoles: a person's telephone copies what the person would have to type.
+//! QR codes for consoles and terminals: a person's telephone copies what the person would have to type.
 
 use qrcode::{Color, EcLevel, QrCode};
 
@@ -7,7 +7,7 @@ const MARGIN: usize = 2;
 
 /// Draws `text`, two modules to a character, for a screen whose characters are lighter than its ground; `None` if it is
 /// too long for a code.
-pub(crate) fn draw(text: &str) -> Option<String> {
+pub fn draw(text: &str) -> Option<String> {
     // A console loses no corner: no room is spent on damage.
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
     let (width, modules) = (code.width(), code.to_colors());

@@ -18,6 +18,7 @@ use super::message::{Cause, ReportReply};
 use super::service::{RETRY, Service, cause_of_document};
 use super::store::{Store, StoreError};
 use crate::document::{self, Document};
+use crate::printable::is_printable;
 use crate::public_key::PublicKey;
 use crate::record::{Role, is_dns_label};
 use crate::slot::Generation;
@@ -112,12 +113,8 @@ impl NodeReport {
 }
 
 fn clear(text: &str, longest: usize) -> String {
-    // Besides control characters, what turns the direction of writing or shows nothing.
-    let is_trick = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-    };
-    text.chars().take(longest).map(|letter| if is_trick(letter) { '\u{fffd}' } else { letter }).collect()
+    let harmless = |letter| if is_printable(letter) { letter } else { '\u{fffd}' };
+    text.chars().take(longest).map(harmless).collect()
 }
 
 fn time(now: SystemTime) -> String {
