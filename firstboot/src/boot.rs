@@ -30,3 +30,23 @@ pub struct BootReport {
     #[serde(default)]
     pub notes: Vec<String>,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::BootReport;
+
+    /// Of a machine that was booted from its only disk.
+    pub(crate) fn example() -> BootReport {
+        BootReport {
+            version: 1,
+            disk: "/dev/vda".to_owned(),
+            esp: "/dev/vda2".to_owned(),
+            slot: "a".to_owned(),
+            is_on_trial: false,
+            root_hash: "0".repeat(64),
+            state: "/dev/vda7".to_owned(),
+            state_created: false,
+            notes: Vec::new(),
+        }
+    }
+}

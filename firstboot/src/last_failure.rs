@@ -83,7 +83,7 @@ fn is_busy(fault: &io::Error) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::boot::{self, BootReport};
+    use crate::boot;
     use crate::converge::Mode;
     use crate::fat::tests::volume;
     use crate::gpt::{Disk as _, Lba};
@@ -100,17 +100,7 @@ pub(crate) mod tests {
             disk.read(Lba(at), sector).unwrap();
         }
         system.ensure_file("/dev/vda2", &bytes, 0o600).unwrap();
-        let report = BootReport {
-            version: 1,
-            disk: "/dev/vda".to_owned(),
-            esp: "/dev/vda2".to_owned(),
-            slot: "a".to_owned(),
-            is_on_trial: false,
-            root_hash: "0".repeat(64),
-            state: "/dev/vda7".to_owned(),
-            state_created: false,
-            notes: Vec::new(),
-        };
+        let report = boot::tests::example();
         system.ensure_file(boot::PATH, &serde_json::to_vec(&report).unwrap(), 0o644).unwrap();
         (folder, system)
     }

@@ -19,7 +19,7 @@ pub const VALID: Duration = Duration::from_hours(7 * 24);
 const SKEW: Duration = Duration::from_mins(5);
 
 /// The last second that RFC 3339 can write, since 1970.
-const LAST_MOMENT: u64 = 253_402_300_799;
+pub const LAST_MOMENT: u64 = 253_402_300_799;
 
 /// A permission to join.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]

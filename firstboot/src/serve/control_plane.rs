@@ -66,7 +66,7 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
             say(&fault);
         }
         let node = &facts.record.node.name;
-        tell(&k3s_node::look(&api, node, &facts.record), &mut reporter)?;
+        tell(&k3s_node::look(&api, &facts.record), &mut reporter)?;
         reporter.report(|status| {
             let report = NodeReport::of(status, node, Role::ControlPlane, SystemTime::now());
             store.report(&report).map_err(anyhow::Error::from)

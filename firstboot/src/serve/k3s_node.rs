@@ -22,8 +22,9 @@ pub(super) enum Seen {
     Unknown(String),
 }
 
-/// Looks at the object of this name, and makes sure that it has the annotations of the record.
-pub(super) fn look(api: &Api, name: &str, record: &NodeRecord) -> Seen {
+/// Looks at the node's object, and makes sure that it has the annotations of the record.
+pub(super) fn look(api: &Api, record: &NodeRecord) -> Seen {
+    let name = record.node.name.as_str();
     let path = format!("/api/v1/nodes/{name}");
     let answer = api.get(&path);
     let annotated = answer.as_ref().ok().and_then(Option::as_ref);

@@ -98,13 +98,13 @@ impl Machine for Live {
         systemd::start(mode.unit_name(), start == Start::Again)
     }
 
-    fn look(&self, node: &str) -> Seen {
+    fn look(&self) -> Seen {
         // By the lowest-numbered one; the others know the same.
         let Some(server) = self.record.k3s.servers.first() else {
             return Seen::Nothing("the record names no control plane".to_owned());
         };
         match Api::of_kubelet(&self.bare.0, *server) {
-            Ok(api) => k3s_node::look(&api, node, &self.record),
+            Ok(api) => k3s_node::look(&api, &self.record),
             Err(ApiError::NoCertificate { .. }) => {
                 Seen::Nothing("k3s has no certificate for this node yet".to_owned())
             }

@@ -49,7 +49,7 @@ pub(super) trait Machine: Surroundings {
     /// Starts k3s, and does not wait for it.
     fn start_k3s(&mut self, mode: RunMode, start: Start) -> anyhow::Result<()>;
     /// How the cluster sees the node that this machine is.
-    fn look(&self, node: &str) -> Seen;
+    fn look(&self) -> Seen;
     /// How the API of the control plane on this machine is reached, once k3s has made its certificates.
     fn api(&self) -> Reach;
 }

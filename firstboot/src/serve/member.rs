@@ -171,7 +171,7 @@ impl Member<'_> {
             // A look takes half a minute where nobody answers, so that pauses alone tell no time.
             let begun = machine.now();
             let tunnels = machine.connect(&self.tunnel_key, &place.peers)?;
-            let seen = machine.look(&place.membership.node);
+            let seen = machine.look();
             let trouble = match (&seen, tunnels.lively.is_empty()) {
                 (Seen::Ready, _) => {
                     self.reclaims.reset();

@@ -90,7 +90,7 @@ impl Machine for Fake {
         Ok(())
     }
 
-    fn look(&self, _node: &str) -> Seen {
+    fn look(&self) -> Seen {
         self.now.set(self.now.get() + self.looking);
         let mut seen = self.seen.borrow_mut();
         if seen.len() > 1 { seen.remove(0) } else { seen[0].clone() }

@@ -65,17 +65,7 @@ fn says_when_the_boot_report_is_damaged() {
 fn a_boot_report_without_a_device_is_a_fault() {
     let directory = tempfile::tempdir().unwrap();
     let system = System::new(directory.path(), Mode::Apply);
-    let mut report = BootReport {
-        version: 1,
-        disk: "/dev/vda".to_owned(),
-        esp: "/dev/vda2".to_owned(),
-        slot: "a".to_owned(),
-        is_on_trial: false,
-        root_hash: "0".repeat(64),
-        state: "/dev/vda7".to_owned(),
-        state_created: false,
-        notes: Vec::new(),
-    };
+    let mut report = boot::tests::example();
     let read_back = |report: &BootReport| {
         system.ensure_file(boot::PATH, &serde_json::to_vec(report).unwrap(), 0o644).unwrap();
         boot_report(&system)
