@@ -205,6 +205,18 @@ impl Cluster {
         directory.strip_prefix(".").unwrap_or(directory).join(path)
     }
 
+    /// Where the cluster is reached from the Internet: its own endpoint, then those of its control planes, each once.
+    pub fn endpoints(&self) -> Vec<&Endpoint> {
+        let own = self.nodes_of(Role::ControlPlane).filter_map(|node| node.endpoint.as_ref());
+        let mut endpoints = Vec::new();
+        for endpoint in [&self.endpoint].into_iter().chain(own) {
+            if !endpoints.contains(&endpoint) {
+                endpoints.push(endpoint);
+            }
+        }
+        endpoints
+    }
+
     /// The nodes of a role, in file order.
     pub fn nodes_of(&self, role: Role) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(move |node| node.role == role)

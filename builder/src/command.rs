@@ -6,6 +6,7 @@ mod boot;
 mod build;
 mod check;
 mod clean;
+mod cluster_file;
 mod deployment;
 mod diff;
 pub mod failure;
@@ -28,6 +29,7 @@ mod verify;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
@@ -37,7 +39,7 @@ use crate::cluster::Cluster;
 use crate::derived;
 use crate::environment;
 use crate::printer::{Color, Printer, Verbosity};
-use crate::units::Sha256;
+use crate::units::{Sha256, Timestamp};
 
 pub use failure::Note;
 
@@ -197,6 +199,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failure::show(&error, &context.printer),
     }
+}
+
+/// What the clock says, in whole seconds.
+fn now() -> anyhow::Result<Timestamp> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Ok(Timestamp(since.context("asking the clock")?.as_secs()))
 }
 
 /// Digest of the running program, which decides what is made like any other input.

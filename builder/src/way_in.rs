@@ -4,14 +4,12 @@
 use std::fmt::Write as _;
 
 use firstboot::secret_key::SecretKey;
+use firstboot::wireguard::topology::KEEPALIVE;
 use firstboot::wireguard::{Endpoint, MTU, private_key};
 use zeroize::Zeroizing;
 
 use crate::cluster::{Admin, Cluster, Role};
 use crate::identity::ClusterSecrets;
-
-/// Seconds between two packets without anything to say: routers forget a UDP flow after 30.
-const KEEPALIVE: u16 = 25;
 
 /// What a configuration is made of.
 #[derive(Debug)]

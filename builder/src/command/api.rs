@@ -3,10 +3,10 @@
 use std::fmt;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::str::FromStr;
-use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use clap::Args;
+use firstboot::claim::objects::Objects;
 use firstboot::kubernetes::Api;
 use firstboot::wireguard::Endpoint;
 use rustls::pki_types::ServerName;
@@ -18,8 +18,8 @@ use crate::identity::ClusterSecrets;
 use crate::units::Timestamp;
 
 const PORT: u16 = 6443;
-/// Long enough for any command.
-const VALID: Duration = Duration::from_hours(1);
+/// Seconds; long enough for any command.
+const VALID: u64 = 60 * 60;
 
 /// A server of the Kubernetes API.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -36,9 +36,15 @@ pub(super) struct Access {
 }
 
 impl Access {
+    /// What the claim service keeps, by the first server that answers.
+    pub(super) fn store(&self, cluster: &Cluster, secrets: &ClusterSecrets) -> anyhow::Result<Objects> {
+        Ok(Objects::new(self.connect(cluster, secrets)?))
+    }
+
     /// The first server that answers.
     pub(super) fn connect(&self, cluster: &Cluster, secrets: &ClusterSecrets) -> anyhow::Result<Api> {
-        let client = secrets.operator(now()?, VALID)?;
+        let now = super::now()?;
+        let client = secrets.operator(now, Timestamp(now.0.saturating_add(VALID)))?;
         let authorities = secrets.api_authorities()?;
         let mut faults = Vec::new();
         for server in self.server.clone().map_or_else(|| servers(cluster), |server| vec![server]) {
@@ -75,29 +81,15 @@ impl Access {
 
 /// Where the API answers, by the cluster file: from everywhere, or in the VPN of the admins alone.
 pub(super) fn servers(cluster: &Cluster) -> Vec<Server> {
-    let own = cluster.nodes_of(Role::ControlPlane).filter_map(|node| node.endpoint.as_ref());
-    let public = [&cluster.endpoint].into_iter().chain(own).map(ToString::to_string);
-    let inside = cluster.nodes_of(Role::ControlPlane).filter_map(|node| cluster.admin_address(node));
+    let public = || cluster.endpoints().into_iter().map(ToString::to_string);
+    let inside = || cluster.nodes_of(Role::ControlPlane).filter_map(|node| cluster.admin_address(node));
     let hosts: Vec<String> = match cluster.posture {
         Posture::Production if !cluster.admins.is_empty() => {
-            inside.map(|address| address.to_string()).collect()
+            inside().map(|address| address.to_string()).collect()
         }
-        _ => public.collect(),
+        _ => public().collect(),
     };
-    let mut servers: Vec<Server> = Vec::new();
-    for host in hosts {
-        let server = Server(Endpoint { host, port: PORT });
-        if !servers.contains(&server) {
-            servers.push(server);
-        }
-    }
-    servers
-}
-
-/// What the clock says, for certificates.
-pub(super) fn now() -> anyhow::Result<Timestamp> {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Ok(Timestamp(since.context("asking the clock")?.as_secs()))
+    hosts.into_iter().map(|host| Server(Endpoint { host, port: PORT })).collect()
 }
 
 impl Server {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use firstboot::ticket::LAST_MOMENT;
 use serde::Serialize;
 
 use super::api::{self, Server};
@@ -18,8 +19,6 @@ use crate::units::Timestamp;
 
 /// User of those who hold the identity.
 const OPERATOR: &str = "operator";
-/// Until the end of the year 9999, the last that certificates know.
-const LAST: u64 = 253_402_300_799;
 
 /// Arguments of `kubeconfig`.
 #[derive(Debug, Args)]
@@ -48,20 +47,17 @@ pub(super) struct Valid {
 }
 
 impl Valid {
-    /// When certificates end that are made now.
-    pub(super) fn until(self, now: Timestamp) -> anyhow::Result<Timestamp> {
-        let until = now.0.checked_add(self.valid.as_secs()).filter(|until| *until <= LAST);
+    /// Since when and until when certificates are good that are made now.
+    pub(super) fn lifetime(self) -> anyhow::Result<(Timestamp, Timestamp)> {
         if self.valid.as_secs() == 0 {
-            return Err(anyhow::anyhow!(
-                "a certificate that is good for {} is good for nobody",
-                humantime::format_duration(self.valid)
-            )
-            .input());
+            let valid = humantime::format_duration(self.valid);
+            return Err(anyhow::anyhow!("a certificate that is good for {valid} is good for nobody").input());
         }
-        until
-            .map(Timestamp)
-            .context("no certificate is good for so long")
-            .map_err(|fault| fault.input().hint("they end with the year 9999 at the latest"))
+        let now = super::now()?;
+        let until = now.0.checked_add(self.valid.as_secs()).filter(|until| *until <= LAST_MOMENT);
+        let until = until.context("no certificate is good for so long");
+        let hint = "they end with the year 9999 at the latest";
+        Ok((now, Timestamp(until.map_err(|fault| fault.input().hint(hint))?)))
     }
 }
 
@@ -81,10 +77,11 @@ struct Minted<'a> {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
     let admin = arguments.admin.as_deref().map(|name| find(&cluster, name)).transpose()?;
-    let expires = arguments.valid.until(api::now()?)?;
+    // A slip in the time is told before a passphrase is asked for.
+    let (now, expires) = arguments.valid.lifetime()?;
     let secrets = arguments.unlock.secrets(&cluster)?;
     let server = server(&cluster, admin, arguments.server.as_ref())?;
-    let text = mint(&cluster, &secrets, admin, &server, arguments.valid)?;
+    let text = mint(&cluster, &secrets, admin, &server, (now, expires))?;
     let user = admin.map_or(OPERATOR, |admin| admin.name.as_str());
     if let Some(path) = &arguments.output {
         file::replace_secret(path, text.as_bytes())
@@ -113,12 +110,11 @@ pub(super) fn mint(
     secrets: &ClusterSecrets,
     admin: Option<&Admin>,
     server: &Server,
-    Valid { valid }: Valid,
+    (now, until): (Timestamp, Timestamp),
 ) -> anyhow::Result<zeroize::Zeroizing<String>> {
-    let now = api::now()?;
     let client = match admin {
-        Some(admin) => secrets.admin(admin.name.as_str(), now, valid)?,
-        None => secrets.operator(now, valid)?,
+        Some(admin) => secrets.admin(admin.name.as_str(), now, until)?,
+        None => secrets.operator(now, until)?,
     };
     let kubeconfig = Kubeconfig {
         cluster: cluster.name.as_str(),

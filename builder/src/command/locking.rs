@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use tokio::runtime::Runtime;
@@ -225,8 +224,7 @@ impl<'a> Locking<'a> {
         if self.archives.contains_key(key) {
             return Ok(());
         }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("reading the clock")?;
-        let now = Timestamp(now.as_secs());
+        let now = super::now()?;
         let (downloader, mirrors) = (self.downloader()?, self.mirrors(now)?);
         let suites = Suites::trixie(Keyring::debian()?).with_components(components);
         let known = self.lock.newest_suites();

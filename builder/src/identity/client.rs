@@ -1,7 +1,5 @@
 //! Certificates of people and of `imgbuild` itself towards the Kubernetes API, minted offline.
 
-use std::time::Duration;
-
 use super::authority::{Client, ClientCertificate};
 use super::cluster_secrets::{ClusterSecrets, ClusterSecretsError};
 use crate::units::Timestamp;
@@ -18,9 +16,9 @@ impl ClusterSecrets {
     pub fn operator(
         &self,
         now: Timestamp,
-        valid: Duration,
+        until: Timestamp,
     ) -> Result<ClientCertificate, ClusterSecretsError> {
-        self.client("imgbuild:operator", OPERATORS, now, valid)
+        self.client("imgbuild:operator", OPERATORS, now, until)
     }
 
     /// The certificate of an admin.
@@ -28,9 +26,9 @@ impl ClusterSecrets {
         &self,
         name: &str,
         now: Timestamp,
-        valid: Duration,
+        until: Timestamp,
     ) -> Result<ClientCertificate, ClusterSecretsError> {
-        self.client(name, ADMINS, now, valid)
+        self.client(name, ADMINS, now, until)
     }
 
     fn client(
@@ -38,10 +36,9 @@ impl ClusterSecrets {
         user: &str,
         group: &str,
         now: Timestamp,
-        valid: Duration,
+        until: Timestamp,
     ) -> Result<ClientCertificate, ClusterSecretsError> {
         let since = Timestamp(now.0.saturating_sub(SLACK));
-        let until = Timestamp(now.0.saturating_add(valid.as_secs()));
         Ok(self.authorities.client.client(&Client { user, group, since, until })?)
     }
 
@@ -60,12 +57,13 @@ mod tests {
     use crate::identity::tests::cluster_secrets;
     use crate::units::Timestamp;
 
-    use super::*;
+    /// Autumn 2026.
+    const NOW: Timestamp = Timestamp(1_795_227_046);
 
     #[test]
     fn openssl_knows_an_admin_as_a_client_of_this_cluster_for_so_long() {
         let (secrets, folder) = (cluster_secrets(), tempfile::tempdir().unwrap());
-        let made = secrets.admin("ada", Timestamp(1_795_227_046), Duration::from_hours(24)).unwrap();
+        let made = secrets.admin("ada", NOW, Timestamp(NOW.0 + 24 * 60 * 60)).unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("ada.crt"), &made.certificate).unwrap();
         fs::write(path("ada.key"), made.key.as_bytes()).unwrap();
@@ -110,7 +108,7 @@ mod tests {
         );
         assert!(!format!("{made:?}").contains("PRIVATE"));
         // Who holds the identity needs no binding.
-        let operator = secrets.operator(Timestamp(1_795_227_046), Duration::from_hours(1)).unwrap();
+        let operator = secrets.operator(NOW, Timestamp(NOW.0 + 60 * 60)).unwrap();
         fs::write(path("operator.crt"), &operator.certificate).unwrap();
         let subject = ask(&["x509", "-noout", "-subject", "-in"], &path("operator.crt"));
         assert!(subject.contains("O = system:masters, CN = imgbuild:operator"), "{subject}");

@@ -126,18 +126,10 @@ impl ClusterSecrets {
     }
 }
 
-/// The cluster's endpoint, then those of its control planes, each once.
 fn claim_addresses(cluster: &Cluster) -> Vec<String> {
-    let own = cluster.nodes_of(Role::ControlPlane).filter_map(|node| node.endpoint.as_ref());
-    let mut addresses: Vec<String> = Vec::new();
-    for endpoint in [&cluster.endpoint].into_iter().chain(own) {
-        let at = wireguard::Endpoint { host: endpoint.to_string(), port: cluster.network.vpn_port };
-        let address = at.to_string();
-        if !addresses.contains(&address) {
-            addresses.push(address);
-        }
-    }
-    addresses
+    let port = cluster.network.vpn_port;
+    let at = |host: String| wireguard::Endpoint { host, port }.to_string();
+    cluster.endpoints().into_iter().map(|endpoint| at(endpoint.to_string())).collect()
 }
 
 #[cfg(test)]

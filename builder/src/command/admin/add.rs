@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use firstboot::qr;
 use firstboot::random::random;
 use firstboot::secret_key::SecretKey;
 use firstboot::wireguard::private_key;
 use qrcode::QrCode;
-use qrcode::render::{svg, unicode};
+use qrcode::render::svg;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::super::cluster_file::Change;
 use super::super::kubeconfig::{self, Valid};
-use super::super::{Context, Note as _, api, failure, file, identity::Unlock};
-use crate::cluster::{Admin, Cluster, DnsLabel, VpnKey, edit};
-use crate::identity::ClusterSecrets;
-use crate::settings;
+use super::super::{Context, Note as _, file, identity::Unlock};
+use crate::cluster::{Admin, DnsLabel, VpnKey, edit};
 use crate::way_in::WayIn;
 
 /// Arguments of `admin add`.
@@ -54,8 +54,8 @@ struct Added<'a> {
 /// What an admin is given.
 struct Made {
     configuration: Zeroizing<String>,
-    /// The configuration, for WireGuard's apps for telephones; none where a key is still to be put in.
-    code: Option<QrCode>,
+    /// Whether WireGuard's apps for telephones can read it: no key is still to be put in.
+    is_whole: bool,
     kubeconfig: Zeroizing<String>,
 }
 
@@ -69,26 +69,27 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
             .input()
             .hint(format!("`imgbuild kubeconfig --admin {name}` makes another kubeconfig")));
     }
-    arguments.valid.until(api::now()?)?;
+    // A slip in the time is told before a passphrase is asked for.
+    let lifetime = arguments.valid.lifetime()?;
     let secrets = arguments.unlock.secrets(&cluster)?;
-    let own = match &arguments.public_key {
-        Some(_) => None,
-        None => Some(SecretKey::new(private_key::clamped(random().context("making a WireGuard key")?))),
+    let (own, public_key) = if let Some(key) = &arguments.public_key {
+        (None, key.clone())
+    } else {
+        let own = SecretKey::new(private_key::clamped(random().context("making a WireGuard key")?));
+        let public_key = private_key::public(&own).to_string().parse();
+        (Some(own), public_key.context("writing the public key")?)
     };
-    let public_key = match (&arguments.public_key, &own) {
-        (Some(key), _) => key.clone(),
-        (None, Some(own)) => {
-            private_key::public(own).to_string().parse().context("writing the public key")?
-        }
-        (None, None) => anyhow::bail!("there is no key"),
-    };
-    let path = context.cluster_file()?;
-    let changed = edit::add_admin(&settings::read(&path)?, name, &public_key);
-    let text = changed.map_err(|fault| anyhow::Error::new(fault).input())?;
-    let cluster = Cluster::with_text(&path, &text).map_err(failure::of_cluster)?;
+    let change = Change::new(context, |text| edit::add_admin(text, name, &public_key))?;
+    let Change { path, cluster, .. } = &change;
     let admin =
         cluster.admins.iter().find(|admin| admin.name == *name).context("the admin is not in the file")?;
-    let made = make(&cluster, &secrets, admin, own.as_ref(), arguments.valid)?;
+    let server = kubeconfig::server(cluster, Some(admin), None)?;
+    let made = Made {
+        configuration: WayIn { cluster, secrets: &secrets, admin, key: own.as_ref() }.to_text(),
+        // A configuration without its key is for no telephone.
+        is_whole: own.is_some(),
+        kubeconfig: kubeconfig::mint(cluster, &secrets, Some(admin), &server, lifetime)?,
+    };
     let files = match &arguments.output {
         Some(folder) => {
             write(folder, admin, &made).with_context(|| format!("writing to `{}`", folder.display()))?
@@ -97,41 +98,25 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     };
     show(admin, &made, &files, context)?;
     // Last: who is in the file has their way in, which nothing can show again.
-    file::rewrite(&path, text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))?;
-    let written = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+    change.write()?;
     context.printer.note(&format!(
         "wrote {}: `{name}` has {} in the VPN of the admins",
         path.display(),
         admin.address
     ));
-    if !written.is_empty() {
+    if !files.is_empty() {
+        let written = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
         context.printer.note(&format!("wrote {written}: give them to `{name}` alone, and keep no copy"));
     }
     context.printer.note("control planes let the new admin in once they have their new record");
     Ok(())
 }
 
-fn make(
-    cluster: &Cluster,
-    secrets: &ClusterSecrets,
-    admin: &Admin,
-    key: Option<&SecretKey>,
-    valid: Valid,
-) -> anyhow::Result<Made> {
-    let server = kubeconfig::server(cluster, Some(admin), None)?;
-    let configuration = WayIn { cluster, secrets, admin, key }.to_text();
-    let code = key.map(|_| QrCode::new(configuration.as_bytes()).context("drawing the QR code"));
-    Ok(Made {
-        configuration,
-        code: code.transpose()?,
-        kubeconfig: kubeconfig::mint(cluster, secrets, Some(admin), &server, valid)?,
-    })
-}
-
 /// Files for one pair of eyes.
 fn write(folder: &Path, admin: &Admin, made: &Made) -> anyhow::Result<Vec<PathBuf>> {
     fs::create_dir_all(folder)?;
-    let picture = made.code.as_ref().map(|code| code.render::<svg::Color<'_>>().build());
+    let code = made.is_whole.then(|| QrCode::new(made.configuration.as_bytes()));
+    let picture = code.transpose()?.map(|code| code.render::<svg::Color<'_>>().build());
     let files = [("conf", made.configuration.as_str()), ("kubeconfig", &made.kubeconfig)];
     let mut paths = Vec::new();
     for (kind, text) in files.into_iter().chain(picture.as_deref().map(|picture| ("svg", picture))) {
@@ -159,8 +144,11 @@ fn show(admin: &Admin, made: &Made, files: &[PathBuf], context: &Context) -> any
     if !is_shown {
         return Ok(());
     }
-    let picture = made.code.as_ref().map(|code| code.render::<unicode::Dense1x2>().build() + "\n\n");
-    let picture = picture.unwrap_or_default();
+    let mut picture = String::new();
+    if made.is_whole {
+        picture = qr::draw(&made.configuration).context("the configuration is too long for a QR code")?;
+        picture.push('\n');
+    }
     let text = Zeroizing::new(format!("{}\n{picture}{}", *made.configuration, *made.kubeconfig));
     Ok(context.printer.data(&text)?)
 }

@@ -1,7 +1,6 @@
 //! `imgbuild identity create`: a new identity, with what every cluster needs of it.
 
 use std::path::Path;
-use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -10,7 +9,6 @@ use super::super::{Context, Note as _, file};
 use super::opening::Opening;
 use crate::cluster::{Cluster, DnsLabel};
 use crate::identity::{Identity, Protection};
-use crate::units::Timestamp;
 
 /// Arguments of `identity create`.
 #[derive(Debug, Args)]
@@ -34,13 +32,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
 
 /// A new identity for the cluster of this name.
 pub(in super::super) fn generate(cluster: &DnsLabel) -> anyhow::Result<Identity> {
-    Identity::generate(cluster.as_str(), now()?).context("making the identity")
-}
-
-/// What the clock says, for certificates.
-pub(super) fn now() -> anyhow::Result<Timestamp> {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Ok(Timestamp(since.context("asking the clock")?.as_secs()))
+    Identity::generate(cluster.as_str(), super::super::now()?).context("making the identity")
 }
 
 /// Writes an identity to where none is, and shows it.

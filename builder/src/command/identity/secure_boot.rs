@@ -72,7 +72,7 @@ fn open(
 
 /// New keys, or those of a folder; the owner's name in signature lists stays.
 fn keys(arguments: &Arguments, replaced: Option<&Keys>, cluster: &Cluster) -> anyhow::Result<Keys> {
-    let since = super::create::now()?;
+    let since = super::super::now()?;
     let owner = if let Some(keys) = replaced {
         keys.owner
     } else {

@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
             anyhow::anyhow!("`{}` has the secrets of its cluster; nothing was changed", path.display());
         return Err(fault.input().hint("`imgbuild identity show` shows what is public of them"));
     }
-    let made = ClusterSecrets::generate(cluster.name.as_str(), super::create::now()?);
+    let made = ClusterSecrets::generate(cluster.name.as_str(), super::super::now()?);
     identity.cluster = Some(made.context("making the cluster's secrets")?);
     super::create::rewrite(&path, &identity, &protection, &[], &cluster, context)
 }

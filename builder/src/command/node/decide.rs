@@ -1,18 +1,16 @@
 //! `imgbuild node approve` and `reject`: what becomes of a machine that waits.
 
-use std::time::SystemTime;
-
 use anyhow::Context as _;
 use clap::Args;
 use firstboot::claim::code::Code;
-use firstboot::claim::objects::{DecisionError, Objects};
+use firstboot::claim::objects::DecisionError;
 use firstboot::claim::store::{Store as _, Verdict, Waiting};
 use firstboot::record;
 use firstboot::ticket::Hardware;
 use serde::Serialize;
 
 use super::super::api::Access;
-use super::super::{Context, Note as _, failure};
+use super::super::{Context, Note as _, failure, now};
 use crate::cluster::{Cluster, Node, Role};
 
 /// Arguments of `node approve`.
@@ -53,7 +51,7 @@ pub(super) fn approve(arguments: &Approve, context: &Context) -> anyhow::Result<
     let named =
         arguments.name.as_deref().map(|name| cluster.node(name).map_err(failure::of_node)).transpose()?;
     let secrets = access.unlock.secrets(&cluster)?;
-    let store = Objects::new(access.connect(&cluster, &secrets)?);
+    let store = access.store(&cluster, &secrets)?;
     let waiting = store.waiting_with(code).map_err(of_decision)?;
     let node = becomes(&waiting, named, &cluster)?;
     check_hardware(node, &waiting.hardware)?;
@@ -70,8 +68,7 @@ pub(super) fn approve(arguments: &Approve, context: &Context) -> anyhow::Result<
         let hint = format!("`imgbuild node revoke {}` first, if this one is to take its place", node.name);
         return Err(fault.input().hint(hint));
     }
-    let since =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("asking the clock")?.as_secs();
+    let since = now()?.0;
     // As tickets have it: what is said later counts more, whatever the clock of who said it before.
     let generation = before.map_or(since, |before| since.max(before.generation.saturating_add(1)));
     let verdict = Verdict::Approved {
@@ -94,7 +91,7 @@ pub(super) fn approve(arguments: &Approve, context: &Context) -> anyhow::Result<
 pub(super) fn reject(Reject { code, access }: &Reject, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
     let secrets = access.unlock.secrets(&cluster)?;
-    let store = Objects::new(access.connect(&cluster, &secrets)?);
+    let store = access.store(&cluster, &secrets)?;
     let waiting = store.decide(code, &Verdict::Rejected).map_err(of_decision)?;
     let machine = waiting.key.fingerprint();
     context

@@ -1,19 +1,16 @@
 //! `imgbuild node revoke`: what a node was given is worthless from now on, in the cluster file, and so for good, and in
 //! the running cluster.
 
-use std::time::SystemTime;
-
 use anyhow::Context as _;
 use clap::Args;
-use firstboot::claim::objects::Objects;
 use firstboot::claim::store::Joined;
 use firstboot::public_key::PublicKey;
 use serde::Serialize;
 
 use super::super::api::Access;
-use super::super::{Context, Note as _, failure, file};
-use crate::cluster::{Cluster, Node, Role, edit};
-use crate::settings;
+use super::super::cluster_file::Change;
+use super::super::{Context, Note as _, failure, now};
+use crate::cluster::{Node, Role, edit};
 
 /// Arguments of `node revoke`.
 #[derive(Debug, Args)]
@@ -45,10 +42,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         return Err(fault.input());
     }
     let secrets = arguments.access.unlock.secrets(&cluster)?;
-    let now = SystemTime::now();
-    let since = now.duration_since(SystemTime::UNIX_EPOCH).context("asking the clock")?.as_secs();
+    let now = now()?;
     // Tickets count the seconds: one of this second is revoked, too.
-    let mut minimum = above(since)?;
+    let mut minimum = above(now.0)?;
     write(minimum, node, context)?;
     let mut is_told = false;
     if context.global.offline {
@@ -60,7 +56,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         let telling = || {
             format!("`{}` is revoked in the cluster file, and the running cluster may not know it", node.name)
         };
-        let store = Objects::new(arguments.access.connect(&cluster, &secrets).with_context(telling)?);
+        let store = arguments.access.store(&cluster, &secrets).with_context(telling)?;
         let nobody = Joined {
             node: node.name.to_string(),
             role: node.role,
@@ -68,12 +64,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
             // Nobody's who could come: its private half lies in the identity.
             key: PublicKey::of(&secrets.operator_key),
             wireguard: String::new(),
-            generation: since,
+            generation: now.0,
             revoked: None,
         };
-        let had = store
-            .revoke(&nobody, &humantime::format_rfc3339_seconds(now).to_string())
-            .with_context(telling)?;
+        let had = store.revoke(&nobody, &now.to_string()).with_context(telling)?;
         // Its ticket may have been minted where the clock is ahead.
         if let Some(ahead) =
             had.as_ref().map(|had| above(had.generation)).transpose()?.filter(|ahead| *ahead > minimum)
@@ -103,14 +97,11 @@ fn above(generation: u64) -> anyhow::Result<u32> {
 }
 
 fn write(minimum: u32, node: &Node, context: &Context) -> anyhow::Result<()> {
-    let path = context.cluster_file()?;
-    let text = edit::revoke(&settings::read(&path)?, &node.name, minimum);
-    let text = text.map_err(|fault| anyhow::Error::new(fault).input())?;
-    Cluster::with_text(&path, &text).map_err(failure::of_cluster)?;
-    file::rewrite(&path, text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))?;
+    let change = Change::new(context, |text| edit::revoke(text, &node.name, minimum))?;
+    change.write()?;
     context.printer.note(&format!(
         "wrote {}: control planes that are given it refuse `{}` below generation {minimum}",
-        path.display(),
+        change.path.display(),
         node.name
     ));
     Ok(())

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use firstboot::kubernetes::Api;
 use firstboot::kubernetes::resources::Resources;
@@ -41,7 +40,7 @@ fn kubectl_comes_in_by_a_certificate_that_was_minted_offline() {
     let token = format!("--token={}", *secrets.server_token().unwrap());
     let server = Server::start(&folder.path().join("s"), &["--disable-agent", &token]).ready();
     let path = |name: &str| folder.path().join(name);
-    let hour = Duration::from_hours(1);
+    let hour = Timestamp(now.0 + 60 * 60);
     let operator = secrets.operator(now, hour).unwrap();
     let admin = secrets.admin("ada", now, hour).unwrap();
     kubeconfig(&secrets, "operator", &operator, &server, &path("operator"));
