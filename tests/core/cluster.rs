@@ -8,12 +8,10 @@ use anyhow::{Context as _, ensure};
 use firstboot::claim::code::Code;
 use imgbuild::machine::Forward;
 use imgbuild::process::Program;
-use machine::{Disk, Power, Scene, Vm, free_port};
+use machine::{Disk, Power, READY, Scene, Vm, free_port};
 
 use super::aftermath;
 
-/// What firstboot shows once the cluster sees the node as Ready.
-const READY: &str = "phase       ready since";
 /// For one question to the API.
 const ASKING: Duration = Duration::from_mins(2);
 

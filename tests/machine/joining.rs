@@ -17,6 +17,8 @@ use imgbuild::units::Arch;
 
 use crate::{Bundle, Power, Scene};
 
+/// What firstboot shows once the cluster sees a node as Ready.
+pub const READY: &str = "phase       ready since";
 /// A build with its downloads.
 const BUILD_DEADLINE: Duration = Duration::from_mins(15);
 /// For one command.

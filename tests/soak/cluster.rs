@@ -7,11 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use firstboot::source::Item;
 use firstboot::status::Status;
-use machine::{Bundle, Disk, Joining, Power, Pushed, Scene, Vm, free_port};
+use machine::{Bundle, Disk, Joining, Power, Pushed, READY, Scene, Vm, free_port};
 use tempfile::TempDir;
 
-/// What firstboot shows once the cluster sees the node as Ready.
-pub(super) const READY: &str = "phase       ready since";
 /// For what a node does by itself, with all its pauses, on a busy host.
 const PATIENCE: Duration = Duration::from_mins(15);
 /// How long an uplink is gone: longer than a tunnel is believed in, and than a node's patience.

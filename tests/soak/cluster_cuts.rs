@@ -7,9 +7,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use machine::{Disk, Power, Random, Vm, WriteLog, number};
+use machine::{Disk, Power, READY, Random, Vm, WriteLog, number};
 
-use super::cluster::{READY, Site};
+use super::cluster::Site;
 use super::slots::window;
 
 /// Words that begin a phase.
