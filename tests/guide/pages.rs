@@ -162,6 +162,15 @@ fn the_readme_names_targets_that_exist() {
     }
 }
 
+/// The names that a page's headings have in links.
+fn headings(text: &str) -> impl Iterator<Item = String> {
+    let lines = text.lines().filter(|line| line.starts_with('#'));
+    lines.map(|line| {
+        let words = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        words.chars().filter(|&letter| letter.is_alphanumeric() || letter == '-' || letter == '_').collect()
+    })
+}
+
 #[test]
 fn links_between_pages_lead_somewhere() {
     let folders = ["docs", "docs/guide", "docs/concepts", "docs/reference"];
@@ -172,8 +181,17 @@ fn links_between_pages_lead_somewhere() {
         let page = path.display();
         let text = fs::read_to_string(&path).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let target = path.parent().unwrap().join(link);
-            assert!(link.contains("://") || target.exists(), "{page}: `{link}` leads nowhere");
+            if link.contains("://") {
+                continue;
+            }
+            let (file, heading) =
+                link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
+            let target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            assert!(target.exists(), "{page}: `{link}` leads nowhere");
+            if let Some(heading) = heading {
+                let there = headings(&fs::read_to_string(&target).unwrap()).any(|found| found == heading);
+                assert!(there, "{page}: `{link}` names no heading of that page");
+            }
         }
     }
 }
