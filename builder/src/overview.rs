@@ -77,7 +77,7 @@ pub struct Waiter {
     pub from: String,
     /// What machine it is.
     pub hardware: Hardware,
-    /// The name on its ticket.
+    /// The node that it is by its ticket or record, as it says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
 }
@@ -217,7 +217,7 @@ impl fmt::Display for Overview {
                 write!(formatter, ", MAC {}", printable(&macs.join(" ")))?;
             }
             match &waiter.node {
-                Some(node) => writeln!(formatter, ", with a ticket of `{}`", printable(node))?,
+                Some(node) => writeln!(formatter, ", says it is `{}`", printable(node))?,
                 None => writeln!(formatter)?,
             }
         }
@@ -284,7 +284,7 @@ mod tests {
             key,
             hardware: Hardware { serial: Some("SN9".to_owned()), macs: vec!["52:54:00:00:00:09".to_owned()] },
             from: "198.51.100.7".to_owned(),
-            node: None,
+            node: Some("edge9".to_owned()),
             verdict,
         };
         let overview = Overview::new(
@@ -321,6 +321,9 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         assert_eq!(overview.waiting.len(), 1, "who was decided on waits no more");
-        assert!(text.ends_with(", from 198.51.100.7, serial SN9, MAC 52:54:00:00:00:09\n"), "{text}");
+        assert!(
+            text.ends_with(", from 198.51.100.7, serial SN9, MAC 52:54:00:00:00:09, says it is `edge9`\n"),
+            "{text}"
+        );
     }
 }

@@ -42,8 +42,10 @@ pub enum Right {
     Ticket(String),
     /// It has been a member before.
     Membership(String),
-    /// It waits for a person.
+    /// It waits for a person, who says which node it becomes.
     Approval,
+    /// It waits for a person, and becomes the node of this name, as its record says, or none.
+    ApprovalAs(String),
 }
 
 /// The answer.
@@ -146,6 +148,8 @@ pub enum Cause {
     Challenge,
     /// A person said no.
     Rejected,
+    /// A person named another node than the box is by its record or ticket.
+    Misnamed,
     /// Not of the protocol.
     Malformed,
 }

@@ -17,7 +17,7 @@ use crate::keyed_hash::keyed_hash;
 use crate::membership::{self, Membership, MembershipError};
 use crate::node_password::NodePasswordKey;
 use crate::peers::Peer;
-use crate::record::{Revocation, Role};
+use crate::record::{Revocation, Role, is_dns_label};
 use crate::ticket::{self, Ticket, TicketError};
 use crate::wireguard::WireguardKey;
 
@@ -74,6 +74,10 @@ impl Service {
         if request.wireguard.parse::<WireguardKey>().is_err() {
             return Err(No(Cause::Malformed, "`wireguard` is no WireGuard key".to_owned()));
         }
+        // It is kept and shown, on nobody's word but the box's own.
+        if matches!(&request.right, Right::ApprovalAs(node) if !is_dns_label(node)) {
+            return Err(No(Cause::Malformed, "`approvalAs` is no name of a node".to_owned()));
+        }
         let challenger = Challenger::new(&self.membership_key);
         let is_good = self.is_fresh(&request.challenge, now)
             && challenger.is_genuine(&request.first_challenge, now, LONGEST_WAIT);
@@ -94,6 +98,7 @@ impl Service {
             Right::Ticket(text) => self.by_ticket(text, request, from, now, store)?,
             Right::Membership(text) => self.by_membership(text, request, store)?,
             Right::Approval => self.by_approval(None, request, from, store)?,
+            Right::ApprovalAs(node) => self.by_approval(Some(node), request, from, store)?,
         };
         match decided {
             Ok(decided) => self.join(decided, now, store),
@@ -184,6 +189,7 @@ impl Service {
         Ok(Ok(Decided::new(request, node, membership.address, membership.generation)))
     }
 
+    /// `node` is what the box is, if it is one already.
     fn by_approval(
         &self,
         node: Option<&str>,
@@ -193,14 +199,20 @@ impl Service {
     ) -> Result<Decision, StoreError> {
         let code = Code::of(&request.key, &self.cluster.membership_key, &request.first_challenge);
         let known = store.waiting(&code)?.filter(|waiting| waiting.key == request.key);
-        match known.and_then(|waiting| waiting.verdict) {
-            Some(Verdict::Rejected) => {
+        match (known.and_then(|waiting| waiting.verdict), node) {
+            (Some(Verdict::Rejected), _) => {
                 Ok(refuse(Cause::Rejected, format!("the claim with code {code} was rejected")))
             }
-            Some(Verdict::Approved { node, role, address, generation, record }) => {
+            // Before anything is kept or forgotten: who is the other node stays it.
+            (Some(Verdict::Approved { node: named, .. }), Some(own)) if named != own => {
+                let reason =
+                    format!("the claim with code {code} was approved as `{named}`, this box is `{own}`");
+                Ok(refuse(Cause::Misnamed, reason))
+            }
+            (Some(Verdict::Approved { node, role, address, generation, record }), _) => {
                 Ok(Ok(Decided { record, ..Decided::new(request, (node, role), address, generation) }))
             }
-            None => {
+            (None, _) => {
                 let (hardware, from, node) =
                     (request.hardware.clone(), from.to_owned(), node.map(str::to_owned));
                 let waiting =

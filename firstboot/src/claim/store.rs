@@ -60,7 +60,7 @@ pub struct Waiting {
     pub hardware: Hardware,
     /// From which address it asks.
     pub from: String,
-    /// The name that its ticket has, if it has one.
+    /// The node that it is by its ticket or its record, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
     /// What the person said.

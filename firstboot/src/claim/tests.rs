@@ -382,6 +382,48 @@ fn a_ticket_that_asks_for_approval_is_not_burnt_before() {
 }
 
 #[test]
+fn a_box_that_is_a_node_and_is_approved_as_another_gets_nothing_and_leaves_the_other_as_it_is() {
+    let approved = |node: &str| Verdict::Approved {
+        node: node.to_owned(),
+        role: Role::Edge,
+        address: ticket().address,
+        generation: 3_000_009,
+        record: None,
+    };
+    let careful = Ticket { approve: true, nonce: ClusterId([8; 16]), ..ticket() };
+    for (seed, right) in [(1, Right::ApprovalAs("edge1".to_owned())), (2, with(&careful))] {
+        let store = Memory::default();
+        granted(machine(7).ask(with(&Ticket { node: "edge2".to_owned(), ..ticket() }), &store));
+        let Reply::Waiting { code } = machine(seed).ask(right.clone(), &store) else { panic!("no code") };
+        assert_eq!(store.objects().waiting[&code].node.as_deref(), Some("edge1"), "the operator can see it");
+        store.decide(&approved("edge2"));
+        let before = store.objects().clone();
+        let (cause, reason) = refused(machine(seed).ask(right.clone(), &store));
+        let expected = format!("the claim with code {code} was approved as `edge2`, this box is `edge1`");
+        assert_eq!((cause, reason), (Cause::Misnamed, expected));
+        assert_eq!(*store.objects(), before);
+        // Its next code.
+        let again = Machine { began: now() + Duration::from_secs(1), ..machine(seed) };
+        assert!(matches!(again.ask(right.clone(), &store), Reply::Waiting { .. }));
+        store.decide(&approved("edge1"));
+        granted(again.ask(right, &store));
+        let joined = store.objects().joined.clone();
+        assert_eq!(joined["edge1"].key, machine(seed).key());
+        assert_eq!(joined["edge2"].key, machine(7).key());
+    }
+}
+
+#[test]
+fn a_box_that_says_to_be_what_no_node_is_called_is_not_kept() {
+    let store = Memory::default();
+    for name in ["", "edge1.waiting", "Edge1", "\u{1b}[2J"] {
+        let (cause, reason) = refused(machine(1).ask(Right::ApprovalAs(name.to_owned()), &store));
+        assert_eq!((cause, reason.as_str()), (Cause::Malformed, "`approvalAs` is no name of a node"));
+    }
+    assert_eq!(*store.objects(), Objects::default());
+}
+
+#[test]
 fn a_power_cut_between_any_two_operations_is_made_good_by_asking_again() {
     let whole = Memory::default();
     let expected = granted(machine(1).ask(with(&ticket()), &whole));

@@ -182,6 +182,9 @@ pub(super) fn refused(
         ) => {
             format!("`imgbuild ticket {node}` makes another ticket; put it on the medium and switch on again")
         }
+        (Cause::Misnamed, Some(node)) => {
+            format!("approve its next code with `--as {node}`, or write a medium of the other node for it")
+        }
         _ => "write the medium anew: what is on this one is damaged, or of another machine".to_owned(),
     };
     reporter.phase(Phase::Stopped, &format!("the cluster says no: {reason}"), Some(&hint))

@@ -85,15 +85,17 @@ impl Member<'_> {
             self.reporter.step("claim", StepState::Unchanged)?;
             return Ok(place);
         }
-        let right = self.facts.ticket.clone().map_or(Right::Approval, Right::Ticket);
+        let own_name = || Right::ApprovalAs(self.facts.record.node.name.clone());
+        let right = self.facts.ticket.clone().map_or_else(own_name, Right::Ticket);
         loop {
             match self.claim(&right, machine)? {
-                Outcome::Granted(grant) => return self.keep(&grant),
-                Outcome::Worthless(cause, reason) => {
-                    self.refused(cause, &reason)?;
-                    machine.pause(REFUSED_WAIT)?;
-                }
+                Outcome::Granted(grant) => match self.check_record(&grant) {
+                    Ok(()) => return self.keep(&grant),
+                    Err(fault) => self.refused(Cause::Misnamed, &format!("{fault:#}"))?,
+                },
+                Outcome::Worthless(cause, reason) => self.refused(cause, &reason)?,
             }
+            machine.pause(REFUSED_WAIT)?;
         }
     }
 
@@ -112,7 +114,6 @@ impl Member<'_> {
     }
 
     fn keep(&mut self, grant: &Grant) -> anyhow::Result<Place> {
-        self.check_record(grant)?;
         let place = grant::keep(grant, self.system, &self.facts.cluster, &self.facts.key)?;
         if !self.is_own(&place) {
             let (named, own) = (&place.membership.node, &self.facts.record.node.name);
@@ -126,7 +127,8 @@ impl Member<'_> {
         Ok(place)
     }
 
-    /// A person who names another node than the medium does has another box in mind.
+    /// A person who names another node than the medium does has another box in mind. The claim service compares names,
+    /// and hands the record on as it came.
     fn check_record(&self, grant: &Grant) -> anyhow::Result<()> {
         let Some(text) = &grant.record else { return Ok(()) };
         let approved = record::open(text.as_bytes(), Some(&self.facts.cluster))
@@ -141,7 +143,12 @@ impl Member<'_> {
     }
 
     fn refused(&mut self, cause: Cause, reason: &str) -> anyhow::Result<()> {
-        refused((cause, reason), Some(&self.facts.record.node.name), &mut self.reporter)
+        refused((cause, reason), Some(&self.facts.record.node.name), &mut self.reporter)?;
+        if cause == Cause::Misnamed {
+            // What was said of this code is said: the next one can be answered better.
+            self.claiming.begin_anew()?;
+        }
+        Ok(())
     }
 
     /// Tunnels first, then k3s, which must find its address there.

@@ -18,7 +18,7 @@ use crate::cluster::{Cluster, Node, Role};
 pub(super) struct Approve {
     /// The code that the machine shows
     code: Code,
-    /// Node of the cluster file that it becomes; without it, the one that its ticket names
+    /// Node of the cluster file that it becomes; without it, the one that its ticket or record names
     #[arg(long = "as", value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
@@ -104,17 +104,17 @@ fn show(decided: &Decided<'_>, context: &Context) -> anyhow::Result<()> {
     if context.printer.is_json() { Ok(context.printer.json(decided)?) } else { Ok(()) }
 }
 
-/// The node that a machine becomes: the one that is named, which is no other than the one on its ticket.
+/// The node that a machine becomes: the one that is named, which is no other than the one of its ticket or record.
 fn becomes<'a>(waiting: &Waiting, named: Option<&'a Node>, cluster: &'a Cluster) -> anyhow::Result<&'a Node> {
-    let of_ticket = waiting.node.as_deref();
-    let node = match (named, of_ticket) {
+    let node = match (named, waiting.node.as_deref()) {
         (Some(node), None) => node,
         (Some(node), Some(name)) if node.name.as_str() == name => node,
         (Some(node), Some(name)) => {
-            let fault = anyhow::anyhow!("the machine has a ticket of `{name}`, and not of `{}`", node.name);
-            return Err(fault
-                .input()
-                .hint(format!("`--as {name}` approves it, `imgbuild node reject` turns it away")));
+            let fault = anyhow::anyhow!("the machine is `{name}` by its medium, and not `{}`", node.name);
+            return Err(fault.input().hint(format!(
+                "`--as {name}` approves it; a medium of `{}` makes it that one; `imgbuild node reject` turns it away",
+                node.name
+            )));
         }
         (None, Some(name)) => cluster.node(name).map_err(failure::of_node)?,
         (None, None) => {
@@ -145,4 +145,44 @@ fn of_decision(error: DecisionError) -> anyhow::Error {
     let is_input = matches!(error, DecisionError::Unknown(_) | DecisionError::Decided { .. });
     let error = anyhow::Error::new(error);
     if is_input { error.input().hint("`imgbuild status` lists who waits") } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use firstboot::claim::challenge::Challenger;
+    use firstboot::public_key::PublicKey;
+
+    use super::*;
+    use crate::identity::documents::tests::cluster;
+    use crate::identity::tests::cluster_secrets;
+
+    #[test]
+    fn a_machine_that_says_which_node_it_is_becomes_no_other() {
+        let secrets = cluster_secrets();
+        let key = PublicKey::of(&secrets.ticket_key);
+        let first = Challenger::new(&secrets.membership_key).make(SystemTime::UNIX_EPOCH);
+        let waiting = |node: Option<&str>| Waiting {
+            code: Code::of(&key, &key, &first),
+            key,
+            hardware: Hardware::default(),
+            from: "198.51.100.7".to_owned(),
+            node: node.map(str::to_owned),
+            verdict: None,
+        };
+        let cluster = cluster();
+        for (own, named, expected) in [
+            (Some("edge1"), None, Ok("edge1")),
+            (Some("edge1"), Some("edge1"), Ok("edge1")),
+            (None, Some("edge1"), Ok("edge1")),
+            (Some("edge1"), Some("cp1"), Err("the machine is `edge1` by its medium, and not `cp1`")),
+            (None, None, Err("it is not said which node of the cluster file the machine becomes")),
+            (None, Some("cp1"), Err("`cp1` is a control plane, which no machine becomes by approval")),
+        ] {
+            let named = named.map(|name| cluster.node(name).unwrap());
+            let node = becomes(&waiting(own), named, &cluster).map_err(|fault| fault.to_string());
+            assert_eq!(node.map(|node| node.name.as_str()), expected.map_err(str::to_owned), "{own:?}");
+        }
+    }
 }

@@ -37,8 +37,12 @@ fn facts_of(system: &System) -> Facts {
 }
 
 fn approved(record: Option<String>) -> Verdict {
+    approved_as("edge1", record)
+}
+
+fn approved_as(node: &str, record: Option<String>) -> Verdict {
     Verdict::Approved {
-        node: "edge1".to_owned(),
+        node: node.to_owned(),
         role: Role::Edge,
         address: example().vpn.address,
         generation: 3_000_009,
@@ -176,17 +180,41 @@ fn a_kept_record_gives_way_to_the_mediums_and_is_nothing_to_another_cluster() {
 }
 
 #[test]
-fn a_node_with_a_record_is_approved_as_that_node_only() {
-    let service = Running::start(Limits::default());
-    let (_folder, system) = node();
-    let ask =
-        |pauses| join(&facts(None), &system, &mut Fake::new(Some(service.address), &[Seen::Ready], pauses));
-    ask(3);
-    let mut named = example();
-    named.node.name = "edge2".to_owned();
-    service.decide(&approved(Some(record::sign(&named, &operator_key()).unwrap())));
-    assert_eq!(ask(3), "this box was approved as `edge2`, and its record is of `edge1`");
-    service.decide(&approved(Some(signed())));
-    ask(3);
-    assert_eq!(status(&system).phase, Phase::Ready);
+fn a_node_with_a_record_that_is_approved_as_another_goes_on_and_joins_by_its_own_name() {
+    let mut other = example();
+    other.node.name = "edge2".to_owned();
+    let other = record::sign(&other, &operator_key()).unwrap();
+    for (verdict, expected) in [
+        (approved_as("edge2", Some(other.clone())), " was approved as `edge2`, this box is `edge1`"),
+        (approved(Some(other)), "this box was approved as `edge2`, and its record is of `edge1`"),
+    ] {
+        let service = Running::start(Limits::default());
+        let (_folder, system) = node();
+        let ask = |pauses| {
+            let mut machine = Fake::new(Some(service.address), &[Seen::Ready], pauses);
+            (join(&facts(None), &system, &mut machine), machine.done)
+        };
+        ask(3);
+        let shown = status(&system);
+        let code = shown.code.unwrap();
+        assert_eq!(shown.hint, Some(format!("the same code there? `imgbuild node approve {code}`")));
+        service.decide(&verdict);
+        // No error, which would have the service started again every ten seconds, for ever.
+        assert_eq!(ask(1), ("the run is over".to_owned(), Vec::new()));
+        let shown = status(&system);
+        assert_eq!(shown.phase, Phase::Stopped);
+        assert!(shown.reason.starts_with("the cluster says no: ") && shown.reason.ends_with(expected));
+        assert!(shown.hint.unwrap().starts_with("approve its next code with `--as edge1`"));
+        assert_eq!(system.read(MEMBERSHIP).unwrap(), None);
+        assert_eq!(system.read(FIRST_CHALLENGE).unwrap(), None, "its next code is another one");
+        // Challenges of one second are alike.
+        while status(&system).phase != Phase::WaitingForApproval {
+            std::thread::sleep(Duration::from_millis(100));
+            ask(2);
+        }
+        assert_ne!(status(&system).code.unwrap(), code);
+        service.decide(&approved(Some(signed())));
+        ask(3);
+        assert_eq!(status(&system).phase, Phase::Ready);
+    }
 }
