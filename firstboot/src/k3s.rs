@@ -7,6 +7,7 @@
 
 mod images;
 mod links;
+mod name;
 mod password;
 
 use std::convert::Infallible;
@@ -17,6 +18,7 @@ use thiserror::Error;
 use crate::converge::{ConvergeError, Outcome, System};
 use crate::process;
 
+pub(crate) use name::forget as forget_name;
 pub use password::KEPT as KEPT_PASSWORD;
 
 /// The unit of servers.

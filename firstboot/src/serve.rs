@@ -6,6 +6,7 @@
 //! no record yet   waits for a person's word, which brings a record -> is that node
 //! worker, edge    membership (kept), ticket or approval -> tunnels -> k3s
 //!                 -> looked after for ever: what the cluster no longer knows is claimed anew
+//!                 -> revoked: who was a node by a person's word alone is none, and waits for another word
 //! ```
 //!
 //! Everything that is learnt is on the state partition before it is used, so that each boot begins where the last one
@@ -24,6 +25,7 @@ mod machine;
 mod member;
 mod newcomer;
 mod pace;
+mod release;
 mod reporter;
 mod tunnels;
 
@@ -45,6 +47,7 @@ use crate::status::Phase;
 pub use self::bootstrap::rights_of_admins;
 use self::live::{Bare, Live};
 use self::newcomer::Newcomer;
+use self::release::Released;
 use self::reporter::Reporter;
 
 /// What a node knows of itself before it has spoken to anybody.
@@ -60,6 +63,8 @@ pub(crate) struct Facts {
     pub(crate) push_key: Option<SigningKey>,
     /// Its own key.
     pub(crate) key: SigningKey,
+    /// Whether it is this node by a person's word alone: the record came with their approval, and there is no ticket.
+    pub(crate) is_approved: bool,
 }
 
 /// Runs until the machine is switched off; returns where waiting changes nothing, and says why where a person looks.
@@ -84,7 +89,10 @@ fn join(system: &System) -> anyhow::Result<Infallible> {
     let mut machine = Live::new(system.clone(), &facts);
     match facts.record.node.role {
         Role::ControlPlane => control_plane::run(&facts, system, &mut machine),
-        Role::Worker | Role::Edge => member::run(&facts, system, &mut machine),
+        Role::Worker | Role::Edge => {
+            let Released = member::run(&facts, system, &mut machine)?;
+            release::start_again()
+        }
     }
 }
 
@@ -104,6 +112,7 @@ fn know(system: &System) -> anyhow::Result<Known> {
     let Some(record) = record else {
         return Ok(Known::Newcomer(Box::new(Newcomer { cluster, key })));
     };
+    let is_approved = given.record.is_some_and(|found| found.is_approved()) && given.ticket.is_none();
     let text = |found: source::Found| String::from_utf8_lossy(&found.text).trim().to_owned();
     let push_key = given.push_key.map(|found| SecretKey::try_from(text(found))).transpose();
     let push_key = push_key.context("reading the one-time key")?;
@@ -113,6 +122,7 @@ fn know(system: &System) -> anyhow::Result<Known> {
         ticket: given.ticket.map(text),
         push_key: push_key.map(|key| SigningKey::from_bytes(key.bytes())),
         key,
+        is_approved,
     })))
 }
 

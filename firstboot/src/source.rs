@@ -18,6 +18,9 @@ pub use item::Item;
 /// The node record that an approval has brought, on the state partition: signed, like every record of a cluster.
 pub const APPROVED: &str = "/var/lib/imgbuild/record";
 
+/// That source in words for people.
+const AS_APPROVED: &str = "the state partition, as approved";
+
 /// Why no source could be asked.
 #[derive(Debug, Error)]
 pub enum SourceError {
@@ -54,6 +57,13 @@ pub struct Found {
     pub place: String,
     /// The bytes.
     pub text: Vec<u8>,
+}
+
+impl Found {
+    /// Whether it came with an approval, and neither the medium nor the machine has it.
+    pub(crate) fn is_approved(&self) -> bool {
+        self.place == AS_APPROVED
+    }
 }
 
 /// All that a node is given.
@@ -166,7 +176,7 @@ pub fn ask(system: &System, report: Option<&BootReport>) -> Result<Given, Source
         found => found?,
     };
     let approved = system.read(APPROVED)?;
-    let approved = approved.map(|text| Found { place: "the state partition, as approved".to_owned(), text });
+    let approved = approved.map(|text| Found { place: AS_APPROVED.to_owned(), text });
     Ok(Given {
         record: by_machine.record.or(on_medium.record).or(approved),
         // What the owner wrote to the medium decides which records are taken at all.

@@ -56,6 +56,11 @@ impl Memory {
         }
     }
 
+    /// A person's word on a node that has joined.
+    pub(crate) fn revoke(&self, node: &str) {
+        self.objects().joined.get_mut(node).unwrap().revoked = Some("2027-01-15T09:00:00Z".to_owned());
+    }
+
     /// What a node has said of itself.
     pub(crate) fn reported(&self, node: &str) -> Option<NodeReport> {
         self.objects().reports.get(node).cloned()
@@ -345,7 +350,7 @@ fn a_box_without_a_ticket_waits_for_a_person() {
 fn who_is_revoked_while_the_cluster_runs_is_refused_until_a_newer_ticket_comes() {
     let store = Memory::default();
     let grant = granted(machine(1).ask(with(&ticket()), &store));
-    store.objects().joined.get_mut("edge1").unwrap().revoked = Some("2027-01-15T09:00:00Z".to_owned());
+    store.revoke("edge1");
     assert_eq!(store.all_joined().unwrap(), [], "nobody keeps a tunnel with it");
     let expected = "generation 3000001 of `edge1` is revoked since 2027-01-15T09:00:00Z";
     let older = Ticket { generation: 3_000_000, nonce: ClusterId([6; 16]), ..ticket() };

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::claim::message::Grant;
 use crate::cluster::ClusterRecord;
-use crate::converge::System;
-use crate::k3s::KEPT_PASSWORD;
+use crate::converge::{ConvergeError, System};
+use crate::k3s::{self, KEPT_PASSWORD};
 use crate::membership::{self, Membership};
 use crate::peers::Peer;
 use crate::plan::K3S_TOKEN;
@@ -66,6 +66,16 @@ pub(super) fn keep(
     let kept = Kept { version: VERSION, membership: place.signed.clone(), peers: place.peers.clone() };
     system.ensure_file(PATH, &serde_json::to_vec(&kept).context("rendering the membership")?, 0o600)?;
     Ok(place)
+}
+
+/// Forgets what an earlier node of this box has kept: none of it may be taken for what the next record's node has. Its
+/// keys stay.
+pub(super) fn forget(system: &System) -> Result<(), ConvergeError> {
+    system.ensure_absent(PATH)?;
+    system.ensure_absent(K3S_TOKEN)?;
+    system.ensure_absent(KEPT_PASSWORD)?;
+    k3s::forget_name(system)?;
+    Ok(())
 }
 
 fn place(

@@ -1,6 +1,5 @@
 //! A worker or an edge: it claims its place, and looks after it for ever.
 
-use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
@@ -10,6 +9,7 @@ use super::claiming::{Claiming, Outcome, REFUSED_WAIT, refused};
 use super::grant::{self, Place};
 use super::k3s_node::Seen;
 use super::machine::{Machine, Start};
+use super::release::{self, Released};
 use super::reporter::{Reporter, say};
 use super::{Facts, write_files};
 use crate::apply::StepState;
@@ -31,8 +31,8 @@ const LOOK_AT_READY: Duration = Duration::from_secs(15);
 /// cluster a moment to see the node.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Runs until the machine is switched off.
-pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) -> anyhow::Result<Infallible> {
+/// Runs until the machine is switched off, or is this node no more.
+pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) -> anyhow::Result<Released> {
     let tunnel_key = private_key::ensure(system)?.context("a dry run joins nothing")?;
     let mut member = Member {
         facts,
@@ -42,7 +42,7 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
         tunnel_key,
         reclaims: BackOff::new(PATIENCE, Duration::from_mins(10)),
     };
-    let mut place = member.place(machine)?;
+    let Some(mut place) = member.place(machine)? else { return Ok(Released) };
     let mut start = Start::IfNeeded;
     loop {
         member.settle(&place, start, machine)?;
@@ -53,6 +53,9 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
             Outcome::Granted(grant) => {
                 place = member.keep(&grant)?;
                 start = Start::Again;
+            }
+            Outcome::Worthless(cause, reason) if release::is_due(cause, facts) => {
+                return release::let_go(&reason, facts, system, &mut member.reporter);
             }
             Outcome::Worthless(cause, reason) => {
                 member.refused(cause, &reason)?;
@@ -78,21 +81,25 @@ struct Member<'a> {
 }
 
 impl Member<'_> {
-    /// The place that was kept, or that is claimed for as long as it takes.
-    fn place(&mut self, machine: &mut impl Machine) -> anyhow::Result<Place> {
+    /// The place that was kept, or that is claimed for as long as it takes; `None` where the cluster lets go of this box.
+    fn place(&mut self, machine: &mut impl Machine) -> anyhow::Result<Option<Place>> {
         let kept = grant::load(self.system, &self.facts.cluster, &self.facts.key)?;
         if let Some(place) = kept.filter(|place| self.is_own(place)) {
             self.reporter.step("claim", StepState::Unchanged)?;
-            return Ok(place);
+            return Ok(Some(place));
         }
         let own_name = || Right::ApprovalAs(self.facts.record.node.name.clone());
         let right = self.facts.ticket.clone().map_or_else(own_name, Right::Ticket);
         loop {
             match self.claim(&right, machine)? {
                 Outcome::Granted(grant) => match self.check_record(&grant) {
-                    Ok(()) => return self.keep(&grant),
+                    Ok(()) => return self.keep(&grant).map(Some),
                     Err(fault) => self.refused(Cause::Misnamed, &format!("{fault:#}"))?,
                 },
+                Outcome::Worthless(cause, reason) if release::is_due(cause, self.facts) => {
+                    let Released = release::let_go(&reason, self.facts, self.system, &mut self.reporter)?;
+                    return Ok(None);
+                }
                 Outcome::Worthless(cause, reason) => self.refused(cause, &reason)?,
             }
             machine.pause(REFUSED_WAIT)?;

@@ -1,8 +1,9 @@
 //! A box whose medium says which cluster it is for, and not which node it is: a person sees its code in both places and
 //! names it, and it is that node from then on.
 //!
-//! The record comes with the person's word and is kept first. A power cut before the membership is kept leaves a node
-//! that asks once more, with the same code, and is answered the same.
+//! The record comes with the person's word and is kept first, once nothing is left of what this box may have been before.
+//! A power cut before the membership is kept leaves a node that asks once more, with the same code, and is answered the
+//! same.
 
 use anyhow::{Context as _, ensure};
 use ed25519_dalek::SigningKey;
@@ -10,6 +11,7 @@ use ed25519_dalek::SigningKey;
 use super::claiming::{Claiming, Outcome, REFUSED_WAIT, refused};
 use super::grant;
 use super::machine::Surroundings;
+use super::release;
 use super::reporter::{Reporter, say};
 use crate::apply::StepState;
 use crate::claim::message::{Grant, Right};
@@ -50,6 +52,7 @@ impl Newcomer {
             match claiming.claim(&Right::Approval, &mut reporter, machine)? {
                 Outcome::Granted(grant) => match self.record_of(&grant) {
                     Ok(text) => {
+                        grant::forget(system)?;
                         system.ensure_file(source::APPROVED, text.as_bytes(), 0o600)?;
                         grant::keep(&grant, system, &self.cluster, &self.key)?;
                         return claiming.begin_anew();
@@ -62,7 +65,13 @@ impl Newcomer {
                         claiming.begin_anew()?;
                     }
                 },
-                Outcome::Worthless(cause, reason) => refused((cause, &reason), None, &mut reporter)?,
+                Outcome::Worthless(cause, reason) => {
+                    refused((cause, &reason), None, &mut reporter)?;
+                    if release::is_lost(cause) {
+                        // The node that this code was approved as is no more.
+                        claiming.begin_anew()?;
+                    }
+                }
             }
             machine.pause(REFUSED_WAIT)?;
         }

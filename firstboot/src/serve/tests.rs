@@ -19,6 +19,7 @@ use crate::status::{self, Phase, Status};
 use crate::ticket::Hardware;
 
 mod approval;
+mod release;
 
 /// A machine that writes down what is done to it.
 struct Fake {
@@ -107,7 +108,7 @@ fn facts(ticket: Option<Right>) -> Facts {
         other => panic!("{other:?}"),
     });
     let record = crate::record::example();
-    Facts { record, cluster: cluster(), ticket, push_key: None, key: node_key(1) }
+    Facts { record, cluster: cluster(), ticket, push_key: None, key: node_key(1), is_approved: false }
 }
 
 /// A node that `firstboot` has configured, where its status can be told.

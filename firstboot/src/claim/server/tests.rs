@@ -45,6 +45,11 @@ impl Running {
         self.store.decide(verdict);
     }
 
+    /// A person's word on a node that has joined.
+    pub(crate) fn revoke(&self, node: &str) {
+        self.store.revoke(node);
+    }
+
     /// What a node has said of itself.
     pub(crate) fn reported(&self, node: &str) -> Option<NodeReport> {
         self.store.reported(node)

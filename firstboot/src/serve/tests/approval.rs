@@ -6,10 +6,10 @@ use crate::cluster::ClusterRecord;
 use crate::cluster::tests::{operator_key, ticket_key};
 use crate::record::{self, example};
 
-const FIRST_CHALLENGE: &str = "/var/lib/imgbuild/first-challenge";
-const MEMBERSHIP: &str = "/var/lib/imgbuild/membership.json";
+pub(super) const FIRST_CHALLENGE: &str = "/var/lib/imgbuild/first-challenge";
+pub(super) const MEMBERSHIP: &str = "/var/lib/imgbuild/membership.json";
 
-fn newcomer() -> (tempfile::TempDir, System) {
+pub(super) fn newcomer() -> (tempfile::TempDir, System) {
     let folder = tempfile::tempdir().unwrap();
     let system = System::new(folder.path(), Mode::Apply);
     for (path, content) in [
@@ -23,24 +23,24 @@ fn newcomer() -> (tempfile::TempDir, System) {
 }
 
 /// What the box does until it is a node.
-fn ask(system: &System, service: &Running, pauses: u32) -> (anyhow::Result<()>, Vec<String>) {
+pub(super) fn ask(system: &System, service: &Running, pauses: u32) -> (anyhow::Result<()>, Vec<String>) {
     let Known::Newcomer(newcomer) = know(system).unwrap() else { panic!("it is a node already") };
     let mut machine = Fake::new(Some(service.address), &[Seen::Ready], pauses);
     (newcomer.become_node(system, &mut machine), machine.done)
 }
 
-fn facts_of(system: &System) -> Facts {
+pub(super) fn facts_of(system: &System) -> Facts {
     match know(system).unwrap() {
         Known::Node(facts) => *facts,
         Known::Newcomer(_) => panic!("it is no node yet"),
     }
 }
 
-fn approved(record: Option<String>) -> Verdict {
+pub(super) fn approved(record: Option<String>) -> Verdict {
     approved_as("edge1", record)
 }
 
-fn approved_as(node: &str, record: Option<String>) -> Verdict {
+pub(super) fn approved_as(node: &str, record: Option<String>) -> Verdict {
     Verdict::Approved {
         node: node.to_owned(),
         role: Role::Edge,
@@ -50,8 +50,14 @@ fn approved_as(node: &str, record: Option<String>) -> Verdict {
     }
 }
 
+pub(super) fn signed_as(node: &str) -> String {
+    let mut record = example();
+    record.node.name = node.to_owned();
+    record::sign(&record, &operator_key()).unwrap()
+}
+
 fn signed() -> String {
-    record::sign(&example(), &operator_key()).unwrap()
+    signed_as("edge1")
 }
 
 #[test]
@@ -135,13 +141,11 @@ fn an_approval_whose_record_is_not_of_this_node_and_cluster_is_refused_by_name()
         record.cluster.name = "other".to_owned();
         record
     };
-    let mut named = example();
-    named.node.name = "edge2".to_owned();
     for (record, expected) in [
         (None, "the approval has no node record, and there is none here"),
         (Some(record::sign(&example(), &ticket_key()).unwrap()), "record is not signed by key "),
         (Some(record::sign(&foreign(), &operator_key()).unwrap()), "the record is of cluster `other`"),
-        (Some(record::sign(&named, &operator_key()).unwrap()), "the membership is that of `edge1` at "),
+        (Some(signed_as("edge2")), "the membership is that of `edge1` at "),
     ] {
         let service = Running::start(Limits::default());
         let (_folder, system) = newcomer();
@@ -163,10 +167,9 @@ fn an_approval_whose_record_is_not_of_this_node_and_cluster_is_refused_by_name()
 fn a_kept_record_gives_way_to_the_mediums_and_is_nothing_to_another_cluster() {
     let (_folder, system) = newcomer();
     system.ensure_file(source::APPROVED, signed().as_bytes(), 0o600).unwrap();
-    let mut named = example();
-    named.node.name = "edge2".to_owned();
-    let record = record::sign(&named, &operator_key()).unwrap();
-    system.ensure_file("/run/imgbuild/esp/firstboot/record.json", record.as_bytes(), 0o644).unwrap();
+    system
+        .ensure_file("/run/imgbuild/esp/firstboot/record.json", signed_as("edge2").as_bytes(), 0o644)
+        .unwrap();
     boot(&system);
     assert_eq!(status(&system).node.unwrap().name, "edge2");
     system.ensure_absent("/run/imgbuild/esp/firstboot/record.json").unwrap();
@@ -181,9 +184,7 @@ fn a_kept_record_gives_way_to_the_mediums_and_is_nothing_to_another_cluster() {
 
 #[test]
 fn a_node_with_a_record_that_is_approved_as_another_goes_on_and_joins_by_its_own_name() {
-    let mut other = example();
-    other.node.name = "edge2".to_owned();
-    let other = record::sign(&other, &operator_key()).unwrap();
+    let other = signed_as("edge2");
     for (verdict, expected) in [
         (approved_as("edge2", Some(other.clone())), " was approved as `edge2`, this box is `edge1`"),
         (approved(Some(other)), "this box was approved as `edge2`, and its record is of `edge1`"),
