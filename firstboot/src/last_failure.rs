@@ -3,9 +3,10 @@
 
 use std::io;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
 
 use crate::converge::System;
 use crate::esp;
@@ -19,6 +20,12 @@ const FOLDER: &str = "firstboot";
 /// Where it lies on the partition.
 pub const FILE: &str = "firstboot/last-failure.txt";
 
+/// Between two writes to the medium, however often the cause changes: sticks wear out.
+pub(crate) const WRITE_AGAIN: Duration = Duration::from_mins(10);
+
+/// What lies there, for who comes later in this boot; on a tmpfs.
+const NOTE: &str = "/run/imgbuild/last-failure.json";
+
 /// Tries at a partition that is in use, and the time between two.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(200);
@@ -26,9 +33,22 @@ const PAUSE: Duration = Duration::from_millis(200);
 const HEAD: &str =
     "This box has not become the node that it should be. This is what its console showed last.\n\n";
 
-/// Keeps what a person is shown, unless the same cause lies there. A machine that stage0 has not started has no such
-/// partition.
+/// What was done to the medium last in this boot.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    /// The phase that the text tells of; none where no text lies there.
+    phase: Option<Phase>,
+    at: SystemTime,
+}
+
+/// Keeps what a person is shown, unless the same cause lies there, or a text of the same phase that was written lately.
+/// A machine that stage0 has not started has no such partition.
 pub(crate) fn keep(status: &Status, system: &System) -> anyhow::Result<()> {
+    let is_recent = |note: &Note| note.at.elapsed().is_ok_and(|age| age < WRITE_AGAIN);
+    if noted(system).is_some_and(|note| note.phase == Some(status.phase) && is_recent(&note)) {
+        return Ok(());
+    }
     let Some(mut fat) = open(system)? else { return Ok(()) };
     let text = format!("{HEAD}{}", screen::render(status, false));
     let cause = format!(": {}\n", status.reason);
@@ -38,16 +58,31 @@ pub(crate) fn keep(status: &Status, system: &System) -> anyhow::Result<()> {
     if fat.list(FOLDER)?.is_none() {
         fat.make_folder(FOLDER)?;
     }
-    fat.replace(FILE, text.as_bytes()).with_context(|| format!("writing `{FILE}`"))
+    fat.replace(FILE, text.as_bytes()).with_context(|| format!("writing `{FILE}`"))?;
+    note(Some(status.phase), system)
 }
 
 /// The node is where it should be: what was is of no use any more.
 pub(crate) fn forget(system: &System) -> anyhow::Result<()> {
-    let Some(mut fat) = open(system)? else { return Ok(()) };
-    match fat.size(FILE)? {
-        Some(_) => fat.remove(FILE).with_context(|| format!("removing `{FILE}`")),
-        None => Ok(()),
+    if noted(system).is_some_and(|note| note.phase.is_none()) {
+        return Ok(());
     }
+    let Some(mut fat) = open(system)? else { return Ok(()) };
+    if fat.size(FILE)?.is_some() {
+        fat.remove(FILE).with_context(|| format!("removing `{FILE}`"))?;
+    }
+    note(None, system)
+}
+
+/// What is none is as good as one that was never made: the medium itself is looked at.
+fn noted(system: &System) -> Option<Note> {
+    serde_json::from_slice(&system.read(NOTE).ok().flatten()?).ok()
+}
+
+fn note(phase: Option<Phase>, system: &System) -> anyhow::Result<()> {
+    let note = serde_json::to_vec(&Note { phase, at: SystemTime::now() });
+    system.ensure_file(NOTE, &note.context("rendering what lies on the medium")?, 0o644)?;
+    Ok(())
 }
 
 /// After a run of `firstboot`. A node that joins a cluster has done so only once it is Ready.
@@ -111,6 +146,13 @@ pub(crate) mod tests {
         text.map(|text| String::from_utf8(text).unwrap())
     }
 
+    /// Lets so much time pass since the last write.
+    pub(crate) fn pass(system: &System, time: Duration) {
+        let note = noted(system).unwrap();
+        let note = Note { at: note.at.checked_sub(time).unwrap(), ..note };
+        system.ensure_file(NOTE, &serde_json::to_vec(&note).unwrap(), 0o644).unwrap();
+    }
+
     #[test]
     fn what_the_console_showed_can_be_read_elsewhere_until_the_node_is_ready() {
         for files in [&[][..], &[("firstboot/record.json", b"{}".as_slice())]] {
@@ -127,6 +169,9 @@ pub(crate) mod tests {
                 status.since = "2099-01-01T00:00:00Z".to_owned();
             }
             status.reason = "the disk is back".to_owned();
+            keep(&status, &system).unwrap();
+            assert!(kept(&system).unwrap().contains(": the disk is gone\n"), "not so soon");
+            pass(&system, WRITE_AGAIN);
             keep(&status, &system).unwrap();
             assert!(kept(&system).unwrap().contains("2099-01-01T00:00:00Z: the disk is back\n"));
             forget(&system).unwrap();

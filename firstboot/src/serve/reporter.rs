@@ -1,7 +1,10 @@
 //! Where the node stands, told to its status, its consoles, the journal, and on failure to its medium.
+//!
+//! The status outlives this program, which systemd starts again ten seconds after it has failed: what was told before is
+//! no news.
 
 use std::io::{self, Write as _};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use super::pace::Pace;
 use crate::apply::StepState;
@@ -12,17 +15,14 @@ use crate::last_failure;
 use crate::screen::APPROVE;
 use crate::status::{self, Phase, Status};
 
-/// Between two writes to the medium, however often the reason changes: sticks wear out.
-const WRITE_AGAIN: Duration = Duration::from_mins(10);
-
 /// Tells what has changed, once.
 #[derive(Debug)]
 pub(super) struct Reporter<'a> {
     system: &'a System,
     last: Option<Told>,
-    failure: Failure,
-    /// The last try at the medium did not succeed: it is in use, or broken.
-    is_unwritten: bool,
+    /// Whether that was told by an earlier start.
+    is_inherited: bool,
+    medium: Medium,
     pace: Pace,
 }
 
@@ -36,25 +36,38 @@ struct Told {
     began: Instant,
 }
 
-/// What lies on the medium.
+/// Whether the medium says what it should.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Failure {
-    /// An earlier start may have left something.
+enum Medium {
+    /// An earlier start may have left it behind.
     Unknown,
-    /// Nothing.
-    Gone,
-    /// What the node said in this phase, written then.
-    Kept(Phase, Instant),
+    /// It does.
+    Told,
+    /// The last try did not succeed: it is in use, or broken.
+    Behind,
+}
+
+impl From<Status> for Told {
+    fn from(status: Status) -> Self {
+        let Status { phase, reason, code, overdue: is_overdue, .. } = status;
+        let now = Instant::now();
+        // Not by the status' own time: clocks are set. What was overdue stays so, and all else is given its time anew.
+        let overdue_since = phase.deadline().filter(|_| is_overdue);
+        let began = overdue_since.and_then(|time| now.checked_sub(time)).unwrap_or(now);
+        Self { phase, reason, code, is_overdue, began }
+    }
 }
 
 impl<'a> Reporter<'a> {
-    pub(super) const fn new(system: &'a System) -> Self {
-        Self { system, last: None, failure: Failure::Unknown, is_unwritten: false, pace: Pace::new() }
+    /// Goes on from what was told in this boot. A status that cannot be read has told nobody anything.
+    pub(super) fn new(system: &'a System) -> Self {
+        let last = status::read(system).ok().flatten().map(Told::from);
+        Self { system, last, is_inherited: true, medium: Medium::Unknown, pace: Pace::new() }
     }
 
     /// The node is in this phase, for this reason; `hint` is what a person can do about it.
     pub(super) fn phase(&mut self, phase: Phase, reason: &str, hint: Option<&str>) -> anyhow::Result<()> {
-        self.tell(phase, reason, hint, None)
+        self.tell(phase, reason, hint, None).map(drop)
     }
 
     /// The node is where it should be.
@@ -65,31 +78,35 @@ impl<'a> Reporter<'a> {
     /// The node waits for a person who sees its code; `naming` is what they add to the command.
     pub(super) fn waiting(&mut self, code: &Code, naming: &str) -> anyhow::Result<()> {
         let hint = format!("the same code there? `{APPROVE} {code}{naming}`");
-        self.tell(Phase::WaitingForApproval, &format!("code {code}"), Some(&hint), Some(code))
+        self.tell(Phase::WaitingForApproval, &format!("code {code}"), Some(&hint), Some(code)).map(drop)
     }
 
+    /// Says whether it is worth the consoles' while.
     fn tell(
         &mut self,
         phase: Phase,
         reason: &str,
         hint: Option<&str>,
         code: Option<&Code>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
+        let is_inherited = std::mem::replace(&mut self.is_inherited, false);
         let before = self.last.take().filter(|last| last.phase == phase);
         let began = before.as_ref().map_or_else(Instant::now, |last| last.began);
         let is_overdue = phase.deadline().is_some_and(|deadline| began.elapsed() >= deadline);
         let now = Told { phase, reason: reason.to_owned(), code: code.cloned(), is_overdue, began };
         let is_same = before.as_ref() == Some(&now);
-        let is_news =
-            before.as_ref().is_none_or(|last| last.is_overdue != is_overdue || last.code != now.code);
+        let is_news = before.as_ref().is_none_or(|last| {
+            let is_other_cause = is_inherited && last.reason != now.reason;
+            last.is_overdue != is_overdue || last.code != now.code || is_other_cause
+        });
         self.last = Some(now);
         if is_same {
-            if self.is_unwritten
+            if self.medium != Medium::Told
                 && let Some(status) = status::read(self.system)?
             {
                 self.keep_failure(&status);
             }
-            return Ok(());
+            return Ok(false);
         }
         let changed = status::update(self.system, |status| {
             // Since when it is so, not since when it is so for this reason.
@@ -109,29 +126,25 @@ impl<'a> Reporter<'a> {
             }
             self.keep_failure(&status);
         }
-        Ok(())
+        Ok(is_news)
     }
 
     /// A medium that takes nothing keeps no node from its work.
     fn keep_failure(&mut self, status: &Status) {
-        let outcome = match (status.phase, self.failure) {
-            (Phase::Ready, Failure::Gone) => return,
-            (Phase::Ready, _) => last_failure::forget(self.system).map(|()| Failure::Gone),
-            (phase, Failure::Kept(kept, at)) if phase == kept && at.elapsed() < WRITE_AGAIN => return,
-            (phase, _) if phase == Phase::Stopped || status.overdue => {
-                last_failure::keep(status, self.system).map(|()| Failure::Kept(phase, Instant::now()))
-            }
-            _ => return,
+        let outcome = match status.phase {
+            Phase::Ready => last_failure::forget(self.system),
+            phase if phase == Phase::Stopped || status.overdue => last_failure::keep(status, self.system),
+            _ => Ok(()),
         };
-        match outcome {
-            Ok(now) => (self.failure, self.is_unwritten) = (now, false),
+        self.medium = match outcome {
+            Ok(()) => Medium::Told,
             Err(fault) => {
-                if !self.is_unwritten {
+                if self.medium != Medium::Behind {
                     say(&format!("the medium tells nobody of this: {fault:#}"));
                 }
-                self.is_unwritten = true;
+                Medium::Behind
             }
-        }
+        };
     }
 
     /// Tells the cluster by `tell` where that is due.
@@ -173,7 +186,9 @@ pub(super) fn say(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::last_failure::tests::{kept, started};
+    use std::time::Duration;
+
+    use crate::last_failure::tests::{kept, pass as pass_on_medium, started};
     use crate::run::run;
 
     /// A machine that `firstboot` has looked at.
@@ -260,9 +275,70 @@ mod tests {
         reporter.phase(Phase::Stopped, "first", None).unwrap();
         reporter.phase(Phase::Stopped, "second", None).unwrap();
         assert!(kept(&system).unwrap().contains(": first\n"));
-        let Failure::Kept(_, at) = &mut reporter.failure else { panic!("{:?}", reporter.failure) };
-        *at = at.checked_sub(WRITE_AGAIN).unwrap();
+        pass_on_medium(&system, last_failure::WRITE_AGAIN);
         reporter.phase(Phase::Stopped, "third", None).unwrap();
         assert!(kept(&system).unwrap().contains(": third\n"));
+    }
+
+    #[test]
+    fn what_the_service_says_again_after_each_of_its_starts_is_no_news() {
+        let (_folder, system) = reported();
+        let stop = |reason: &str| Reporter::new(&system).tell(Phase::Stopped, reason, None, None).unwrap();
+        assert!(stop("first"), "another phase");
+        let long_ago = "2027-01-15T08:00:00Z";
+        status::update(&system, |status| status.since = long_ago.to_owned()).unwrap();
+        assert!(!stop("first"));
+        assert_eq!(shown(&system).since, long_ago);
+        // Another cause is shown, and is nothing new to the phase, nor to the medium for a while.
+        assert!(stop("second"));
+        assert!(!stop("second"));
+        assert_eq!(shown(&system).since, long_ago);
+        assert!(kept(&system).unwrap().contains(": first\n"));
+        pass_on_medium(&system, last_failure::WRITE_AGAIN);
+        assert!(!stop("second"));
+        assert!(kept(&system).unwrap().contains(": second\n"));
+        assert!(Reporter::new(&system).tell(Phase::Claiming, "second", None, None).unwrap());
+        assert_ne!(shown(&system).since, long_ago);
+    }
+
+    #[test]
+    fn a_code_is_shown_again_by_no_start_and_what_is_overdue_stays_so() {
+        let (_folder, system) = reported();
+        let code: Code = "7QK2-M4TD".parse().unwrap();
+        let wait = || {
+            let mut reporter = Reporter::new(&system);
+            reporter.tell(Phase::WaitingForApproval, "a code", None, Some(&code)).unwrap()
+        };
+        assert!(wait());
+        assert!(!wait());
+        let mut reporter = Reporter::new(&system);
+        reporter.phase(Phase::Connecting, "no packet", None).unwrap();
+        pass(&mut reporter, Duration::from_mins(10));
+        reporter.phase(Phase::Connecting, "no packet", None).unwrap();
+        let before = shown(&system);
+        assert!(before.overdue);
+        assert!(!Reporter::new(&system).tell(Phase::Connecting, "no packet", None, None).unwrap());
+        assert_eq!(shown(&system), before);
+    }
+
+    #[test]
+    fn a_medium_that_an_earlier_start_could_not_tell_is_told_by_the_next() {
+        let (_folder, system) = reported();
+        let (medium, aside) = (system.path("/dev/vda2"), system.path("/dev/aside"));
+        let failing = |tell: &dyn Fn()| {
+            std::fs::rename(&medium, &aside).unwrap();
+            tell();
+            std::fs::rename(&aside, &medium).unwrap();
+        };
+        let stop = || Reporter::new(&system).phase(Phase::Stopped, "first", None).unwrap();
+        let ready = || Reporter::new(&system).ready().unwrap();
+        failing(&stop);
+        assert_eq!(kept(&system), None);
+        stop();
+        assert!(kept(&system).unwrap().contains(": first\n"));
+        failing(&ready);
+        assert!(kept(&system).is_some());
+        ready();
+        assert_eq!(kept(&system), None);
     }
 }
