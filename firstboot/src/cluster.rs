@@ -26,6 +26,8 @@ pub struct ClusterRecord {
     pub id: ClusterId,
     /// Cluster name, a DNS label.
     pub name: String,
+    /// When the cluster's certificates were made, seconds since 1970: by no earlier clock are they good.
+    pub created: u64,
     /// Counts re-creations and restores of the control plane; tickets of an older one are refused.
     pub epoch: u32,
     /// Signs tickets. Its private half never reaches a node.
@@ -119,6 +121,7 @@ pub(crate) mod tests {
             version: VERSION,
             id: ClusterId([0xc1; 16]),
             name: "demo".to_owned(),
+            created: 1_700_000_000,
             epoch: 3,
             ticket_key: PublicKey::of(&ticket_key()),
             membership_key: PublicKey::of(&membership_key()),

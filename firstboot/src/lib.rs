@@ -16,6 +16,7 @@
 //! - [`converge`], [`apply`]: carrying the steps out, idempotent and safe against power loss
 //! - [`durable`]: files that survive power cuts
 //! - [`process`]: waiting for other programs; [`printable`]: characters that show as what they are
+//! - [`clock`]: what time it is where no clock can be trusted
 //! - [`random`]: random bytes; [`keyed_hash`]: what is derived from the cluster's keys
 //! - [`key`]: the node key; [`secret_key`]: what all keys of 32 bytes share
 //! - [`status`], [`screen`], [`run`], [`cli`]: reporting and the program
@@ -39,6 +40,7 @@ pub mod boot;
 mod by_text;
 pub mod claim;
 pub mod cli;
+pub mod clock;
 pub mod cluster;
 pub mod console;
 mod consoles;

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use crate::apply::apply;
 use crate::artifacts::{self, Artifacts};
+use crate::clock;
 use crate::cluster::{self, ClusterRecord};
 use crate::converge::{Mode, System};
 use crate::gate;
@@ -95,6 +96,9 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
 /// Carries out what a machine's record asks for, or, without one, what a box of a cluster needs to ask for its place.
 pub(crate) fn configure(system: &System, given: &Given, status: &mut Status) -> anyhow::Result<()> {
     let (record, cluster) = records(given)?;
+    if let Some(cluster) = cluster.as_ref().filter(|_| system.is_live() && system.mode() == Mode::Apply) {
+        status.notes.extend(raise_clock(cluster));
+    }
     let place = given.record.as_ref().map(|found| found.place.clone()).unwrap_or_default();
     status.node = record.as_ref().map(|record| node_status(record, place));
     status.steps.clear();
@@ -122,6 +126,17 @@ pub(crate) fn configure(system: &System, given: &Given, status: &mut Status) -> 
     };
     status.hint = None;
     Ok(())
+}
+
+/// Whatever the certificates are checked for, it is not before they were made.
+fn raise_clock(cluster: &ClusterRecord) -> Option<String> {
+    match clock::raise_to(cluster.created) {
+        Ok(None) => None,
+        Ok(Some(behind)) => {
+            Some(format!("clock was {behind} s behind the cluster's beginning and was set to it"))
+        }
+        Err(error) => Some(format!("clock is behind the cluster's beginning and cannot be set: {error}")),
+    }
 }
 
 /// Parses the node record, and the cluster record that vouches for it.

@@ -6,7 +6,6 @@
 
 mod boot;
 pub mod chroot;
-pub mod clock;
 pub mod cmdline;
 pub mod disks;
 pub mod efi;

@@ -100,6 +100,12 @@ impl Authorities {
         self.root.fingerprint()
     }
 
+    /// When they were made.
+    pub fn created(&self) -> Timestamp {
+        let since = self.root.certificate().tbs_certificate.validity.not_before;
+        Timestamp(since.to_unix_duration().as_secs().saturating_add(SLACK))
+    }
+
     /// Since and until when the certificates are good: all alike.
     pub fn validity(&self) -> (String, String) {
         let Certificate { tbs_certificate, .. } = self.root.certificate();
@@ -188,6 +194,7 @@ mod tests {
     #[test]
     fn the_hash_is_that_of_the_root_in_der() {
         let authorities = Authorities::generate("lab", NOW).unwrap();
+        assert_eq!(authorities.created(), NOW);
         let folder = folder(&authorities);
         let (pem, der) = (folder.path().join("root.crt"), folder.path().join("root.der"));
         let options = ["x509", "-outform", "DER", "-in"].map(AsRef::as_ref);

@@ -53,6 +53,7 @@ impl ClusterSecrets {
             version: cluster::VERSION,
             id: self.id,
             name: cluster.name.to_string(),
+            created: self.authorities.created().0,
             epoch: self.epoch,
             ticket_key: PublicKey::of(&self.ticket_key),
             membership_key: PublicKey::of(&self.membership_key),

@@ -33,6 +33,13 @@ pub struct Challenge {
 #[error("`{}` is no challenge", .0.escape_debug())]
 pub struct NoChallenge(pub String);
 
+impl Challenge {
+    /// When it was made by the server's clock, seconds since 1970.
+    pub const fn made(&self) -> u64 {
+        self.seconds
+    }
+}
+
 /// Makes challenges and knows its own again.
 #[derive(Clone)]
 pub struct Challenger(Hmac<Sha256>);
@@ -113,6 +120,7 @@ mod tests {
         let challenge = ours.make(now());
         let read: Challenge = challenge.to_string().parse().unwrap();
         assert_eq!(read, challenge);
+        assert_eq!(SystemTime::UNIX_EPOCH + Duration::from_secs(read.made()), now());
         let second = Challenger::new(&membership_key());
         for (passed, expected) in [(0, true), (120, true), (170, true), (181, false), (86_400, false)] {
             let later = now() + Duration::from_secs(passed);

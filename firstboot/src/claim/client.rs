@@ -75,6 +75,8 @@ pub struct Claimant {
     pub hardware: Hardware,
     /// The first challenge it was given since it waits.
     pub first: Option<Challenge>,
+    /// The last challenge that it was given.
+    pub last: Option<Challenge>,
 }
 
 impl Claimant {
@@ -87,6 +89,7 @@ impl Claimant {
     ) -> Result<Reply, ClaimError> {
         let service = service(address, cluster_key)?;
         let challenge = challenge(&service)?;
+        self.last = Some(challenge);
         let request = Request {
             challenge,
             first_challenge: *self.first.get_or_insert(challenge),
@@ -101,14 +104,15 @@ impl Claimant {
 
     /// Tells once how the node is.
     pub fn report(
-        &self,
+        &mut self,
         report: &NodeReport,
         address: SocketAddr,
         cluster_key: &PublicKey,
     ) -> Result<ReportReply, ClaimError> {
         let service = service(address, cluster_key)?;
-        let report =
-            Report { challenge: challenge(&service)?, key: PublicKey::of(&self.key), report: report.clone() };
+        let challenge = challenge(&service)?;
+        self.last = Some(challenge);
+        let report = Report { challenge, key: PublicKey::of(&self.key), report: report.clone() };
         let text = document::sign(&report, &self.key).map_err(ClaimError::Render)?;
         send(REPORT, &text, &service)
     }

@@ -8,7 +8,7 @@ use ed25519_dalek::SigningKey;
 
 use super::back_off::{BackOff, LAST_CLAIM};
 use super::machine::Surroundings;
-use super::reporter::Reporter;
+use super::reporter::{Reporter, say};
 use crate::claim::challenge::Challenge;
 use crate::claim::client::{ClaimError, Claimant};
 use crate::claim::message::{Cause, Grant, Reply, ReportReply, Right};
@@ -58,6 +58,7 @@ impl<'a> Claiming<'a> {
             wireguard: private_key::public(tunnel_key).to_string(),
             hardware: machine.hardware()?,
             first: first_challenge(system)?,
+            last: None,
         };
         Ok(Self { cluster, system, claimant, has_name })
     }
@@ -131,6 +132,17 @@ impl<'a> Claiming<'a> {
         }
     }
 
+    /// A clock that is wrong by years makes certificates worthless, and there need be no NTP to say so.
+    fn take_time(&mut self, machine: &mut impl Surroundings) {
+        let Some(challenge) = self.claimant.last.take() else { return };
+        // Who has lost the time as well is nobody to learn it from.
+        if challenge.made() >= self.cluster.created
+            && let Err(fault) = machine.take_time(challenge.made())
+        {
+            say(&format!("the clock is not the cluster's: {fault:#}"));
+        }
+    }
+
     /// The first answer, or why there is none.
     fn ask_all<T>(
         &mut self,
@@ -148,7 +160,10 @@ impl<'a> Claiming<'a> {
             };
             for address in addresses {
                 match ask(&mut self.claimant, address, &self.cluster.membership_key) {
-                    Ok(reply) => return Ok(reply),
+                    Ok(reply) => {
+                        self.take_time(machine);
+                        return Ok(reply);
+                    }
                     Err(error) => faults.push(format!("{:#}", anyhow::Error::from(error))),
                 }
             }

@@ -1,14 +1,16 @@
 //! The machine that this program runs on.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 
 use super::k3s_node::{self, Seen};
 use super::machine::{Machine, Start, Surroundings, Tunnels};
+use super::reporter::say;
 use super::tunnels::{self, resolve};
 use super::{Facts, hardware};
+use crate::clock;
 use crate::converge::System;
 use crate::k3s::RunMode;
 use crate::kubernetes::{Api, ApiError, Reach};
@@ -36,6 +38,17 @@ impl Surroundings for Bare {
 
     fn renew_network(&mut self) -> anyhow::Result<()> {
         systemd::reload_networks()
+    }
+
+    fn take_time(&mut self, seconds: u64) -> anyhow::Result<()> {
+        if self.0.path(clock::SYNCHRONIZED).exists() {
+            return Ok(());
+        }
+        if let Some(fault) = clock::fault(SystemTime::now(), seconds) {
+            clock::set(seconds).context("setting the clock")?;
+            say(&format!("the clock was {fault} the cluster's, and is the same now"));
+        }
+        Ok(())
     }
 
     fn now(&self) -> Instant {
@@ -74,6 +87,10 @@ impl Surroundings for Live {
 
     fn renew_network(&mut self) -> anyhow::Result<()> {
         self.bare.renew_network()
+    }
+
+    fn take_time(&mut self, seconds: u64) -> anyhow::Result<()> {
+        self.bare.take_time(seconds)
     }
 
     fn now(&self) -> Instant {

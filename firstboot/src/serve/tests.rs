@@ -1,6 +1,6 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::k3s_node::Seen;
 use super::machine::{Machine, Start, Surroundings, Tunnels};
@@ -25,6 +25,8 @@ mod release;
 struct Fake {
     service: Option<SocketAddr>,
     done: Vec<String>,
+    /// What it was told that the time is.
+    times: Vec<u64>,
     /// What the cluster says, the last for ever.
     seen: RefCell<Vec<Seen>>,
     /// Pauses until the run ends.
@@ -39,6 +41,7 @@ impl Fake {
         Self {
             service,
             done: Vec::new(),
+            times: Vec::new(),
             seen: RefCell::new(seen.to_vec()),
             pauses,
             looking: Duration::ZERO,
@@ -64,6 +67,11 @@ impl Surroundings for Fake {
 
     fn renew_network(&mut self) -> anyhow::Result<()> {
         self.note("network".to_owned());
+        Ok(())
+    }
+
+    fn take_time(&mut self, seconds: u64) -> anyhow::Result<()> {
+        self.times.push(seconds);
         Ok(())
     }
 
@@ -152,6 +160,24 @@ fn a_node_claims_its_place_once_and_the_vpn_comes_before_k3s() {
     let mut machine = Fake::new(None, &[Seen::Nothing("starting".to_owned()), Seen::Ready], 3);
     join(&facts, &system, &mut machine);
     assert_eq!(machine.done, ["tunnels with cp1", "k3s agent IfNeeded", "tunnels with cp1"]);
+}
+
+#[test]
+fn a_node_is_told_the_time_by_a_cluster_that_has_not_lost_it() {
+    let service = Running::start(Limits::default());
+    let now = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let begun = now();
+    let told = |facts: &Facts| {
+        let (_folder, system) = node();
+        let mut machine = Fake::new(Some(service.address), &[Seen::Ready], 2);
+        join(facts, &system, &mut machine);
+        machine.times
+    };
+    let facts = facts(Some(right(1, 3_000_001)));
+    let times = told(&facts);
+    assert!(!times.is_empty() && times.iter().all(|time| (begun..=now()).contains(time)), "{times:?}");
+    let cluster = ClusterRecord { created: now() + 3600, ..cluster() };
+    assert_eq!(told(&Facts { cluster, ..facts }), [0; 0], "it was not there then");
 }
 
 #[test]

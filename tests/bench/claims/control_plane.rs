@@ -69,6 +69,7 @@ impl ControlPlane {
                 version: cluster::VERSION,
                 id: CLUSTER,
                 name: "demo".to_owned(),
+                created: 0,
                 epoch: 1,
                 ticket_key: PublicKey::of(&key(TICKETS)),
                 membership_key: PublicKey::of(&key(MEMBERSHIPS)),

@@ -61,6 +61,7 @@ impl Node {
             wireguard: WIREGUARD.to_owned(),
             hardware: Hardware::default(),
             first: None,
+            last: None,
         };
         let reply = claimant.ask(&self.right, address, &PublicKey::of(&key(MEMBERSHIPS)));
         matches!(reply, Ok(Reply::Granted(_)))

@@ -71,7 +71,13 @@ impl Drop for Running {
 }
 
 fn claimant(seed: u8) -> Claimant {
-    Claimant { key: node_key(seed), wireguard: wireguard(seed), hardware: Hardware::default(), first: None }
+    Claimant {
+        key: node_key(seed),
+        wireguard: wireguard(seed),
+        hardware: Hardware::default(),
+        first: None,
+        last: None,
+    }
 }
 
 /// A ticket that is good today.

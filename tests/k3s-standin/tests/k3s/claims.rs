@@ -39,6 +39,7 @@ fn service(server: &Server) -> Service {
             version: cluster::VERSION,
             id: ClusterId([0xc1; 16]),
             name: "demo".to_owned(),
+            created: 0,
             epoch: 1,
             ticket_key: PublicKey::of(&key(TICKETS)),
             membership_key: PublicKey::of(&key(MEMBERSHIPS)),
