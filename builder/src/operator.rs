@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use ed25519_dalek::SigningKey;
+use firstboot::claim::client;
 use firstboot::cluster::ClusterId;
 use firstboot::control_plane::order::Order;
 use firstboot::control_plane::push::{self, PushError};
@@ -48,6 +49,7 @@ pub struct Given {
 pub struct Push {
     bundle: Zeroizing<String>,
     key: PublicKey,
+    membership_key: PublicKey,
     port: u16,
 }
 
@@ -91,7 +93,12 @@ pub fn joining(
         let bundle = secrets.bundle(cluster, node, order, objects(cluster, secrets)?)?;
         let port = cluster.network.vpn_port;
         given.forwards = Forward::both(port).into();
-        given.push = Some(Push { bundle: secrets.sign_bundle(&bundle)?.into(), key: public, port });
+        given.push = Some(Push {
+            bundle: secrets.sign_bundle(&bundle)?.into(),
+            key: public,
+            membership_key: PublicKey::of(&secrets.membership_key),
+            port,
+        });
     } else {
         let text = Zeroizing::new(secrets.ticket(node, ticket::VALID, false, SystemTime::now())?);
         given.items.push(write(Item::Ticket, text.as_bytes(), folder)?);
@@ -151,8 +158,8 @@ fn write(item: Item, text: &[u8], folder: &Path) -> anyhow::Result<(Item, PathBu
 }
 
 impl Push {
-    /// Tries until the node has kept its bundle, which is told then, or says why it does not take it. A node that has
-    /// one from an earlier start does not listen any more, and is not told from one that does not yet.
+    /// Tries until the node has its bundle, which is told then, or says why it does not take it. A node that has one,
+    /// from an earlier start or from a push whose answer was lost, does not listen for another: its claims are answered.
     pub fn begin(self) -> anyhow::Result<Receiver<Result<(), String>>> {
         let (told, outcome) = mpsc::channel();
         let work = move || {
@@ -161,6 +168,9 @@ impl Push {
                 let sent = match push::push(&self.bundle, address, &self.key) {
                     Ok(()) => told.send(Ok(())),
                     Err(fault @ PushError::Refused { .. }) => told.send(Err(fault.to_string())),
+                    Err(PushError::Exchange(_)) if client::answers(address, &self.membership_key) => {
+                        told.send(Ok(()))
+                    }
                     Err(PushError::Exchange(_)) => {
                         thread::sleep(AGAIN);
                         continue;
@@ -179,6 +189,11 @@ impl Push {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::net::TcpListener;
+
+    use firstboot::claim::challenge::Challenger;
+    use firstboot::http::Answer;
+    use firstboot::{exchange, tls};
 
     use super::*;
     use crate::identity::documents::tests::cluster;
@@ -205,6 +220,30 @@ mod tests {
             let opened = record::open(&record, Some(&secrets.record(&cluster))).unwrap();
             assert_eq!(opened.node.name, node);
         }
+    }
+
+    #[test]
+    fn a_node_that_answers_claims_has_its_bundle_whoever_was_told() {
+        let secrets = cluster_secrets();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let challenge = Challenger::new(&secrets.membership_key).make(SystemTime::now()).to_string();
+        let config = tls::server(&secrets.membership_key).unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let limits = (Duration::from_secs(10), 4096);
+                let answer = |_: &_| Answer::text(200, &challenge);
+                // One of both was a push, to who holds another key.
+                let _broken = exchange::serve(stream.unwrap(), &config, limits, answer);
+            }
+        });
+        let push = Push {
+            bundle: String::new().into(),
+            key: PublicKey::of(&secrets.operator_key),
+            membership_key: PublicKey::of(&secrets.membership_key),
+            port,
+        };
+        assert_eq!(push.begin().unwrap().recv_timeout(Duration::from_mins(1)), Ok(Ok(())));
     }
 
     #[test]

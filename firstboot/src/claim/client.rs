@@ -64,6 +64,11 @@ pub enum ClaimError {
     Render(#[source] serde_json::Error),
 }
 
+/// Whether who listens at `address` is the claim service of the cluster with this key.
+pub fn answers(address: SocketAddr, cluster_key: &PublicKey) -> bool {
+    service(address, cluster_key).and_then(|service| challenge(&service)).is_ok()
+}
+
 /// Who asks.
 #[derive(Debug)]
 pub struct Claimant {

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use super::*;
-use crate::claim::client::{ClaimError, Claimant};
+use crate::claim::client::{self, ClaimError, Claimant};
 use crate::claim::message::Right;
 use crate::claim::report::NodeReport;
 use crate::claim::store::Verdict;
@@ -105,6 +105,8 @@ fn a_node_speaks_only_with_who_holds_the_clusters_key() {
         claimant(1).ask(&right(1, 3_000_001), running.address, &PublicKey::of(&operator_key())).unwrap_err();
     assert!(matches!(fault, ClaimError::Exchange(ExchangeError::Broken { .. })), "{fault}");
     assert_eq!(running.store.count_burnt(), 0, "the ticket was not shown");
+    let answers = |key| client::answers(running.address, &PublicKey::of(&key));
+    assert!(answers(membership_key()) && !answers(operator_key()));
 }
 
 #[test]
