@@ -44,13 +44,15 @@ fn vxlan(own: &str, other: &str, pods: &str) -> String {
 fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     let scene = Scene::open()?;
     let (port, api) = (free_port()?, free_port()?);
-    let joining = scene.joining_cluster("joining", port, 2)?;
+    let mut joining = scene.joining_cluster("joining", port, 2)?;
     let bundle = joining.build("cloud-debug", &scene)?;
     let scratch = tempfile::tempdir_in(scene.folder()).context("making a folder")?;
+    let way_in = joining.add_admin("ada", scratch.path(), &scene)?;
     let disks = [Disk::of(&bundle, &scene)?, Disk::of(&bundle, &scene)?, Disk::of(&bundle, &scene)?];
 
     let (power, pushed) = joining.power("cp1", scratch.path())?;
-    let forwards = power.forwards.iter().copied().chain([Forward::tcp(api, 6443)]).collect();
+    let more = [Forward::tcp(api, 6443), Forward::udp(joining.admin_port(), joining.admin_port())];
+    let forwards = power.forwards.iter().copied().chain(more).collect();
     let mut control_plane = Vm::start("cp1", &disks[0], Power { forwards, ..power }, &scene)?;
     let (power, _) = joining.power("edge1", scratch.path())?;
     let ticket = power.given.clone();
@@ -73,6 +75,8 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     for vm in [&control_plane, &edge1] {
         aftermath::dry_run_tells_what_is_there(vm)?;
     }
+
+    admins_come_in(&edge1, &way_in)?;
 
     // The same stick in another machine, later.
     let thief = Power { given: ticket, ..Power::default() };
@@ -130,6 +134,27 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     // No machine writes any more.
     drop(machines);
     aftermath::no_secret_is_on_an_edge(&joining, &disks[0], &[&disks[1], &disks[2], &disk])
+}
+
+/// As far as they should. An admin's computer is a network namespace on another network than the control plane's.
+fn admins_come_in(computer: &Vm, way_in: &Path) -> anyhow::Result<()> {
+    computer.put(way_in, "/run/ada.conf")?;
+    computer.run(
+        "set -e
+         own=$(sed -n 's/^Address = //p' /run/ada.conf)
+         to=$(sed -n 's,^AllowedIPs = \\(.*\\)/32,\\1,p' /run/ada.conf)
+         # Without what is not WireGuard's own but wg-quick's.
+         grep -v -e ^Address -e ^MTU /run/ada.conf >/run/ada.wg
+         ip netns add ada
+         ip link add ada type wireguard && wg setconf ada /run/ada.wg && ip link set ada netns ada
+         ip -n ada address add $own dev ada && ip -n ada link set ada mtu 1280 up
+         ip -n ada route add default dev ada
+         reach() { ip netns exec ada timeout 10 bash -c \"</dev/tcp/$to/$1\"; }
+         reach 6443
+         if reach 10250; then echo 'they reach the kubelet as well' >&2; exit 1; fi
+         rm /run/ada.*",
+    )?;
+    Ok(())
 }
 
 /// The code that a box shows, in the command that its operator types.

@@ -95,6 +95,19 @@ impl Joining {
         search.context("preparing to look for secrets")
     }
 
+    /// UDP port of the admins' VPN.
+    pub fn admin_port(&self) -> u16 {
+        self.cluster.network.admin_port
+    }
+
+    /// Adds an admin, whose configuration of WireGuard is returned; nodes that are switched on later know them.
+    pub fn add_admin(&mut self, name: &str, folder: &Path, scene: &Scene) -> anyhow::Result<PathBuf> {
+        let program = self.imgbuild(scene).arguments(["admin", "add", name, "--output"]).argument(folder);
+        program.output(OPERATING)?;
+        self.cluster = Cluster::load(&self.folder.join("cluster.toml"))?;
+        Ok(folder.join(format!("{name}.conf")))
+    }
+
     /// Raises the epoch, as an operator does who makes the control plane anew.
     pub fn raise_epoch(&mut self) -> anyhow::Result<()> {
         let secrets = self.identity.cluster.as_mut().context("the identity has no cluster")?;

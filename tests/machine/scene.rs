@@ -11,7 +11,7 @@ use imgbuild::bundle::programs::Programs;
 use imgbuild::process::Program;
 use imgbuild::units::Arch;
 
-use crate::{Joining, oracle, stand_in};
+use crate::{Joining, free_port, oracle, stand_in};
 
 /// The image that most machines have.
 const DISK: &str = "disk";
@@ -217,7 +217,8 @@ impl Scene {
         let text = fs::read_to_string(&file).context("reading the cluster file")?;
         let text = text
             .replace("\"cluster.example.org\"", &format!("\"{HOST}\""))
-            .replace("# vpn-port = 51820", &format!("vpn-port = {port}"));
+            .replace("# vpn-port = 51820", &format!("vpn-port = {port}"))
+            .replace("# admin-port = 51821", &format!("admin-port = {}", free_port()?));
         let more = |edge| {
             format!("\n[[node]]\nname = \"edge{edge}\"\nrole = \"edge\"\nswap = {{ size = \"64 MiB\" }}\n")
         };
