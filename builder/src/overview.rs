@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use firstboot::claim::code::Code;
 use firstboot::claim::report::NodeReport;
 use firstboot::claim::store::{Joined, Verdict, Waiting};
+use firstboot::peers::PeerEndpoints;
 use firstboot::status::Phase;
 use firstboot::ticket::Hardware;
 use serde::Serialize;
@@ -249,6 +250,7 @@ mod tests {
             address: [10, 44, 1, 9].into(),
             key: PublicKey::of(&cluster_secrets().update_key),
             wireguard: String::new(),
+            endpoints: PeerEndpoints::default(),
             generation: 1,
             revoked: None,
         }

@@ -14,6 +14,7 @@ use super::server::{CHALLENGE, CLAIM, REPORT};
 use crate::document;
 use crate::exchange::{ExchangeError, Peer};
 use crate::http::Answer;
+use crate::peers::PeerEndpoints;
 use crate::public_key::PublicKey;
 use crate::ticket::Hardware;
 use crate::tls;
@@ -78,6 +79,8 @@ pub struct Claimant {
     pub wireguard: String,
     /// What machine it is.
     pub hardware: Hardware,
+    /// Where its tunnel is reached.
+    pub endpoints: PeerEndpoints,
     /// The first challenge it was given since it waits.
     pub first: Option<Challenge>,
     /// The last challenge that it was given.
@@ -101,6 +104,7 @@ impl Claimant {
             key: PublicKey::of(&self.key),
             wireguard: self.wireguard.clone(),
             hardware: self.hardware.clone(),
+            endpoints: self.endpoints.clone(),
             right: right.clone(),
         };
         let text = document::sign(&request, &self.key).map_err(ClaimError::Render)?;

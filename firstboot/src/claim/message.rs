@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::challenge::Challenge;
 use super::code::Code;
 use crate::document::Document;
-use crate::peers::Peer;
+use crate::peers::{Peer, PeerEndpoints};
 use crate::public_key::PublicKey;
 use crate::ticket::Hardware;
 
@@ -25,6 +25,9 @@ pub struct Request {
     pub wireguard: String,
     /// What machine it is.
     pub hardware: Hardware,
+    /// Where its tunnel is reached.
+    #[serde(default, skip_serializing_if = "PeerEndpoints::is_empty")]
+    pub endpoints: PeerEndpoints,
     /// By what right.
     pub right: Right,
 }
@@ -78,7 +81,10 @@ pub enum Reply {
 #[serde(rename_all = "camelCase", tag = "answer")]
 pub enum ReportReply {
     /// It is kept.
-    Taken,
+    Taken {
+        /// Whom the node has tunnels with by now.
+        peers: Vec<Peer>,
+    },
     /// Not now: the API is not ready, or the last one was heard just now.
     Later {
         /// When to come again.

@@ -31,6 +31,9 @@ const MOST_WAITING: usize = 64;
 const WAITING_LABEL: &str = "imgbuild.org/waiting";
 const WAITING: &str = "/apis/imgbuild.org/v1/edgenodes?labelSelector=imgbuild.org/waiting";
 const JOINED: &str = "/apis/imgbuild.org/v1/edgenodes?labelSelector=!imgbuild.org/waiting";
+/// Label of nodes that have joined, and a list of those that few have.
+const ROLE_LABEL: &str = "imgbuild.org/role";
+const WORKERS: &str = "/apis/imgbuild.org/v1/edgenodes?labelSelector=imgbuild.org/role%3Dworker";
 /// How often an object that others change at the same time is tried again.
 const TRIES: usize = 8;
 
@@ -69,6 +72,14 @@ impl Objects {
         Ok(list.map(|mut list| list["items"].as_array_mut().map(std::mem::take).unwrap_or_default()))
     }
 
+    /// Those of a list of joined nodes that are not revoked.
+    fn members(&self, path: &str) -> Result<Vec<Joined>, StoreError> {
+        let list = self.list(path)?;
+        let list = list.ok_or_else(|| StoreError::NotReady("EdgeNodes are not defined".to_owned()))?;
+        let all = list.iter().map(spec);
+        all.filter(|node| !matches!(node, Ok(Joined { revoked: Some(_), .. }))).collect()
+    }
+
     /// Makes of the node of this name what `next` makes of it, in one step, whoever else changes it at the same time;
     /// `None` leaves it as it is. Returns the node before and the node afterwards.
     fn change(
@@ -81,8 +92,12 @@ impl Objects {
             let before: Option<Joined> = there.as_ref().map(spec).transpose()?;
             let Some(after) = next(before.as_ref()) else { return Ok((before.clone(), before)) };
             let done = match there {
-                None => self.api()?.create(NODES, &edge_node(name, &json!(after), &json!({}))),
+                None => {
+                    let labels = json!({ ROLE_LABEL: after.role });
+                    self.api()?.create(NODES, &edge_node(name, &json!(after), &labels))
+                }
                 Some(mut object) => {
+                    object["metadata"]["labels"][ROLE_LABEL] = json!(after.role);
                     object["spec"] = json!(after);
                     self.api()?.replace(&format!("{NODES}/{name}"), &object)
                 }
@@ -123,10 +138,11 @@ impl Store for Objects {
     }
 
     fn all_joined(&self) -> Result<Vec<Joined>, StoreError> {
-        let list = self.list(JOINED)?;
-        let list = list.ok_or_else(|| StoreError::NotReady("EdgeNodes are not defined".to_owned()))?;
-        let all = list.iter().map(spec);
-        all.filter(|node| !matches!(node, Ok(Joined { revoked: Some(_), .. }))).collect()
+        self.members(JOINED)
+    }
+
+    fn workers(&self) -> Result<Vec<Joined>, StoreError> {
+        self.members(WORKERS)
     }
 
     fn keep(&self, node: &Joined) -> Result<Joined, StoreError> {

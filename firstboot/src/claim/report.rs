@@ -184,7 +184,7 @@ impl Reports {
             return Ok(ReportReply::Later { seconds: RETRY });
         }
         store.report(&NodeReport { role: joined.role, at: time(now), ..report })?;
-        Ok(ReportReply::Taken)
+        Ok(ReportReply::Taken { peers: service.peers_of(&joined, store)? })
     }
 
     fn is_too_early(&self, node: &str, now: SystemTime) -> bool {

@@ -125,7 +125,7 @@ fn of_reply(reply: &Reply) -> Answer {
 
 fn of_report(reply: &ReportReply) -> Answer {
     let (status, retry_after) = match reply {
-        ReportReply::Taken => (200, None),
+        ReportReply::Taken { .. } => (200, None),
         ReportReply::Later { seconds } => (503, Some(*seconds)),
         ReportReply::Refused { cause, .. } => (of_refusal(*cause), None),
     };

@@ -16,7 +16,7 @@ use crate::document::{self, DocumentError};
 use crate::keyed_hash::keyed_hash;
 use crate::membership::{self, Membership, MembershipError};
 use crate::node_password::NodePasswordKey;
-use crate::peers::Peer;
+use crate::peers::{Peer, PeerEndpoints};
 use crate::record::{Revocation, Role, is_dns_label};
 use crate::ticket::{self, Ticket, TicketError};
 use crate::wireguard::WireguardKey;
@@ -78,6 +78,7 @@ impl Service {
         if matches!(&request.right, Right::ApprovalAs(node) if !is_dns_label(node)) {
             return Err(No(Cause::Malformed, "`approvalAs` is no name of a node".to_owned()));
         }
+        request.endpoints.check().map_err(|fault| No(Cause::Malformed, fault.to_string()))?;
         let challenger = Challenger::new(&self.membership_key);
         let is_good = self.is_fresh(&request.challenge, now)
             && challenger.is_genuine(&request.first_challenge, now, LONGEST_WAIT);
@@ -246,12 +247,7 @@ impl Service {
         }
         let (id, secret, expires) = self.token(now);
         store.ensure_token(&id, &secret, expires)?;
-        let mut peers = self.hubs.clone();
-        peers.retain(|peer| peer.node != node.node);
-        if node.role == Role::Worker {
-            let edges = store.all_joined()?.into_iter().filter(|other| other.role == Role::Edge);
-            peers.extend(edges.map(Peer::from));
-        }
+        let peers = self.peers_of(&node, store)?;
         let membership = Membership {
             cluster: self.cluster.id,
             node: node.node.clone(),
@@ -273,6 +269,16 @@ impl Service {
             token: format!("K10{}::{id}.{secret}", self.k3s_hash),
             record,
         })))
+    }
+
+    /// Whom a node has tunnels with: all cloud nodes, and as one of them all nodes.
+    pub(super) fn peers_of(&self, node: &Joined, store: &impl Store) -> Result<Vec<Peer>, StoreError> {
+        let others = match node.role {
+            Role::Edge => store.workers()?,
+            Role::Worker | Role::ControlPlane => store.all_joined()?,
+        };
+        let others = others.into_iter().map(Peer::from);
+        Ok(self.hubs.iter().cloned().chain(others).filter(|peer| peer.node != node.node).collect())
     }
 
     /// The bootstrap token of this time: any control-plane node makes the same, so that a thousand claims make few
@@ -302,7 +308,9 @@ struct Decided {
 impl Decided {
     fn new(request: &Request, (node, role): (String, Role), address: Ipv4Addr, generation: u64) -> Self {
         let (key, wireguard) = (request.key, request.wireguard.clone());
-        let node = Joined { node, role, address, key, wireguard, generation, revoked: None };
+        // An edge is behind somebody's router, whatever it says.
+        let endpoints = if role == Role::Edge { PeerEndpoints::default() } else { request.endpoints.clone() };
+        let node = Joined { node, role, address, key, wireguard, endpoints, generation, revoked: None };
         Self { node, record: None }
     }
 }
@@ -328,8 +336,8 @@ impl From<Joined> for Peer {
             role: node.role,
             key: node.wireguard,
             address: node.address,
-            endpoint: None,
-            private_endpoint: None,
+            endpoint: node.endpoints.public,
+            private_endpoint: node.endpoints.private,
         }
     }
 }

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::code::Code;
 use super::report::NodeReport;
+use crate::peers::PeerEndpoints;
 use crate::public_key::PublicKey;
 use crate::record::Role;
 use crate::ticket::{Hardware, Nonce};
@@ -40,6 +41,9 @@ pub struct Joined {
     pub key: PublicKey,
     /// Its WireGuard key.
     pub wireguard: String,
+    /// Where its tunnel is reached; no edge's is.
+    #[serde(default, skip_serializing_if = "PeerEndpoints::is_empty")]
+    pub endpoints: PeerEndpoints,
     /// Which of its memberships counts.
     pub generation: u64,
     /// Since when, RFC 3339, neither this generation nor one before it is good any more. A person sets it, in the object;
@@ -116,6 +120,8 @@ pub trait Store {
     fn joined(&self, node: &str) -> Result<Option<Joined>, StoreError>;
     /// All nodes that have joined and are not revoked.
     fn all_joined(&self) -> Result<Vec<Joined>, StoreError>;
+    /// Those of them that are workers.
+    fn workers(&self) -> Result<Vec<Joined>, StoreError>;
     /// Keeps a node, unless one of its name with a higher generation is there, or one with its generation that is
     /// revoked; returns the one that is there then.
     fn keep(&self, node: &Joined) -> Result<Joined, StoreError>;

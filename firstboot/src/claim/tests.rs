@@ -16,7 +16,7 @@ use crate::document;
 use crate::membership::Membership;
 use crate::membership::tests::node_key;
 use crate::node_password::NodePasswordKey;
-use crate::peers::Peer;
+use crate::peers::{Peer, PeerEndpoints};
 use crate::public_key::PublicKey;
 use crate::record::{Revocation, Role};
 use crate::ticket::tests::{example as ticket, now};
@@ -94,6 +94,11 @@ impl Store for Memory {
         })
     }
 
+    fn workers(&self) -> Result<Vec<Joined>, StoreError> {
+        let all = self.all_joined()?;
+        Ok(all.into_iter().filter(|node| node.role == Role::Worker).collect())
+    }
+
     fn keep(&self, node: &Joined) -> Result<Joined, StoreError> {
         self.operate(|objects| {
             let known = objects.joined.entry(node.node.clone()).or_insert_with(|| node.clone());
@@ -155,11 +160,12 @@ pub(crate) fn wireguard(byte: u8) -> String {
 struct Machine {
     seed: u8,
     hardware: Hardware,
+    endpoints: PeerEndpoints,
     began: SystemTime,
 }
 
 fn machine(seed: u8) -> Machine {
-    Machine { seed, hardware: Hardware::default(), began: now() }
+    Machine { seed, hardware: Hardware::default(), endpoints: PeerEndpoints::default(), began: now() }
 }
 
 impl Machine {
@@ -175,6 +181,7 @@ impl Machine {
             key: self.key(),
             wireguard: wireguard(self.seed),
             hardware: self.hardware.clone(),
+            endpoints: self.endpoints.clone(),
             right,
         }
     }
@@ -205,6 +212,54 @@ fn refused(reply: Reply) -> (Cause, String) {
         Reply::Refused { cause, reason } => (cause, reason),
         other => panic!("{other:?}"),
     }
+}
+
+/// A worker that can be reached, and a ticket for it.
+fn worker() -> (Machine, Ticket) {
+    let endpoints = PeerEndpoints {
+        public: Some("w1.example.org:51820".to_owned()),
+        private: Some("10.0.0.9:51820".to_owned()),
+    };
+    let (node, address) = ("worker1".to_owned(), std::net::Ipv4Addr::new(10, 44, 0, 9));
+    let ticket = Ticket { node, role: Role::Worker, address, nonce: ClusterId([0x99; 16]), ..ticket() };
+    (Machine { endpoints, ..machine(9) }, ticket)
+}
+
+#[test]
+fn cloud_nodes_hear_of_all_nodes_and_edges_of_cloud_nodes() {
+    let store = Memory::default();
+    let hubs = service().hubs;
+    let of_edge = |seed, node: &str| Peer {
+        node: node.to_owned(),
+        role: Role::Edge,
+        key: wireguard(seed),
+        address: ticket().address,
+        endpoint: None,
+        private_endpoint: None,
+    };
+    assert_eq!(granted(machine(1).ask(with(&ticket()), &store)).peers, hubs);
+    let (worker, its_ticket) = worker();
+    let told = granted(worker.ask(with(&its_ticket), &store)).peers;
+    assert_eq!(told, [&hubs[..], &[of_edge(1, "edge1")]].concat());
+    let of_worker = Peer {
+        node: "worker1".to_owned(),
+        role: Role::Worker,
+        key: wireguard(9),
+        address: its_ticket.address,
+        endpoint: worker.endpoints.public.clone(),
+        private_endpoint: worker.endpoints.private.clone(),
+    };
+    let expected = [&hubs[..], &[of_worker]].concat();
+    assert_eq!(granted(machine(1).ask(with(&ticket()), &store)).peers, expected);
+    // An edge that says where it is reached is not looked for there, and other edges hear nothing of it.
+    let second = Ticket { node: "edge2".to_owned(), nonce: ClusterId([0x22; 16]), ..ticket() };
+    let loud = Machine { endpoints: worker.endpoints.clone(), ..machine(2) };
+    assert_eq!(granted(loud.ask(with(&second), &store)).peers, expected);
+    let told = granted(worker.ask(with(&its_ticket), &store)).peers;
+    assert_eq!(told, [&hubs[..], &[of_edge(1, "edge1"), of_edge(2, "edge2")]].concat());
+    let nowhere = PeerEndpoints { public: Some("nowhere".to_owned()), private: None };
+    let reply = Machine { endpoints: nowhere, ..worker }.ask(with(&its_ticket), &store);
+    assert_eq!(refused(reply), (Cause::Malformed, "`nowhere` is no endpoint, `host:port`".to_owned()));
 }
 
 #[test]

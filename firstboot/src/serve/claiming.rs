@@ -15,6 +15,7 @@ use crate::claim::message::{Cause, Grant, Reply, ReportReply, Right};
 use crate::claim::report::NodeReport;
 use crate::cluster::ClusterRecord;
 use crate::converge::System;
+use crate::peers::{Peer, PeerEndpoints};
 use crate::public_key::PublicKey;
 use crate::secret_key::SecretKey;
 use crate::status::Phase;
@@ -57,10 +58,17 @@ impl<'a> Claiming<'a> {
             key: key.clone(),
             wireguard: private_key::public(tunnel_key).to_string(),
             hardware: machine.hardware()?,
+            endpoints: PeerEndpoints::default(),
             first: first_challenge(system)?,
             last: None,
         };
         Ok(Self { cluster, system, claimant, has_name })
+    }
+
+    /// The same of a node whose tunnel is reached there.
+    pub(super) fn reached_at(mut self, endpoints: PeerEndpoints) -> Self {
+        self.claimant.endpoints = endpoints;
+        self
     }
 
     /// Asks every claim address in turn until one has an answer that counts.
@@ -118,14 +126,14 @@ impl<'a> Claiming<'a> {
         Ok(())
     }
 
-    /// Tells the cluster how the node is.
+    /// Tells the cluster how the node is, and is told whom it has tunnels with.
     pub(super) fn report(
         &mut self,
         report: &NodeReport,
         machine: &mut impl Surroundings,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<Peer>> {
         match self.ask_all(machine, |claimant, address, key| claimant.report(report, address, key)) {
-            Ok(ReportReply::Taken) => Ok(()),
+            Ok(ReportReply::Taken { peers }) => Ok(peers),
             Ok(ReportReply::Later { .. }) => bail!("the cluster answers, and is not ready yet"),
             Ok(ReportReply::Refused { reason, .. }) => bail!("the cluster says no: {reason}"),
             Err(fault) => bail!(fault),

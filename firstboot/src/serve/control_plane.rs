@@ -26,7 +26,7 @@ use crate::control_plane::push::Listener;
 use crate::converge::System;
 use crate::k3s::RunMode;
 use crate::kubernetes::Api;
-use crate::peers::Peer;
+use crate::peers::{Peer, PeerEndpoints};
 use crate::record::Role;
 use crate::status::Phase;
 use crate::tls;
@@ -118,15 +118,16 @@ fn answer_claims(facts: &Facts, bundle: &Bundle, store: &Arc<Objects>) -> anyhow
 
 /// This node, as all others are told of it.
 fn own_peer(facts: &Facts, bundle: &Bundle) -> Peer {
-    let vpn = &facts.record.vpn;
-    let at = |host: String| Some(Endpoint { host, port: vpn.port }.to_string());
+    let (vpn, endpoints) = (&facts.record.vpn, PeerEndpoints::of(&facts.record));
+    // The one control plane is where the cluster is.
+    let endpoint = || Endpoint { host: facts.record.cluster.endpoint.clone(), port: vpn.port }.to_string();
     Peer {
         node: facts.record.node.name.clone(),
         role: Role::ControlPlane,
         key: private_key::public(&bundle.wireguard_key).to_string(),
         address: vpn.address,
-        endpoint: at(vpn.endpoint.as_ref().unwrap_or(&facts.record.cluster.endpoint).clone()),
-        private_endpoint: vpn.private_address.and_then(|address| at(address.to_string())),
+        endpoint: endpoints.public.or_else(|| Some(endpoint())),
+        private_endpoint: endpoints.private,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a member keeps of its grant on the state partition, for the next boot.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
 use ed25519_dalek::SigningKey;
@@ -63,8 +63,7 @@ pub(super) fn keep(
         .context("the cluster granted a membership that is not ours")?;
     system.ensure_file(K3S_TOKEN, grant.token.as_bytes(), 0o600)?;
     system.ensure_file(KEPT_PASSWORD, grant.node_password.as_bytes(), 0o600)?;
-    let kept = Kept { version: VERSION, membership: place.signed.clone(), peers: place.peers.clone() };
-    system.ensure_file(PATH, &serde_json::to_vec(&kept).context("rendering the membership")?, 0o600)?;
+    place.keep(system)?;
     Ok(place)
 }
 
@@ -78,6 +77,25 @@ pub(super) fn forget(system: &System) -> Result<(), ConvergeError> {
     Ok(())
 }
 
+impl Place {
+    /// Keeps whom it has tunnels with by now. Says whether that is news.
+    pub(super) fn take_peers(&mut self, peers: Vec<Peer>, system: &System) -> anyhow::Result<bool> {
+        if self.peers == peers {
+            return Ok(false);
+        }
+        check_names(&peers)?;
+        self.peers = peers;
+        self.keep(system)?;
+        Ok(true)
+    }
+
+    fn keep(&self, system: &System) -> anyhow::Result<()> {
+        let kept = Kept { version: VERSION, membership: self.signed.clone(), peers: self.peers.clone() };
+        system.ensure_file(PATH, &serde_json::to_vec(&kept).context("rendering the membership")?, 0o600)?;
+        Ok(())
+    }
+}
+
 fn place(
     signed: String,
     peers: Vec<Peer>,
@@ -85,7 +103,12 @@ fn place(
     key: &SigningKey,
 ) -> anyhow::Result<Place> {
     let membership = membership::open(signed.as_bytes(), cluster, &PublicKey::of(key), &[])?;
-    let names: BTreeMap<_, _> = peers.iter().map(|peer| (&peer.node, &peer.key)).collect();
-    ensure!(names.len() == peers.len(), "two peers have the same name");
+    check_names(&peers)?;
     Ok(Place { signed, membership, peers })
+}
+
+fn check_names(peers: &[Peer]) -> anyhow::Result<()> {
+    let names: BTreeSet<_> = peers.iter().map(|peer| &peer.node).collect();
+    ensure!(names.len() == peers.len(), "two peers have the same name");
+    Ok(())
 }

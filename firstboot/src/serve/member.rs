@@ -18,6 +18,7 @@ use crate::claim::report::NodeReport;
 use crate::converge::System;
 use crate::k3s::RunMode;
 use crate::membership::Membership;
+use crate::peers::PeerEndpoints;
 use crate::record;
 use crate::secret_key::SecretKey;
 use crate::status::Phase;
@@ -38,7 +39,8 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
         facts,
         system,
         reporter: Reporter::new(system),
-        claiming: Claiming::new(&facts.cluster, (&facts.key, &tunnel_key), true, system, machine)?,
+        claiming: Claiming::new(&facts.cluster, (&facts.key, &tunnel_key), true, system, machine)?
+            .reached_at(PeerEndpoints::of(&facts.record)),
         tunnel_key,
         reclaims: BackOff::new(PATIENCE, Duration::from_mins(10)),
     };
@@ -46,7 +48,7 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
     let mut start = Start::IfNeeded;
     loop {
         member.settle(&place, start, machine)?;
-        let reason = member.look_after(&place, machine)?;
+        let reason = member.look_after(&mut place, machine)?;
         say(&format!("{reason}: showing the membership"));
         let right = Right::Membership(place.signed.clone());
         match member.claim(&right, machine)? {
@@ -168,17 +170,22 @@ impl Member<'_> {
         self.reporter.step("k3s", StepState::Changed)
     }
 
-    /// Tells the cluster how this node is, where that is news or was long ago.
-    fn report(&mut self, place: &Place, machine: &mut impl Machine) {
-        let Self { reporter, claiming, .. } = self;
-        let Membership { node, role, .. } = &place.membership;
+    /// Tells the cluster how this node is, where that is news or was long ago, and hears of other nodes.
+    fn report(&mut self, place: &mut Place, machine: &mut impl Machine) {
+        let Self { reporter, claiming, system, .. } = self;
         reporter.report(|status| {
-            claiming.report(&NodeReport::of(status, node, *role, SystemTime::now()), machine)
+            let Membership { node, role, .. } = &place.membership;
+            let report = NodeReport::of(status, node, *role, SystemTime::now());
+            let peers = claiming.report(&report, machine)?;
+            if place.take_peers(peers, system)? {
+                say("the cluster has other nodes than before");
+            }
+            Ok(())
         });
     }
 
     /// Returns when the membership has to be shown, and why.
-    fn look_after(&mut self, place: &Place, machine: &mut impl Machine) -> anyhow::Result<String> {
+    fn look_after(&mut self, place: &mut Place, machine: &mut impl Machine) -> anyhow::Result<String> {
         let patience = self.reclaims.next();
         let mut troubled = None;
         loop {

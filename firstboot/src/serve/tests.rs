@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::k3s_node::Seen;
 use super::machine::{Machine, Start, Surroundings, Tunnels};
 use super::*;
-use crate::claim::message::Right;
+use crate::claim::message::{Reply, Right};
 use crate::claim::server::Limits;
 use crate::claim::server::tests::{Running, right};
 use crate::cluster::tests::example as cluster;
@@ -195,6 +195,25 @@ fn a_node_that_the_cluster_forgot_shows_its_membership_and_k3s_reads_the_new_tok
     let expected =
         ["tunnels with cp1", "k3s agent IfNeeded", "tunnels with cp1", "k3s agent Again", "tunnels with cp1"];
     assert_eq!(machine.done, expected);
+}
+
+#[test]
+fn a_member_hears_of_a_new_worker_and_has_a_tunnel_with_it_from_then_on() {
+    let service = Running::start(Limits::default());
+    let (_folder, system) = node();
+    let facts = facts(None);
+    let Ok(Reply::Granted(grant)) = service.ask(1, &right(1, 3_000_001)) else { panic!("it may not join") };
+    grant::keep(&grant, &system, &facts.cluster, &facts.key).unwrap();
+    service.take_worker();
+    let mut machine = Fake::new(Some(service.address), &[Seen::Ready], 3);
+    join(&facts, &system, &mut machine);
+    let both = "tunnels with cp1, worker1";
+    assert_eq!(machine.done, ["tunnels with cp1", "k3s agent IfNeeded", "tunnels with cp1", both]);
+    // Nobody is there to ask at the next boot.
+    drop(service);
+    let mut machine = Fake::new(None, &[Seen::Ready], 2);
+    join(&facts, &system, &mut machine);
+    assert_eq!(machine.done, [both, "k3s agent IfNeeded", both]);
 }
 
 #[test]

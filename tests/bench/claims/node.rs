@@ -9,6 +9,7 @@ use ed25519_dalek::SigningKey;
 use firstboot::claim::client::Claimant;
 use firstboot::claim::message::{Reply, Right};
 use firstboot::cluster::ClusterId;
+use firstboot::peers::PeerEndpoints;
 use firstboot::public_key::PublicKey;
 use firstboot::record::Role;
 use firstboot::ticket::{self, Hardware, Ticket};
@@ -60,6 +61,7 @@ impl Node {
             key: self.key.clone(),
             wireguard: WIREGUARD.to_owned(),
             hardware: Hardware::default(),
+            endpoints: PeerEndpoints::default(),
             first: None,
             last: None,
         };

@@ -4,6 +4,7 @@
 use anyhow::Context as _;
 use clap::Args;
 use firstboot::claim::store::Joined;
+use firstboot::peers::PeerEndpoints;
 use firstboot::public_key::PublicKey;
 use serde::Serialize;
 
@@ -64,6 +65,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
             // Nobody's who could come: its private half lies in the identity.
             key: PublicKey::of(&secrets.operator_key),
             wireguard: String::new(),
+            endpoints: PeerEndpoints::default(),
             generation: now.0,
             revoked: None,
         };

@@ -14,7 +14,9 @@ use crate::cluster::ClusterId;
 use crate::cluster::tests::{membership_key, operator_key};
 use crate::exchange::ExchangeError;
 use crate::membership::tests::node_key;
+use crate::peers::PeerEndpoints;
 use crate::public_key::PublicKey;
+use crate::record::Role;
 use crate::ticket::tests::example as ticket;
 use crate::ticket::{Hardware, Ticket};
 use crate::tls;
@@ -50,12 +52,19 @@ impl Running {
         self.store.revoke(node);
     }
 
+    /// A worker joins as well.
+    pub(crate) fn take_worker(&self) {
+        let ticket = Ticket { node: "worker1".to_owned(), role: Role::Worker, ..ticket() };
+        let reply = self.ask(9, &right_of(ticket, 9, 3_000_001)).unwrap();
+        assert!(matches!(reply, Reply::Granted(_)), "{reply:?}");
+    }
+
     /// What a node has said of itself.
     pub(crate) fn reported(&self, node: &str) -> Option<NodeReport> {
         self.store.reported(node)
     }
 
-    fn ask(&self, seed: u8, right: &Right) -> Result<Reply, ClaimError> {
+    pub(crate) fn ask(&self, seed: u8, right: &Right) -> Result<Reply, ClaimError> {
         claimant(seed).ask(right, self.address, &PublicKey::of(&membership_key()))
     }
 }
@@ -75,6 +84,7 @@ fn claimant(seed: u8) -> Claimant {
         key: node_key(seed),
         wireguard: wireguard(seed),
         hardware: Hardware::default(),
+        endpoints: PeerEndpoints::default(),
         first: None,
         last: None,
     }
@@ -82,8 +92,12 @@ fn claimant(seed: u8) -> Claimant {
 
 /// A ticket that is good today.
 pub(crate) fn right(nonce: u8, generation: u64) -> Right {
+    right_of(ticket(), nonce, generation)
+}
+
+fn right_of(ticket: Ticket, nonce: u8, generation: u64) -> Right {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    with(&Ticket { not_after: now + 3600, nonce: ClusterId([nonce; 16]), generation, ..ticket() })
+    with(&Ticket { not_after: now + 3600, nonce: ClusterId([nonce; 16]), generation, ..ticket })
 }
 
 #[test]

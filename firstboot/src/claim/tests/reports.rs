@@ -48,6 +48,11 @@ impl Hearing {
     }
 }
 
+/// As edges are answered where there are no workers.
+fn taken() -> ReportReply {
+    ReportReply::Taken { peers: service().hubs }
+}
+
 fn refused(reply: ReportReply) -> (Cause, String) {
     match reply {
         ReportReply::Refused { cause, reason } => (cause, reason),
@@ -58,9 +63,18 @@ fn refused(reply: ReportReply) -> (Cause, String) {
 #[test]
 fn a_member_is_heard_with_the_time_of_who_hears_it() {
     let hearing = Hearing::new();
-    assert_eq!(hearing.hear(1, report("edge1")), ReportReply::Taken);
+    assert_eq!(hearing.hear(1, report("edge1")), taken());
     let expected = NodeReport { at: "2027-01-15T08:00:00Z".to_owned(), ..report("edge1") };
     assert_eq!(hearing.store.reported("edge1"), Some(expected));
+}
+
+#[test]
+fn who_reports_hears_of_nodes_that_have_joined_since() {
+    let hearing = Hearing::new();
+    let (machine, ticket) = worker();
+    granted(machine.ask(with(&ticket), &hearing.store));
+    let ReportReply::Taken { peers } = hearing.hear(1, report("edge1")) else { panic!("it is refused") };
+    assert_eq!(peers.iter().map(|peer| peer.node.as_str()).collect::<Vec<_>>(), ["cp1", "worker1"]);
 }
 
 #[test]
@@ -99,11 +113,11 @@ fn who_talks_all_the_time_is_heard_now_and_then() {
     let hearing = Hearing::new();
     let at = |seconds| hearing.hear_at(now() + Duration::from_secs(seconds), 1, report("edge1"));
     let later = ReportReply::Later { seconds: 10 };
-    assert_eq!([at(0), at(1), at(4), at(5)], [ReportReply::Taken, later.clone(), later, ReportReply::Taken]);
+    assert_eq!([at(0), at(1), at(4), at(5)], [taken(), later.clone(), later, taken()]);
     // Others are not kept waiting for it.
     let other = Ticket { node: "edge2".to_owned(), nonce: ClusterId([10; 16]), ..ticket() };
     granted(machine(2).ask(with(&other), &hearing.store));
-    assert_eq!(hearing.hear_at(now() + Duration::from_secs(5), 2, report("edge2")), ReportReply::Taken);
+    assert_eq!(hearing.hear_at(now() + Duration::from_secs(5), 2, report("edge2")), taken());
     // A service that has no API says so.
     hearing.store.cut_after(Some(1));
     assert_eq!(at(20), ReportReply::Later { seconds: 10 });
@@ -118,7 +132,7 @@ fn what_a_node_says_neither_fills_a_screen_nor_plays_with_it() {
         unpinned: vec!["y".repeat(100); 100],
         ..report("edge1")
     };
-    assert_eq!(hearing.hear(1, loud), ReportReply::Taken);
+    assert_eq!(hearing.hear(1, loud), taken());
     let kept = hearing.store.reported("edge1").unwrap();
     assert_eq!(kept.reason, format!("\u{fffd}[2J\u{fffd}{}", "x".repeat(395)));
     assert_eq!(kept.hint.as_deref(), Some("a\u{fffd}b"));

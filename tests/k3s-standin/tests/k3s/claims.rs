@@ -16,6 +16,7 @@ use firstboot::document;
 use firstboot::kubernetes::Api;
 use firstboot::kubernetes::resources::Resources;
 use firstboot::node_password::NodePasswordKey;
+use firstboot::peers::PeerEndpoints;
 use firstboot::public_key::PublicKey;
 use firstboot::record::{Role, VpnKind};
 use firstboot::slot::Generation;
@@ -113,6 +114,7 @@ fn ask_since(
         key: PublicKey::of(&key(seed)),
         wireguard: STANDARD.encode([seed; 32]),
         hardware: Hardware::default(),
+        endpoints: PeerEndpoints::default(),
         right,
     };
     let request = document::sign(&request, &key(seed)).unwrap();
@@ -198,6 +200,39 @@ fn what_is_burnt_outlives_the_service_and_the_server() {
     assert_eq!(grant.record.as_deref(), Some("signed"));
 }
 
+fn joined(node: &str, generation: u64) -> Joined {
+    Joined {
+        node: node.to_owned(),
+        role: Role::Edge,
+        address: std::net::Ipv4Addr::new(10, 44, 1, 1),
+        key: PublicKey::of(&key(0x73)),
+        wireguard: String::new(),
+        endpoints: PeerEndpoints::default(),
+        generation,
+        revoked: None,
+    }
+}
+
+#[test]
+fn workers_are_found_among_all_with_where_they_are_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&folder.path().join("s"), &["--disable-agent"]).ready();
+    let store = Objects::new(api(&server));
+    let (public, private) = ("w1.example.org:51820".to_owned(), "10.0.0.9:51820".to_owned());
+    let endpoints = PeerEndpoints { public: Some(public), private: Some(private) };
+    let mut worker = Joined { role: Role::Worker, endpoints, ..joined("node1", 1) };
+    let edge = joined("node2", 1);
+    for node in [&worker, &edge] {
+        store.keep(node).unwrap();
+    }
+    assert_eq!(store.workers().unwrap(), std::slice::from_ref(&worker));
+    assert_eq!(store.all_joined().unwrap(), [worker.clone(), edge]);
+    // The next machine of that name is an edge.
+    (worker.role, worker.generation) = (Role::Edge, 2);
+    store.keep(&worker).unwrap();
+    assert_eq!(store.workers().unwrap(), []);
+}
+
 #[test]
 fn what_a_node_says_of_itself_replaces_all_that_it_said_before() {
     let folder = tempfile::tempdir().unwrap();
@@ -280,31 +315,22 @@ fn a_name_that_is_revoked_is_let_in_by_a_newer_ticket_alone() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&folder.path().join("s"), &["--disable-agent"]).ready();
     let (service, store) = (service(&server), Objects::new(api(&server)));
-    let nobody = |node: &str, generation| Joined {
-        node: node.to_owned(),
-        role: Role::Edge,
-        address: std::net::Ipv4Addr::new(10, 44, 1, 1),
-        key: PublicKey::of(&key(0x73)),
-        wireguard: String::new(),
-        generation,
-        revoked: None,
-    };
     let since = "2027-01-15T09:00:00Z";
     // A stick that was stolen before it was used.
-    assert_eq!(store.revoke(&nobody("edge1", 1_000_005), since).unwrap(), None);
+    assert_eq!(store.revoke(&joined("edge1", 1_000_005), since).unwrap(), None);
     assert_eq!(store.all_joined().unwrap(), []);
     let thief = ask(2, ticket("edge1", 1, 1_000_005), &service, &store);
     assert!(matches!(thief, Reply::Refused { cause: Cause::Revoked, .. }), "{thief:?}");
     let grant = granted(ask(1, ticket("edge1", 2, 1_000_006), &service, &store));
     join(&server, &grant, &folder.path().join("a"));
     // A box that was stolen while it ran.
-    let had = store.revoke(&nobody("edge1", 1_000_007), since).unwrap().unwrap();
+    let had = store.revoke(&joined("edge1", 1_000_007), since).unwrap().unwrap();
     assert_eq!((had.key, had.generation), (PublicKey::of(&key(1)), 1_000_006));
     let reply = ask(1, Right::Membership(grant.membership), &service, &store);
     assert!(matches!(reply, Reply::Refused { cause: Cause::Revoked, .. }), "{reply:?}");
     // Once more changes nothing, and neither does an earlier one.
     for generation in [1_000_007, 1_000_001] {
-        store.revoke(&nobody("edge1", generation), since).unwrap();
+        store.revoke(&joined("edge1", generation), since).unwrap();
     }
     let old = ask(2, ticket("edge1", 3, 1_000_007), &service, &store);
     assert!(matches!(old, Reply::Refused { cause: Cause::Revoked, .. }), "{old:?}");
