@@ -235,10 +235,15 @@ impl Table {
 
     /// Makes the table fit a disk of `sectors` sectors, larger or smaller than the one it was made for.
     ///
-    /// `Fault::EntryRange` where a partition would then leave the disk.
+    /// `Fault::EntryRange` where a partition would then leave the disk, `Fault::UsableRange` where there is no room for
+    /// any.
     pub fn fit(&mut self, sectors: u64) -> Result<(), Fault> {
         let behind = array_sectors(self.slots.len(), self.sector_size) + 2;
-        self.last_usable = Lba(sectors.saturating_sub(behind));
+        let (first, last) = (self.first_usable.0, sectors.saturating_sub(behind));
+        if first > last {
+            return Err(Fault::UsableRange { first, last, sectors });
+        }
+        self.last_usable = Lba(last);
         self.check_entries()
     }
 

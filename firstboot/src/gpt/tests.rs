@@ -257,6 +257,10 @@ fn free_space_is_aligned_and_ends_before_the_backup() {
     assert_eq!(table.largest_free(), Some(Extent { first: Lba(12288), last: Lba(19 * 2048 - 1) }));
     let shrunk = table.fit(mib(5, SectorSize::S512));
     assert_eq!(shrunk, Err(Fault::EntryRange { number: 2, first: 6144, last: 10239 }));
+    // Nothing lies beyond the end of such a disk, and there is no room all the same.
+    let mut empty = Table::new(table.disk_id, SectorSize::S512, 2048).unwrap();
+    assert_eq!(empty.fit(68).map(|()| empty.last_usable()), Ok(Lba(34)));
+    assert_eq!(empty.fit(67), Err(Fault::UsableRange { first: 34, last: 33, sectors: 67 }));
 }
 
 #[test]
