@@ -7,7 +7,6 @@ use std::net::Ipv4Addr;
 use firstboot::claim::code::Code;
 use firstboot::claim::report::NodeReport;
 use firstboot::claim::store::{Joined, Verdict, Waiting};
-use firstboot::peers::PeerEndpoints;
 use firstboot::status::Phase;
 use firstboot::ticket::Hardware;
 use serde::Serialize;
@@ -231,6 +230,7 @@ mod tests {
     use std::time::SystemTime;
 
     use firstboot::claim::challenge::Challenger;
+    use firstboot::peers::PeerEndpoints;
     use firstboot::public_key::PublicKey;
     use serde_json::json;
 

@@ -44,7 +44,7 @@ use crate::secret_key::SecretKey;
 use crate::source;
 use crate::status::Phase;
 
-pub use self::bootstrap::rights_of_admins;
+pub use self::bootstrap::{ALL_MADE, MADE_WITHOUT_ARGOCD, rights_of_admins};
 use self::live::{Bare, Live};
 use self::newcomer::Newcomer;
 use self::release::Released;

@@ -70,6 +70,15 @@ impl Joining {
     /// A build of this cluster, for amd64 on the image `disk`, with the stand-in for k3s that a cluster can be made of and
     /// the packages that `scene` has chosen.
     pub fn build(&self, profile: &str, scene: &Scene) -> anyhow::Result<Bundle> {
+        self.build_with(profile, None, scene)
+    }
+
+    /// The same with ArgoCD's own manifest, so that the control plane installs it.
+    pub fn build_with_argocd(&self, profile: &str, scene: &Scene) -> anyhow::Result<Bundle> {
+        self.build_with(profile, Some(scene.argocd()?), scene)
+    }
+
+    fn build_with(&self, profile: &str, argocd: Option<PathBuf>, scene: &Scene) -> anyhow::Result<Bundle> {
         let lock = scene.lock_file()?;
         fs::copy(&lock, self.folder.join("imgbuild.lock")).context("copying the lock")?;
         let release = scene.k3s_cluster_stand_in(Arch::Amd64)?;
@@ -77,6 +86,11 @@ impl Joining {
         self.imgbuild(scene)
             .arguments(["build", profile, "--without-artifacts", "--artifact"])
             .argument(format!("k3s={}", release.display()))
+            .arguments(
+                argocd
+                    .iter()
+                    .flat_map(|file| ["--artifact".to_owned(), format!("argocd={}", file.display())]),
+            )
             .argument("--output")
             .argument(&folder)
             .output(BUILD_DEADLINE)?;
@@ -93,6 +107,15 @@ impl Joining {
         let secrets = self.secrets();
         let search = Search::new(secrets.iter().map(|(name, secret)| (name.as_str(), &secret[..])));
         search.context("preparing to look for secrets")
+    }
+
+    /// Adds to the cluster file.
+    pub fn add(&mut self, text: &str) -> anyhow::Result<()> {
+        let path = self.folder.join("cluster.toml");
+        let before = fs::read_to_string(&path).context("reading the cluster file")?;
+        fs::write(&path, before + text).context("writing the cluster file")?;
+        self.cluster = Cluster::load(&path)?;
+        Ok(())
     }
 
     /// UDP port of the admins' VPN.

@@ -126,6 +126,16 @@ impl Scene {
         Ok(path)
     }
 
+    /// ArgoCD's real manifest, as a file.
+    pub fn argocd(&self) -> anyhow::Result<PathBuf> {
+        let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/argocd-v3.5.1-install.yaml.zst");
+        let packed = fs::File::open(&packed).with_context(|| format!("opening `{}`", packed.display()))?;
+        let text = zstd::decode_all(packed).context("unpacking ArgoCD's manifest")?;
+        let path = self.folder.join("argocd.yaml");
+        fs::write(&path, text).context("writing ArgoCD's manifest")?;
+        Ok(path)
+    }
+
     /// The stand-in for k3s that a cluster can be made of, packed as a release is. For this machine's architecture it is
     /// the program that its own tests run; for the other, `nodes.sh … stand-in` compiles it.
     pub fn k3s_cluster_stand_in(&self, arch: Arch) -> anyhow::Result<PathBuf> {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, value_parser};
+use firstboot::serve::{ALL_MADE, MADE_WITHOUT_ARGOCD};
 
 use self::watch::Running;
 use super::identity::{self, Unlock};
@@ -194,7 +195,9 @@ fn start(
     };
     let machine = Machine::start(&settings).map_err(missing_program)?;
     context.printer.note(&format!("{name}: the machine runs by {}", machine.accelerator()));
-    Running::new(name, machine, given.joins, given.push)
+    let has_argocd = manifest.artifacts.iter().any(|artifact| artifact.name == "argocd");
+    let first_objects = if has_argocd { ALL_MADE } else { MADE_WITHOUT_ARGOCD };
+    Running::new(name, machine, given.joins, given.push, first_objects)
 }
 
 /// Only on a disk that is thrown away: one that is kept may go to a real machine.

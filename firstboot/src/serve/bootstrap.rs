@@ -2,6 +2,7 @@
 //!
 //! A marker object is made last. Until it is there everything is done again, which changes nothing that is as it was;
 //! afterwards nothing is, so that what people and ArgoCD have changed since stays. Secrets are made and never replaced.
+//! Where the image has no ArgoCD, the marker says so, and the first image that has it makes up for it.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::machine::Machine;
 use super::reporter::{Reporter, say};
-use super::{Facts, files};
+use super::{Facts, files, write_files};
 use crate::apply::StepState;
 use crate::claim::objects::definitions;
 use crate::control_plane::bundle::Bundle;
@@ -23,8 +24,24 @@ use crate::status::Phase;
 const ARGOCD: &str = "/usr/share/argocd/install.json";
 const ADMINS: &str = include_str!("admins.json");
 const MARKER: &str = "/api/v1/namespaces/kube-system/configmaps/imgbuild-bootstrap";
+/// What the consoles say once all is there.
+pub const ALL_MADE: &str = "ArgoCD's and the cluster's other first objects are made";
+/// The same of an image without ArgoCD.
+pub const MADE_WITHOUT_ARGOCD: &str =
+    "the cluster's first objects are made, but for ArgoCD's: this image has none";
 /// Between two tries.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Made {
+    /// Everything, now.
+    All,
+    /// Everything, by an earlier start.
+    Before,
+    /// What an image without ArgoCD can make.
+    WithoutArgocd,
+}
 
 /// Makes sure of the objects, for as long as it takes.
 pub(super) fn run(
@@ -39,9 +56,18 @@ pub(super) fn run(
     loop {
         let fault = match make(facts, bundle, &mut resources, system, reporter) {
             Ok(outcome) => {
-                reporter.step("argocd", outcome)?;
                 // A phase of its own, so that it is told on the consoles, with what became of the step.
-                reporter.phase(Phase::StartingK3s, "the cluster's first objects are made", None)?;
+                let told = match outcome {
+                    Made::All => ALL_MADE,
+                    Made::Before => "the cluster's first objects were made before",
+                    Made::WithoutArgocd => MADE_WITHOUT_ARGOCD,
+                };
+                if outcome != Made::WithoutArgocd {
+                    let is_new = outcome == Made::All;
+                    reporter
+                        .step("argocd", if is_new { StepState::Changed } else { StepState::Unchanged })?;
+                }
+                reporter.phase(Phase::StartingK3s, told, None)?;
                 return Ok(());
             }
             Err(fault) => fault,
@@ -58,39 +84,57 @@ fn make(
     resources: &mut Resources,
     system: &System,
     reporter: &mut Reporter<'_>,
-) -> anyhow::Result<StepState> {
+) -> anyhow::Result<Made> {
     // The service's own kinds, at each start: a newer image may know more of them.
     resources.apply_all(&definitions()?)?;
-    if resources.api().get(MARKER)?.is_some() {
-        return Ok(StepState::Unchanged);
+    write_files(facts, "argocd", system)?;
+    let marker = resources.api().get(MARKER)?;
+    if marker.as_ref().is_some_and(|marker| marker["data"]["argocd"] == "made") {
+        return Ok(Made::Before);
     }
-    reporter.phase(Phase::Bootstrapping, "making the objects that the cluster begins with", None)?;
-    for object in &bundle.objects {
-        resources.ensure(object)?;
+    let argocd = system.read(ARGOCD)?;
+    if marker.is_none() {
+        reporter.phase(Phase::Bootstrapping, "making the objects that the cluster begins with", None)?;
+        for object in &bundle.objects {
+            resources.ensure(object)?;
+        }
+        resources.ensure(&rights_of_admins()?)?;
     }
-    resources.ensure(&rights_of_admins()?)?;
-    if let Some(text) = system.read(ARGOCD)? {
-        let mut file: Value = serde_json::from_slice(&text).with_context(|| format!("reading `{ARGOCD}`"))?;
-        let known_hosts = facts.record.gitops.iter().flat_map(|gitops| &gitops.known_hosts);
-        trust(known_hosts.map(String::as_str), &mut file["objects"]);
-        resources.apply_all(file["objects"].as_array().into_iter().flatten())?;
-    }
+    let outcome = if let Some(text) = argocd {
+        reporter.phase(Phase::Bootstrapping, "making ArgoCD's objects", None)?;
+        install_argocd(&text, facts, resources)?;
+        Made::All
+    } else {
+        Made::WithoutArgocd
+    };
+    let marker = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": "imgbuild-bootstrap", "namespace": "kube-system" },
+        "data": {
+            "cluster": bundle.cluster.id.to_string(),
+            "by": bundle.node,
+            "argocd": if outcome == Made::All { "made" } else { "absent" },
+        },
+    });
+    resources.apply(&marker)?;
+    Ok(outcome)
+}
+
+/// ArgoCD, and the application that it begins with.
+fn install_argocd(text: &[u8], facts: &Facts, resources: &mut Resources) -> anyhow::Result<()> {
+    let mut file: Value = serde_json::from_slice(text).with_context(|| format!("reading `{ARGOCD}`"))?;
+    let known_hosts = facts.record.gitops.iter().flat_map(|gitops| &gitops.known_hosts);
+    trust(known_hosts.map(String::as_str), &mut file["objects"]);
+    resources.apply_all(file["objects"].as_array().into_iter().flatten())?;
     for file in files(facts, "argocd") {
-        system.ensure_file(&file.path, file.content.for_file(), file.mode)?;
         let object: Value = serde_json::from_slice(file.content.for_file()).context("reading the plan")?;
         // Beside objects the plan has what they are made of.
         if object.get("kind").is_some() {
             resources.apply(&object)?;
         }
     }
-    let marker = json!({
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": { "name": "imgbuild-bootstrap", "namespace": "kube-system" },
-        "data": { "cluster": bundle.cluster.id.to_string(), "by": bundle.node },
-    });
-    resources.ensure(&marker)?;
-    Ok(StepState::Changed)
+    Ok(())
 }
 
 /// What lets admins do everything. Whoever takes it away, so that certificates of admins are worth nothing, does so for good.

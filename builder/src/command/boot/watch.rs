@@ -28,8 +28,6 @@ const MILESTONES: [(&str, &str); 5] = [
 ];
 /// The same of a node that joins, and what comes between for one that begins the cluster.
 const STARTS_K3S: (&str, &str) = ("phase       starting k3s", "k3s starts");
-const BEGINS: (&str, &str) =
-    ("the cluster's first objects are made", "ArgoCD's and the other first objects are made");
 const READY: (&str, &str) = ("phase       ready", "Ready");
 
 /// A machine that runs, and what is done for it.
@@ -43,8 +41,15 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn new(name: &str, machine: Machine, joins: bool, push: Option<Push>) -> anyhow::Result<Self> {
-        let begins = push.is_some().then_some(BEGINS);
+    /// `first_objects` is what a control plane says once it has made them.
+    pub(super) fn new(
+        name: &str,
+        machine: Machine,
+        joins: bool,
+        push: Option<Push>,
+        first_objects: &'static str,
+    ) -> anyhow::Result<Self> {
+        let begins = push.is_some().then_some((first_objects, first_objects));
         let joining = [Some(STARTS_K3S), begins, Some(READY)].into_iter().flatten().filter(|_| joins);
         Ok(Self {
             name: name.to_owned(),
