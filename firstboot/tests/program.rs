@@ -128,6 +128,12 @@ fn dry_run_prints_the_plan_and_touches_nothing() {
                |   - "site=cloud"
                | kubelet-arg:
                |   - "max-pods=300"
+               |   - "config=/etc/rancher/k3s/kubelet.yaml"
+               /etc/rancher/k3s/kubelet.yaml (0600)
+               | apiVersion: kubelet.config.k8s.io/v1beta1
+               | kind: KubeletConfiguration
+               | shutdownGracePeriod: 60s
+               | shutdownGracePeriodCriticalPods: 20s
           9. [  planned   ] argocd     installs ArgoCD, which syncs https://git.example.org/demo.git
                /run/imgbuild/bootstrap/root-application.json (0600)
                | {
@@ -207,6 +213,12 @@ fn a_dry_run_of_a_worker_prints_its_plan() {
                |   - "node.longhorn.io/create-default-disk=config"
                | kubelet-arg:
                |   - "max-pods=300"
+               |   - "config=/etc/rancher/k3s/kubelet.yaml"
+               /etc/rancher/k3s/kubelet.yaml (0600)
+               | apiVersion: kubelet.config.k8s.io/v1beta1
+               | kind: KubeletConfiguration
+               | shutdownGracePeriod: 60s
+               | shutdownGracePeriodCriticalPods: 20s
         ------------------------------------------------------------- firstboot end ----
         "#);
     });
@@ -245,6 +257,12 @@ fn a_dry_run_of_an_edge_prints_its_plan() {
                |   - "imgbuild.org/edge=true:NoSchedule"
                | kubelet-arg:
                |   - "max-pods=300"
+               |   - "config=/etc/rancher/k3s/kubelet.yaml"
+               /etc/rancher/k3s/kubelet.yaml (0600)
+               | apiVersion: kubelet.config.k8s.io/v1beta1
+               | kind: KubeletConfiguration
+               | shutdownGracePeriod: 60s
+               | shutdownGracePeriodCriticalPods: 20s
         ------------------------------------------------------------- firstboot end ----
         "#);
     });

@@ -50,9 +50,10 @@ pub(super) fn summary(record: &NodeRecord) -> String {
 
 /// Every file that k3s is started with, but for the token and a control plane's order.
 pub(super) fn files(record: &NodeRecord) -> Vec<PlannedFile> {
-    let mut files = vec![PlannedFile::new(K3S_CONFIG, 0o600, config(record))];
-    files.extend(record.node.swap.map(|swap| PlannedFile::new(KUBELET_CONFIG, 0o600, kubelet(swap))));
-    files
+    vec![
+        PlannedFile::new(K3S_CONFIG, 0o600, config(record)),
+        PlannedFile::new(KUBELET_CONFIG, 0o600, kubelet(record.node.swap)),
+    ]
 }
 
 /// The drop-in that a control plane's order is carried out by.
@@ -80,9 +81,8 @@ fn config(record: &NodeRecord) -> String {
     }
     yaml.list("node-label", labels(record));
     yaml.list("node-taint", taints(record));
-    let swap = record.node.swap.map(|_| format!("config={KUBELET_CONFIG}"));
-    let kubelet = [format!("max-pods={}", record.k3s.max_pods)].into_iter().chain(swap);
-    yaml.list("kubelet-arg", kubelet.chain(record.k3s.kubelet_args.iter().cloned()));
+    let kubelet = [format!("max-pods={}", record.k3s.max_pods), format!("config={KUBELET_CONFIG}")];
+    yaml.list("kubelet-arg", kubelet.into_iter().chain(record.k3s.kubelet_args.iter().cloned()));
     yaml.text
 }
 
@@ -126,13 +126,23 @@ fn taints(record: &NodeRecord) -> impl Iterator<Item = String> {
     edge.into_iter().chain(record.node.taints.iter().cloned())
 }
 
-/// Without it, a kubelet that finds swap refuses to start.
-fn kubelet(swap: Swap) -> String {
+/// Seconds that pods have to end when the machine is switched off, before the network does; those of the second number
+/// are for critical pods, which end last. logind lets the kubelet hold the machine up for longer than that
+/// (`logind.conf.d/pods.conf` of the profiles).
+const SHUTDOWN: (u32, u32) = (60, 20);
+
+fn kubelet(swap: Option<Swap>) -> String {
     let mut yaml = Yaml::default();
     yaml.plain("apiVersion", "kubelet.config.k8s.io/v1beta1");
     yaml.plain("kind", "KubeletConfiguration");
-    yaml.plain("failSwapOn", false);
-    yaml.plain("memorySwap", format_args!("{{ swapBehavior: {} }}", swap.behavior.name()));
+    // Kubernetes' Graceful Node Shutdown: the node says that it leaves, and its pods are ended, not killed.
+    yaml.plain("shutdownGracePeriod", format_args!("{}s", SHUTDOWN.0));
+    yaml.plain("shutdownGracePeriodCriticalPods", format_args!("{}s", SHUTDOWN.1));
+    if let Some(swap) = swap {
+        // Without it, a kubelet that finds swap refuses to start.
+        yaml.plain("failSwapOn", false);
+        yaml.plain("memorySwap", format_args!("{{ swapBehavior: {} }}", swap.behavior.name()));
+    }
     yaml.text
 }
 

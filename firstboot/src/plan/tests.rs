@@ -103,6 +103,12 @@ fn a_node_of_which_little_is_said_has_these_files() {
       - "imgbuild.org/edge=true:NoSchedule"
     kubelet-arg:
       - "max-pods=300"
+      - "config=/etc/rancher/k3s/kubelet.yaml"
+    == /etc/rancher/k3s/kubelet.yaml 600
+    apiVersion: kubelet.config.k8s.io/v1beta1
+    kind: KubeletConfiguration
+    shutdownGracePeriod: 60s
+    shutdownGracePeriodCriticalPods: 20s
     "#);
 }
 
@@ -183,6 +189,8 @@ fn a_control_plane_has_these_files() {
     == /etc/rancher/k3s/kubelet.yaml 600
     apiVersion: kubelet.config.k8s.io/v1beta1
     kind: KubeletConfiguration
+    shutdownGracePeriod: 60s
+    shutdownGracePeriodCriticalPods: 20s
     failSwapOn: false
     memorySwap: { swapBehavior: LimitedSwap }
     == /run/imgbuild/node-annotations.json 600
@@ -269,6 +277,8 @@ fn a_worker_has_these_files() {
     == /etc/rancher/k3s/kubelet.yaml 600
     apiVersion: kubelet.config.k8s.io/v1beta1
     kind: KubeletConfiguration
+    shutdownGracePeriod: 60s
+    shutdownGracePeriodCriticalPods: 20s
     failSwapOn: false
     memorySwap: { swapBehavior: LimitedSwap }
     == /run/imgbuild/node-annotations.json 600
@@ -321,6 +331,8 @@ fn an_edge_has_these_files() {
     == /etc/rancher/k3s/kubelet.yaml 600
     apiVersion: kubelet.config.k8s.io/v1beta1
     kind: KubeletConfiguration
+    shutdownGracePeriod: 60s
+    shutdownGracePeriodCriticalPods: 20s
     failSwapOn: false
     memorySwap: { swapBehavior: LimitedSwap }
     == /run/imgbuild/node-annotations.json 600
