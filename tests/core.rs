@@ -8,6 +8,7 @@ mod core {
     mod cluster;
     mod documents;
     mod faults;
+    mod first_objects;
     mod image;
     mod k3s;
     mod life;

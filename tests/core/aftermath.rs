@@ -13,7 +13,7 @@ pub(super) fn dry_run_tells_what_is_there(vm: &Vm) -> anyhow::Result<()> {
     let status: Status = serde_json::from_str(&text).context("reading what a dry run prints")?;
     ensure!(status.phase == Phase::Planned, "{status:?}");
     for step in &status.steps {
-        // Asking the cluster writes no file of the plan, and these clusters have no repository to sync.
+        // Asking the cluster writes no file of the plan.
         let is_done = step.state == StepState::Unchanged || step.files.is_empty();
         ensure!(is_done, "step `{}` is left to be done: {:?}", step.name, step.state);
     }

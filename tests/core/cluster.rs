@@ -1,6 +1,5 @@
 //! Machines that have never been touched form a cluster by being switched on.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,9 +7,9 @@ use anyhow::{Context as _, ensure};
 use firstboot::claim::code::Code;
 use imgbuild::machine::Forward;
 use imgbuild::process::Program;
-use machine::{Disk, Power, READY, Scene, Vm, free_port};
+use machine::{Disk, Joining, Power, READY, Scene, Vm, free_port};
 
-use super::aftermath;
+use super::{aftermath, first_objects};
 
 /// For one question to the API.
 const ASKING: Duration = Duration::from_mins(2);
@@ -45,7 +44,8 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     let scene = Scene::open()?;
     let (port, api) = (free_port()?, free_port()?);
     let mut joining = scene.joining_cluster("joining", port, 2)?;
-    let bundle = joining.build("cloud-debug", &scene)?;
+    joining.add(first_objects::GITOPS)?;
+    let bundle = joining.build_with_argocd("cloud-debug", &scene)?;
     let scratch = tempfile::tempdir_in(scene.folder()).context("making a folder")?;
     let way_in = joining.add_admin("ada", scratch.path(), &scene)?;
     let disks = [Disk::of(&bundle, &scene)?, Disk::of(&bundle, &scene)?, Disk::of(&bundle, &scene)?];
@@ -63,15 +63,20 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     control_plane.wait_for(READY)?;
     edge1.wait_for(READY)?;
 
-    let kubeconfig = kubeconfig(&control_plane, api, scratch.path())?;
+    let kubeconfig = kubeconfig(&joining, api, scratch.path(), &scene)?;
     let nodes = kubectl(&kubeconfig, &["get", "nodes", "--no-headers"])?;
     for name in ["cp1", "edge1"] {
         let line = nodes.lines().find(|line| line.starts_with(name)).unwrap_or_default();
         ensure!(line.split_whitespace().nth(1) == Some("Ready"), "{name} is not Ready:\n{nodes}");
     }
-    let marker = ["get", "configmap", "imgbuild-bootstrap", "-n", "kube-system", "-o=jsonpath={.data.by}"];
-    ensure!(kubectl(&kubeconfig, &marker)? == "cp1", "the marker of the bootstrap objects is missing");
+    let ask = |arguments: &[&str]| kubectl(&kubeconfig, arguments);
+    first_objects::are_there(&ask)?;
+    first_objects::are_made_once(&ask, &control_plane)?;
 
+    // Or else no kubelet could wait for its pods to end.
+    let delay = "busctl get-property org.freedesktop.login1 /org/freedesktop/login1 \
+                 org.freedesktop.login1.Manager InhibitDelayMaxUSec";
+    ensure!(edge1.run(delay)?.trim() == "t 90000000", "logind holds no machine up for 90 s");
     for vm in [&control_plane, &edge1] {
         aftermath::dry_run_tells_what_is_there(vm)?;
     }
@@ -97,6 +102,12 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     let waiting = format!("{}.waiting", code.object_name());
     let listed = ["get", "edgenodes", &waiting, "-o=jsonpath={.spec.code}"];
     ensure!(kubectl(&kubeconfig, &listed)? == code.to_string(), "the cluster lists another code");
+    let overview = joining.operate(&["status"], api, &scene)?;
+    ensure!(
+        overview.contains(&format!("\n  {code}  key ")),
+        "the operator sees no box that waits:\n{overview}"
+    );
+    ensure!(overview.contains("it has not asked for its place"), "edge2 is not absent:\n{overview}");
     joining.operate(&["node", "approve", &code.to_string(), "--as", "edge2"], api, &scene)?;
     edge2.wait_for(READY)?;
     ensure!(edge2.run("uname -n")?.trim() == "edge2", "the box has not become the node of its record");
@@ -104,9 +115,12 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     ensure!(swap.split_whitespace().eq(["/var/lib/imgbuild/swap", "64M"]), "its swap is `{swap}`");
     aftermath::dry_run_tells_what_is_there(&edge2)?;
     edges_reach_each_other(&edge1, &edge2)?;
+    let overview = joining.operate(&["status"], api, &scene)?;
+    let ready = overview.lines().skip(1).filter(|line| line.trim_end().ends_with(" Ready"));
+    ensure!(ready.count() == 3 && overview.lines().count() == 4, "the operator sees:\n{overview}");
     let phases = "-o=jsonpath={range .items[*]}{.spec.node} {.spec.phase} {end}";
     let reports = kubectl(&kubeconfig, &["get", "nodereports", phases])?;
-    ensure!(reports == "cp1 ready edge1 ready edge2 ready ", "the operator sees: {reports}");
+    ensure!(reports == "cp1 ready edge1 ready edge2 ready ", "they say of themselves: {reports}");
 
     // Its power is cut, and it finds its place again without asking for it.
     drop(edge2);
@@ -130,6 +144,10 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     joining.operate(&["node", "revoke", "edge2"], api, &scene)?;
     control_plane
         .run("for i in $(seq 60); do test $(wg show wg0 peers | wc -l) = 1 && exit; sleep 1; done; exit 1")?;
+
+    let overview = joining.operate(&["status"], api, &scene)?;
+    let line = overview.lines().find(|line| line.starts_with("edge2 ")).unwrap_or_default();
+    ensure!(line.contains(" revoked"), "the operator sees:\n{overview}");
 
     // No machine writes any more.
     drop(machines);
@@ -179,13 +197,11 @@ fn edges_reach_each_other(edge1: &Vm, edge2: &Vm) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The admin's own, with the API as this computer reaches it.
-fn kubeconfig(control_plane: &Vm, port: u16, folder: &Path) -> anyhow::Result<PathBuf> {
-    let text = control_plane.run("cat /etc/rancher/k3s/k3s.yaml")?;
-    ensure!(text.contains("https://127.0.0.1:6443"), "{text}");
+/// An admin's, minted without the cluster, with the API as this computer reaches it.
+fn kubeconfig(joining: &Joining, port: u16, folder: &Path, scene: &Scene) -> anyhow::Result<PathBuf> {
     let path = folder.join("kubeconfig");
-    let text = text.replace("https://127.0.0.1:6443", &format!("https://127.0.0.1:{port}"));
-    fs::write(&path, text).context("writing the kubeconfig")?;
+    let output = path.to_str().context("the folder's name is no text")?;
+    joining.operate(&["kubeconfig", "--admin", "ada", "--output", output], port, scene)?;
     Ok(path)
 }
 
