@@ -4,14 +4,14 @@
 
 mod network;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::thread;
 
 use firstboot::firewall::{Loaded, Rules, Table, closed, load};
 use firstboot::record::{Posture, Role};
 use network::Packet::{self, Icmp, Tcp, Udp};
-use network::{Namespace, UdpEcho, arrives, as_root, as_user, nft};
+use network::{Namespace, UdpEcho, arrives, as_root, as_user, command, nft};
 
 const fn address(a: u8, b: u8, c: u8, d: u8) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, d)
@@ -297,6 +297,34 @@ fn what_passes_and_leaves_a_node_is_decided_by_role() {
             let expected: Vec<bool> = THROUGH_NODE.iter().map(|way| way.3.contains(letter)).collect();
             net.judge(&format!("{role:?}"), &packets, &expected);
         }
+    });
+}
+
+/// Segments as both ends of a connection from `client` have agreed on, without TCP's options.
+fn segments(net: &Net, client: Ipv4Addr, server: Ipv4Addr) -> Vec<u16> {
+    let listener = net.of(server).inside(|| TcpListener::bind((server, 8081)).unwrap());
+    let client_end = net.of(client).inside(|| TcpStream::connect((server, 8081)).unwrap());
+    let server_end = listener.accept().unwrap();
+    let sizes = [client, server].map(|place| {
+        let shown = net.of(place).inside(|| command("ss").args(["-tinH", "state", "established"]).output());
+        let shown = String::from_utf8(shown.unwrap().stdout).unwrap();
+        let size = shown.split_whitespace().find_map(|word| word.strip_prefix("mss:"));
+        size.unwrap_or_else(|| panic!("ss shows no connection: {shown}")).parse().unwrap()
+    });
+    drop((client_end, server_end));
+    sizes.to_vec()
+}
+
+#[test]
+fn connections_between_pods_of_two_nodes_have_segments_that_fit_into_the_vpn() {
+    as_root("connections_between_pods_of_two_nodes_have_segments_that_fit_into_the_vpn", || {
+        let net = Net::new();
+        net.node.ip("link set flannel.1 mtu 1230\n");
+        // 40 bytes of headers, 12 of timestamps.
+        assert_eq!(segments(&net, POD, FAR_POD), [1448, 1448], "nobody knows of the smaller link");
+        let _loaded = net.load(&rules(Role::Edge, Posture::Production));
+        assert_eq!(segments(&net, POD, FAR_POD), [1178, 1178]);
+        assert_eq!(segments(&net, FAR_POD, POD), [1178, 1178]);
     });
 }
 
