@@ -75,10 +75,10 @@ impl Joining {
 
     /// The same with ArgoCD's own manifest, so that the control plane installs it.
     pub fn build_with_argocd(&self, profile: &str, scene: &Scene) -> anyhow::Result<Bundle> {
-        self.build_with(profile, Some(scene.argocd()?), scene)
+        self.build_with(profile, Some(&scene.argocd()?), scene)
     }
 
-    fn build_with(&self, profile: &str, argocd: Option<PathBuf>, scene: &Scene) -> anyhow::Result<Bundle> {
+    fn build_with(&self, profile: &str, argocd: Option<&Path>, scene: &Scene) -> anyhow::Result<Bundle> {
         let lock = scene.lock_file()?;
         fs::copy(&lock, self.folder.join("imgbuild.lock")).context("copying the lock")?;
         let release = scene.k3s_cluster_stand_in(Arch::Amd64)?;

@@ -129,7 +129,7 @@ impl Scene {
     /// ArgoCD's real manifest, as a file.
     pub fn argocd(&self) -> anyhow::Result<PathBuf> {
         let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/argocd-v3.5.1-install.yaml.zst");
-        let packed = fs::File::open(&packed).with_context(|| format!("opening `{}`", packed.display()))?;
+        let packed = File::open(&packed).with_context(|| format!("opening `{}`", packed.display()))?;
         let text = zstd::decode_all(packed).context("unpacking ArgoCD's manifest")?;
         let path = self.folder.join("argocd.yaml");
         fs::write(&path, text).context("writing ArgoCD's manifest")?;

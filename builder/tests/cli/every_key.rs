@@ -1,8 +1,10 @@
-//! Every key of the cluster file does something: each is changed in turn, and some output must change with it.
+//! Every key of the cluster file does something: each is changed in turn, and some output must change with it. Which do is
+//! a file to review, `golden/every-key.snap`.
 //!
 //! The JSON Schema says which keys there are, so that a new one without an entry here fails.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 
 use imgbuild::cluster::{Available, Cluster};
@@ -174,7 +176,7 @@ fn every_key_changes_some_output() {
     assert_eq!(all, entries, "the schema's keys, and those that this test changes");
 
     let file: toml::Table = EVERY_KEY.parse().unwrap();
-    let mut idle = Vec::new();
+    let (mut idle, mut shown) = (Vec::new(), String::new());
     for (key, value, without) in CHANGES {
         let mut before = file.clone();
         for key in *without {
@@ -184,9 +186,11 @@ fn every_key_changes_some_output() {
         let mut after = before.clone();
         set(&mut after, key, value);
         assert_ne!(before, after, "{key} is changed");
-        if changed(&before, &after).is_empty() {
+        let changed = changed(&before, &after);
+        if changed.is_empty() {
             idle.push((*key).to_owned());
         }
+        let _ = writeln!(shown, "{key:28} {}", changed.into_iter().collect::<Vec<_>>().join(", "));
     }
     for key in &apps {
         let name = key.split('.').nth(1).unwrap();
@@ -201,4 +205,7 @@ fn every_key_changes_some_output() {
         }
     }
     assert!(idle.is_empty(), "these keys do nothing: {idle:?}");
+    insta::with_settings!({ snapshot_path => "../golden", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("every-key", shown);
+    });
 }
