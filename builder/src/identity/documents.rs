@@ -30,7 +30,7 @@ pub enum DocumentError {
         node: String,
     },
     /// Tickets are for all others.
-    #[error("node `{node}` is a control plane, which joins by `imgbuild up` and by no ticket")]
+    #[error("node `{node}` is a control plane, which joins by `imgbuild boot` and by no ticket")]
     ControlPlane {
         /// The node.
         node: String,
@@ -248,7 +248,7 @@ minimum-generation = 7
         assert_eq!(fault("edge1", Duration::ZERO), "the ticket would have expired at 2027-03-25T18:40:00Z");
         assert_eq!(
             fault("cp1", ticket::VALID),
-            "node `cp1` is a control plane, which joins by `imgbuild up` and by no ticket"
+            "node `cp1` is a control plane, which joins by `imgbuild boot` and by no ticket"
         );
     }
 }

@@ -64,7 +64,7 @@ fn refuses_what_no_ticket_is_for() {
     insta::assert_snapshot!(place.run(&["ticket", "cp1"]), @r"
     exit code 2
     --- stderr
-    error: node `cp1` is a control plane, which joins by `imgbuild up` and by no ticket
+    error: node `cp1` is a control plane, which joins by `imgbuild boot` and by no ticket
     ");
     for (valid, reason) in [
         ("0s", "the ticket would have expired at "),

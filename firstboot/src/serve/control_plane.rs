@@ -85,7 +85,7 @@ fn given(facts: &Facts, system: &System, reporter: &mut Reporter<'_>) -> anyhow:
         facts.push_key.as_ref().context("this node has no one-time key: nobody can give it its bundle")?;
     let port = facts.record.vpn.port;
     let listener = listen(port)?;
-    let hint = format!("`imgbuild boot` or `imgbuild up` pushes the bundle to TCP port {port}");
+    let hint = format!("`imgbuild boot` pushes the bundle to TCP port {port}");
     reporter.phase(Phase::WaitingForOperator, "waiting for the bundle of this node", Some(&hint))?;
     let waiting = Listener { cluster: &facts.cluster, node, from: &[], system };
     Ok(waiting.wait(&listener, key)?)
