@@ -12,6 +12,11 @@ impl Cluster {
         let headscale = (self.network.vpn == VpnKind::Headscale).then(|| {
             "`vpn = \"headscale\"` is not there yet: nodes refuse a record that says so; `wireguard` works".to_owned()
         });
-        several.into_iter().chain(headscale).collect()
+        let has_edges = self.nodes_of(Role::Edge).next().is_some();
+        let lonely = self.nodes_of(Role::Worker).filter(|worker| has_edges && worker.endpoint.is_none());
+        let lonely = lonely.map(|worker| {
+            format!("worker `{}` has no `endpoint`: edges will find no way to it", worker.name)
+        });
+        several.into_iter().chain(headscale).chain(lonely).collect()
     }
 }

@@ -49,12 +49,16 @@ fn renders_into_the_folder_that_argocd_syncs() {
 
 #[test]
 fn check_says_what_is_not_there_yet() {
-    let more = "\n[[node]]\nname = \"cp2\"\nrole = \"control-plane\"\n\n[[node]]\nname = \"cp3\"\nrole = \"control-plane\"\n";
+    let more = "\n[[node]]\nname = \"w1\"\nrole = \"worker\"\n\n[[node]]\nname = \"w2\"\nrole = \"worker\"\nendpoint = \"w2.example.org\"\n";
+    let more = more.to_owned()
+        + "\n[[node]]\nname = \"cp2\"\nrole = \"control-plane\"\n\n[[node]]\nname = \"cp3\"\nrole = \"control-plane\"\n";
     let text = format!("{SMALL}{more}").replace("[k3s]", "[network]\nvpn = \"headscale\"\n\n[k3s]");
     let place = Place::with(&text);
     let (code, stdout, stderr) = place.output(&["check"], &place.path());
     assert_eq!(code, 0, "{stderr}");
-    assert!(stdout.contains("cluster `lab`, 4 nodes"), "{stdout}");
+    assert!(stdout.contains("cluster `lab`, 6 nodes"), "{stdout}");
     assert!(stderr.contains("warning: 3 control planes are not there yet"), "{stderr}");
+    assert!(stderr.contains("warning: worker `w1` has no `endpoint`"), "{stderr}");
+    assert!(!stderr.contains("`w2`"), "{stderr}");
     assert!(stderr.contains("warning: `vpn = \"headscale\"` is not there yet"), "{stderr}");
 }
