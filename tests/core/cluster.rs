@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use firstboot::claim::code::Code;
 use imgbuild::machine::Forward;
 use imgbuild::process::Program;
-use machine::{Disk, Joining, Power, READY, Scene, Vm, free_port};
+use machine::{Disk, Joining, Power, READY, Scene, Vm, code_on, free_port};
 
 use super::{aftermath, first_objects};
 
@@ -173,12 +172,6 @@ fn admins_come_in(computer: &Vm, way_in: &Path) -> anyhow::Result<()> {
          rm /run/ada.*",
     )?;
     Ok(())
-}
-
-/// The code that a box shows, in the command that its operator types.
-fn code_on(console: &str) -> anyhow::Result<Code> {
-    let shown = console.split("`imgbuild node approve ").nth(1).and_then(|rest| rest.split(' ').next());
-    Ok(shown.context("the box shows no code")?.parse()?)
 }
 
 /// Through the control plane, which relays, and no more than fits.

@@ -162,6 +162,29 @@ fn the_readme_names_targets_that_exist() {
     }
 }
 
+/// As far as it gets without the servers that k3s comes from.
+#[test]
+#[expect(clippy::disallowed_types, reason = "types what a reader types")]
+fn the_demo_with_the_real_k3s_takes_nothing_in_its_place() {
+    let place = tempfile::tempdir().unwrap();
+    let mut demo = Command::new("tests/setup/demo.sh");
+    demo.current_dir(checkout())
+        .env("K3S", "real")
+        .env("DEMO_DIR", place.path().join("demo"))
+        .env("IMGBUILD_CACHE", cache())
+        .env("HTTPS_PROXY", "http://127.0.0.1:9")
+        .env("https_proxy", "http://127.0.0.1:9");
+    let output = demo.output().unwrap();
+    let (said, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(!output.status.success(), "{said}{stderr}");
+    assert!(said.contains("4/5 building the image") && !said.contains("5/5"), "{said}{stderr}");
+    assert!(
+        stderr.contains("k3s") && stderr.contains("`--artifact "),
+        "it does not say what to do: {stderr}"
+    );
+    assert!(!said.contains("stand-in"), "{said}");
+}
+
 /// The names that a page's headings have in links.
 fn headings(text: &str) -> impl Iterator<Item = String> {
     let lines = text.lines().filter(|line| line.starts_with('#'));

@@ -6,6 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
+use firstboot::claim::code::Code;
 use firstboot::source::Item;
 use firstboot::ticket;
 use imgbuild::cluster::Cluster;
@@ -175,6 +176,12 @@ impl Joining {
     fn secrets_of_cluster(&self) -> anyhow::Result<&ClusterSecrets> {
         Ok(self.identity.cluster(&self.folder.join(FILE))?)
     }
+}
+
+/// The code that a box shows, in the command that its operator types.
+pub fn code_on(console: &str) -> anyhow::Result<Code> {
+    let shown = console.split("`imgbuild node approve ").nth(1).and_then(|rest| rest.split(' ').next());
+    Ok(shown.context("the box shows no code")?.parse()?)
 }
 
 fn open(cluster: &Cluster, folder: &Path, settings: &Path) -> anyhow::Result<Identity> {

@@ -32,7 +32,7 @@ pub use disk::{Disk, SeenPartition, check_table, partitions};
 pub use fault::expect_refusal;
 pub use first_boot::{FirstBoot, Recording};
 pub use inspection::Inspection;
-pub use joining::{Joining, Pushed, READY};
+pub use joining::{Joining, Pushed, READY, code_on};
 pub use mirror::Mirror;
 pub use random::{Random, number};
 pub use scene::{Bundle, Scene, is_of_this_computer, remove_folder};

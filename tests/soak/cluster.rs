@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use firstboot::source::Item;
 use firstboot::status::Status;
-use machine::{Bundle, Disk, Joining, Power, Pushed, READY, Scene, Vm, free_port};
+use imgbuild::machine::Forward;
+use machine::{Bundle, Disk, Joining, Power, Pushed, READY, Scene, Vm, code_on, free_port};
 use tempfile::TempDir;
 
 /// For what a node does by itself, with all its pauses, on a busy host.
@@ -53,7 +54,13 @@ impl Site {
 
     /// Switches a new control plane on and waits until it is Ready.
     pub(super) fn control_plane(&self, disk: &Disk) -> anyhow::Result<Vm> {
-        let (power, pushed) = self.power_of_control_plane()?;
+        self.control_plane_with(disk, None)
+    }
+
+    /// The same with a port of this computer that leads to its API.
+    fn control_plane_with(&self, disk: &Disk, api: Option<u16>) -> anyhow::Result<Vm> {
+        let (mut power, pushed) = self.power_of_control_plane()?;
+        power.forwards.extend(api.map(|port| Forward::tcp(port, 6443)));
         let mut vm = Vm::start("cp1", disk, power, &self.scene)?;
         vm.wait_for(READY)?;
         let outcome = pushed.recv_timeout(PATIENCE);
@@ -143,6 +150,48 @@ fn cluster_nodes_start_with_a_full_state() -> anyhow::Result<()> {
     let mut edge = site.start("edge1-full", &edge_disk, power)?;
     edge.wait_for(READY)?;
     edge.run("rm /var/lib/full && firstboot status")?;
+    Ok(())
+}
+
+/// Boxes whose medium says which cluster, and not which node.
+#[test]
+fn cluster_boxes_that_were_approved_by_mistake_ask_for_another_word() -> anyhow::Result<()> {
+    let site = Site::open("words", 2)?;
+    let api = free_port()?;
+    let (disk, box_disk) = (site.disk()?, site.disk()?);
+    let _control_plane = site.control_plane_with(&disk, Some(api))?;
+    let operate = |arguments: &[&str]| site.joining.operate(arguments, api, &site.scene);
+
+    let newcomer = site.joining.newcomer(site.scratch.path())?;
+    let mut rejected = site.start("rejected", &site.disk()?, newcomer.clone())?;
+    rejected.wait_for("--as NAME`")?;
+    let code = code_on(rejected.console())?;
+    operate(&["node", "reject", &code.to_string()])?;
+    rejected.wait_for("the cluster says no: the claim with code")?;
+    rejected.wait_for("hint        a person has decided so")?;
+    drop(rejected);
+
+    let mut vm = site.start("box", &box_disk, newcomer.clone())?;
+    vm.wait_for("--as NAME`")?;
+    let first = code_on(vm.console())?;
+    operate(&["node", "approve", &first.to_string(), "--as", "edge1"])?;
+    vm.wait_for(READY)?;
+    operate(&["node", "revoke", "edge1"])?;
+    vm.wait_for_again("this box is `edge1` no more", PATIENCE)?;
+    // Machines of tests end where they would start again.
+    vm.wait_for_end()?;
+    drop(vm);
+    let mut vm = site.start("box-again", &box_disk, newcomer)?;
+    vm.wait_for("--as NAME`")?;
+    let second = code_on(vm.console())?;
+    ensure!(first != second, "the code is that of before: {first}");
+    operate(&["node", "approve", &second.to_string(), "--as", "edge2"])?;
+    vm.wait_for(READY)?;
+    vm.wait_until_up()?;
+    ensure!(vm.run("uname -n")?.trim() == "edge2", "the box has not become the node of its record");
+    let overview = operate(&["status"])?;
+    let state = |node: &str| overview.lines().find(|line| line.starts_with(node)).unwrap_or_default();
+    ensure!(state("edge1 ").contains(" revoked") && state("edge2 ").contains(" Ready"), "{overview}");
     Ok(())
 }
 
