@@ -18,6 +18,7 @@
 pub mod challenge;
 pub mod client;
 pub mod code;
+pub mod event;
 pub mod message;
 pub mod objects;
 pub mod report;

@@ -29,7 +29,7 @@ pub struct Peer {
 
 /// Where a cloud node's tunnel is reached, as it says itself: who is led astray finds nobody with its key there.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct PeerEndpoints {
     /// From everywhere, `host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

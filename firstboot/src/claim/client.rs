@@ -111,6 +111,12 @@ impl Claimant {
         send(CLAIM, &text, &service)
     }
 
+    /// Asks for a challenge, for the sake of the time in it.
+    pub fn look(&mut self, address: SocketAddr, cluster_key: &PublicKey) -> Result<(), ClaimError> {
+        self.last = Some(challenge(&service(address, cluster_key)?)?);
+        Ok(())
+    }
+
     /// Tells once how the node is.
     pub fn report(
         &mut self,
@@ -121,7 +127,8 @@ impl Claimant {
         let service = service(address, cluster_key)?;
         let challenge = challenge(&service)?;
         self.last = Some(challenge);
-        let report = Report { challenge, key: PublicKey::of(&self.key), report: report.clone() };
+        let (key, endpoints) = (PublicKey::of(&self.key), self.endpoints.clone());
+        let report = Report { challenge, key, endpoints, report: report.clone() };
         let text = document::sign(&report, &self.key).map_err(ClaimError::Render)?;
         send(REPORT, &text, &service)
     }

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::code::Code;
+use super::event::ClaimEvent;
 use super::report::NodeReport;
 use super::store::{Burnt, Joined, Store, StoreError, Waiting};
 use crate::kubernetes::{Api, ApiError, Reach};
@@ -24,6 +25,7 @@ const DEFINITIONS: &str = include_str!("objects/definitions.json");
 const BURNT: &str = "/apis/imgbuild.org/v1/burnttickets";
 const NODES: &str = "/apis/imgbuild.org/v1/edgenodes";
 const REPORTS: &str = "/apis/imgbuild.org/v1/nodereports";
+const EVENTS: &str = "/api/v1/namespaces/default/events";
 const SECRETS: &str = "/api/v1/namespaces/kube-system/secrets";
 /// Nodes that may wait at a time: each is an object that a stranger has caused.
 const MOST_WAITING: usize = 64;
@@ -72,12 +74,13 @@ impl Objects {
         Ok(list.map(|mut list| list["items"].as_array_mut().map(std::mem::take).unwrap_or_default()))
     }
 
-    /// Those of a list of joined nodes that are not revoked.
+    /// Those of a list of joined nodes that are not revoked. One that nobody can read, as what a newer program has written
+    /// may be, keeps no other from joining.
     fn members(&self, path: &str) -> Result<Vec<Joined>, StoreError> {
         let list = self.list(path)?;
         let list = list.ok_or_else(|| StoreError::NotReady("EdgeNodes are not defined".to_owned()))?;
-        let all = list.iter().map(spec);
-        all.filter(|node| !matches!(node, Ok(Joined { revoked: Some(_), .. }))).collect()
+        let all = list.iter().filter_map(|object| spec(object).ok());
+        Ok(all.filter(|node: &Joined| node.revoked.is_none()).collect())
     }
 
     /// Makes of the node of this name what `next` makes of it, in one step, whoever else changes it at the same time;
@@ -194,6 +197,29 @@ impl Store for Objects {
         let object =
             edge_node(&waiting_name(&waiting.code), &json!(waiting), &json!({ WAITING_LABEL: "true" }));
         self.api()?.create(NODES, &object).map(drop).map_err(not_ready)
+    }
+
+    fn tell(&self, event: &ClaimEvent) -> Result<(), StoreError> {
+        let ClaimEvent { node, key, is_refused, message, at } = event;
+        let (reason, kind) = if *is_refused { ("ClaimRefused", "Warning") } else { ("Claimed", "Normal") };
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "Event",
+            // Where events of what has no namespace are.
+            "metadata": {
+                "name": format!("{node}.{}.{}", reason.to_lowercase(), key.fingerprint()),
+                "namespace": "default",
+            },
+            "involvedObject": { "apiVersion": "v1", "kind": "Node", "name": node },
+            "reason": reason,
+            "type": kind,
+            "message": message,
+            "source": { "component": "imgbuild" },
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+            "count": 1,
+        });
+        self.api()?.create(EVENTS, &object).map(drop).map_err(not_ready)
     }
 
     fn report(&self, report: &NodeReport) -> Result<(), StoreError> {

@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::challenge::Challenge;
 use super::message::{Cause, ReportReply};
 use super::service::{RETRY, Service, cause_of_document};
-use super::store::{Store, StoreError};
+use super::store::{Joined, Store, StoreError};
 use crate::document::{self, Document};
+use crate::peers::PeerEndpoints;
 use crate::printable::is_printable;
 use crate::public_key::PublicKey;
 use crate::record::{Role, is_dns_label};
@@ -112,7 +113,7 @@ impl NodeReport {
     }
 }
 
-fn clear(text: &str, longest: usize) -> String {
+pub(super) fn clear(text: &str, longest: usize) -> String {
     let harmless = |letter| if is_printable(letter) { letter } else { '\u{fffd}' };
     text.chars().take(longest).map(harmless).collect()
 }
@@ -129,6 +130,9 @@ pub struct Report {
     pub challenge: Challenge,
     /// The node key.
     pub key: PublicKey,
+    /// Where its tunnel is reached by now.
+    #[serde(default, skip_serializing_if = "PeerEndpoints::is_empty")]
+    pub endpoints: PeerEndpoints,
     /// What it says.
     pub report: NodeReport,
 }
@@ -159,7 +163,7 @@ impl Reports {
         store: &impl Store,
     ) -> Result<ReportReply, StoreError> {
         let refuse = |cause, reason: String| Ok(ReportReply::Refused { cause, reason });
-        let Report { challenge, key, report } =
+        let Report { challenge, key, endpoints, report } =
             match document::open_self_signed(text, |report: &Report| report.key) {
                 Ok(report) => report,
                 Err(fault) => return refuse(cause_of_document(&fault), fault.to_string()),
@@ -173,7 +177,7 @@ impl Reports {
         }
         // By the key it is known whose report this is; the name is what the object of that node is called.
         let report = report.cleared();
-        let joined = match store.joined(&report.node)? {
+        let mut joined = match store.joined(&report.node)? {
             Some(joined) if joined.key == key => joined,
             _ => return refuse(Cause::Stolen, format!("`{}` is not the node of this key", report.node)),
         };
@@ -182,6 +186,12 @@ impl Reports {
         }
         if self.is_too_early(&joined.node, now) {
             return Ok(ReportReply::Later { seconds: RETRY });
+        }
+        if joined.role != Role::Edge && joined.endpoints != endpoints {
+            if let Err(fault) = endpoints.check() {
+                return refuse(Cause::Malformed, fault.to_string());
+            }
+            joined = store.keep(&Joined { endpoints, ..joined })?;
         }
         store.report(&NodeReport { role: joined.role, at: time(now), ..report })?;
         Ok(ReportReply::Taken { peers: service.peers_of(&joined, store)? })

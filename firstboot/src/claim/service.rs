@@ -9,6 +9,7 @@ use hmac::Mac as _;
 
 use super::challenge::{Challenge, Challenger, FRESH};
 use super::code::Code;
+use super::event::ClaimEvent;
 use super::message::{Cause, Grant, Reply, Request, Right};
 use super::store::{Burnt, Joined, Store, StoreError, Verdict, Waiting};
 use crate::cluster::ClusterRecord;
@@ -101,10 +102,17 @@ impl Service {
             Right::Approval => self.by_approval(None, request, from, store)?,
             Right::ApprovalAs(node) => self.by_approval(Some(node), request, from, store)?,
         };
-        match decided {
-            Ok(decided) => self.join(decided, now, store),
-            Err(reply) => Ok(reply),
+        let decided = match decided {
+            Ok(decided) => decided,
+            Err(reply) => return Ok(reply),
+        };
+        let node = decided.node.node.clone();
+        let reply = self.join(decided, now, store)?;
+        if let Reply::Granted(_) = reply {
+            // Nobody is kept out because nobody can be told.
+            let _untold = store.tell(&ClaimEvent::new(&node, None, request, from, now));
         }
+        Ok(reply)
     }
 
     fn by_ticket(
@@ -135,6 +143,7 @@ impl Service {
                 first.key.fingerprint(),
                 first.from
             );
+            let _untold = store.tell(&ClaimEvent::new(&ticket.node, Some(&reason), request, from, now));
             return Ok(refuse(Cause::Used, reason));
         }
         Ok(Ok(Decided::new(request, (ticket.node, ticket.role), ticket.address, ticket.generation)))
@@ -227,6 +236,10 @@ impl Service {
     /// Everything after the decision; the same for all rights.
     fn join(&self, decided: Decided, now: SystemTime, store: &impl Store) -> Result<Reply, StoreError> {
         let Decided { node, record } = decided;
+        if self.is_hub(&node.node) {
+            let reason = format!("`{}` is a control plane, which claims nothing", node.node);
+            return Ok(Reply::Refused { cause: Cause::Misnamed, reason });
+        }
         let before = store.joined(&node.node)?;
         if before.as_ref().is_none_or(|before| before.generation < node.generation) {
             // Before the node is kept: a power cut in between leaves the generation low, and this is done again.
@@ -277,8 +290,12 @@ impl Service {
             Role::Edge => store.workers()?,
             Role::Worker | Role::ControlPlane => store.all_joined()?,
         };
-        let others = others.into_iter().map(Peer::from);
+        let others = others.into_iter().filter(|other| !self.is_hub(&other.node)).map(Peer::from);
         Ok(self.hubs.iter().cloned().chain(others).filter(|peer| peer.node != node.node).collect())
+    }
+
+    fn is_hub(&self, node: &str) -> bool {
+        self.hubs.iter().any(|hub| hub.node == node)
     }
 
     /// The bootstrap token of this time: any control-plane node makes the same, so that a thousand claims make few

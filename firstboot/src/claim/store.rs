@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::code::Code;
+use super::event::ClaimEvent;
 use super::report::NodeReport;
 use crate::peers::PeerEndpoints;
 use crate::public_key::PublicKey;
@@ -133,6 +134,8 @@ pub trait Store {
     fn waiting(&self, code: &Code) -> Result<Option<Waiting>, StoreError>;
     /// Lists a node that waits; one that is listed stays as it is.
     fn wait(&self, waiting: &Waiting) -> Result<(), StoreError>;
+    /// Tells of a claim, once for each machine and outcome.
+    fn tell(&self, event: &ClaimEvent) -> Result<(), StoreError>;
     /// Keeps what a node says of itself, in place of what it said before.
     fn report(&self, report: &NodeReport) -> Result<(), StoreError>;
 }

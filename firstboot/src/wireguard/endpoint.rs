@@ -6,6 +6,9 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+/// Bytes of a DNS name (RFC 1035, 2.3.4).
+const LONGEST_NAME: usize = 253;
+
 /// `host:port`; an IPv6 address stands in brackets.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Endpoint {
@@ -34,6 +37,9 @@ impl FromStr for Endpoint {
             Some((host, port))
         };
         let is_host = |host: &str| {
+            if host.len() > LONGEST_NAME {
+                return false;
+            }
             let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
             host.parse::<IpAddr>().is_ok() || (!host.is_empty() && host.bytes().all(is_name_byte))
         };

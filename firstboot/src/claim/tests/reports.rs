@@ -1,5 +1,6 @@
 //! What nodes say of themselves.
 
+use super::peers::worker;
 use super::*;
 use crate::claim::message::ReportReply;
 use crate::claim::report::{Report, Reports};
@@ -38,7 +39,8 @@ impl Hearing {
 
     fn hear_at(&self, at: SystemTime, seed: u8, report: NodeReport) -> ReportReply {
         let challenge = Challenger::new(&membership_key()).make(now());
-        let report = Report { challenge, key: machine(seed).key(), report };
+        let machine = if seed == 9 { worker().0 } else { machine(seed) };
+        let report = Report { challenge, key: machine.key(), endpoints: machine.endpoints.clone(), report };
         let text = document::sign(&report, &node_key(seed)).unwrap();
         self.reports.take(text.as_bytes(), at, &service(), &self.store)
     }
@@ -75,6 +77,16 @@ fn who_reports_hears_of_nodes_that_have_joined_since() {
     granted(machine.ask(with(&ticket), &hearing.store));
     let ReportReply::Taken { peers } = hearing.hear(1, report("edge1")) else { panic!("it is refused") };
     assert_eq!(peers.iter().map(|peer| peer.node.as_str()).collect::<Vec<_>>(), ["cp1", "worker1"]);
+}
+
+#[test]
+fn a_worker_that_moves_says_so_in_its_report() {
+    let hearing = Hearing::new();
+    let (machine, ticket) = worker();
+    let elsewhere = PeerEndpoints { public: Some("old.example.org:51820".to_owned()), private: None };
+    granted(Machine { endpoints: elsewhere, ..machine.clone() }.ask(with(&ticket), &hearing.store));
+    hearing.hear(9, NodeReport { role: Role::Worker, ..report("worker1") });
+    assert_eq!(hearing.store.workers().unwrap()[0].endpoints, machine.endpoints);
 }
 
 #[test]

@@ -192,6 +192,10 @@ fn what_is_burnt_outlives_the_service_and_the_server() {
     let thief = ask(2, ticket("edge1", 1, 1_000_001), &service, &store);
     assert!(matches!(thief, Reply::Refused { cause: Cause::Used, .. }), "{thief:?}");
     granted(ask(1, ticket("edge1", 1, 1_000_001), &service, &store));
+    let told =
+        "-o=jsonpath={range .items[*]}{.type} {.reason} {.involvedObject.name} {.source.component}, {end}";
+    let told = server.run(&["get", "events", "--field-selector=involvedObject.name=edge1", told]);
+    assert_eq!(told, "Normal Claimed edge1 imgbuild, Warning ClaimRefused edge1 imgbuild, ");
     // A person's word, by kubectl.
     let verdict = r#"{"spec":{"verdict":{"approved":{"node":"edge7","role":"edge","address":"10.44.1.7","generation":1000009,"record":"signed"}}}}"#;
     server.run(&["patch", "edgenodes", &waiting, "--type=merge", "-p", verdict]);
