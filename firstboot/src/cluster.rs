@@ -26,7 +26,9 @@ pub struct ClusterRecord {
     pub id: ClusterId,
     /// Cluster name, a DNS label.
     pub name: String,
-    /// When the cluster's certificates were made, seconds since 1970: by no earlier clock are they good.
+    /// When the cluster's certificates were made, seconds since 1970: by no earlier clock are they good. 0 where nobody
+    /// said so.
+    #[serde(default)]
     pub created: u64,
     /// Counts re-creations and restores of the control plane; tickets of an older one are refused.
     pub epoch: u32,

@@ -96,7 +96,9 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
 /// Carries out what a machine's record asks for, or, without one, what a box of a cluster needs to ask for its place.
 pub(crate) fn configure(system: &System, given: &Given, status: &mut Status) -> anyhow::Result<()> {
     let (record, cluster) = records(given)?;
-    if let Some(cluster) = cluster.as_ref().filter(|_| system.is_live() && system.mode() == Mode::Apply) {
+    let is_ours_to_set =
+        system.is_live() && system.mode() == Mode::Apply && !system.path(clock::SYNCHRONIZED).exists();
+    if let Some(cluster) = cluster.as_ref().filter(|_| is_ours_to_set) {
         status.notes.extend(raise_clock(cluster));
     }
     let place = given.record.as_ref().map(|found| found.place.clone()).unwrap_or_default();

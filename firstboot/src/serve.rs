@@ -31,11 +31,12 @@ mod tunnels;
 
 use std::convert::Infallible;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use ed25519_dalek::SigningKey;
 
 use crate::cluster::ClusterRecord;
 use crate::converge::System;
+use crate::document;
 use crate::key;
 use crate::plan::{Effect, PlannedFile, plan};
 use crate::record::{NodeRecord, Role};
@@ -43,6 +44,7 @@ use crate::run;
 use crate::secret_key::SecretKey;
 use crate::source;
 use crate::status::Phase;
+use crate::ticket::Ticket;
 
 pub use self::bootstrap::{ALL_MADE, MADE_WITHOUT_ARGOCD, rights_of_admins};
 use self::live::{Bare, Live};
@@ -116,14 +118,31 @@ fn know(system: &System) -> anyhow::Result<Known> {
     let text = |found: source::Found| String::from_utf8_lossy(&found.text).trim().to_owned();
     let push_key = given.push_key.map(|found| SecretKey::try_from(text(found))).transpose();
     let push_key = push_key.context("reading the one-time key")?;
+    let ticket = given.ticket.map(text);
+    check_ticket(ticket.as_deref(), &record, &cluster)?;
     Ok(Known::Node(Box::new(Facts {
         record,
         cluster,
-        ticket: given.ticket.map(text),
+        ticket,
         push_key: push_key.map(|key| SigningKey::from_bytes(key.bytes())),
         key,
         is_approved,
     })))
+}
+
+/// One that is for another node would bring this box that node's place, and take it from who has it. One that is not
+/// genuine is for the cluster to refuse.
+fn check_ticket(ticket: Option<&str>, record: &NodeRecord, cluster: &ClusterRecord) -> anyhow::Result<()> {
+    let ticket = ticket.map(|text| document::open::<Ticket>(text.as_bytes(), &cluster.ticket_key));
+    if let Some(Ok(ticket)) = ticket {
+        let own = &record.node.name;
+        ensure!(
+            ticket.node == *own,
+            "the ticket is for `{}`, and the record of `{own}`: `imgbuild ticket {own}` makes the right one",
+            ticket.node
+        );
+    }
+    Ok(())
 }
 
 /// Writes the files of a step of the plan.

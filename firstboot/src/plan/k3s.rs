@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use super::PlannedFile;
 use super::longhorn;
@@ -126,18 +127,19 @@ fn taints(record: &NodeRecord) -> impl Iterator<Item = String> {
     edge.into_iter().chain(record.node.taints.iter().cloned())
 }
 
-/// Seconds that pods have to end when the machine is switched off, before the network does; those of the second number
-/// are for critical pods, which end last. logind lets the kubelet hold the machine up for longer than that
-/// (`logind.conf.d/pods.conf` of the profiles).
-const SHUTDOWN: (u32, u32) = (60, 20);
+/// What pods have to end in when the machine is switched off, before the network does. logind lets the kubelet hold the
+/// machine up for longer than that (`logind.conf.d/pods.conf` of the profiles).
+const SHUTDOWN: Duration = Duration::from_mins(1);
+/// The last of it is for critical pods.
+const SHUTDOWN_OF_CRITICAL: Duration = Duration::from_secs(20);
 
 fn kubelet(swap: Option<Swap>) -> String {
     let mut yaml = Yaml::default();
     yaml.plain("apiVersion", "kubelet.config.k8s.io/v1beta1");
     yaml.plain("kind", "KubeletConfiguration");
     // Kubernetes' Graceful Node Shutdown: the node says that it leaves, and its pods are ended, not killed.
-    yaml.plain("shutdownGracePeriod", format_args!("{}s", SHUTDOWN.0));
-    yaml.plain("shutdownGracePeriodCriticalPods", format_args!("{}s", SHUTDOWN.1));
+    yaml.plain("shutdownGracePeriod", format_args!("{}s", SHUTDOWN.as_secs()));
+    yaml.plain("shutdownGracePeriodCriticalPods", format_args!("{}s", SHUTDOWN_OF_CRITICAL.as_secs()));
     if let Some(swap) = swap {
         // Without it, a kubelet that finds swap refuses to start.
         yaml.plain("failSwapOn", false);

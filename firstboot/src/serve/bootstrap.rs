@@ -89,7 +89,7 @@ fn make(
     resources.apply_all(&definitions()?)?;
     write_files(facts, "argocd", system)?;
     let marker = resources.api().get(MARKER)?;
-    if marker.as_ref().is_some_and(|marker| marker["data"]["argocd"] == "made") {
+    if marker.as_ref().is_some_and(|marker| marker["data"]["argocd"] != "absent") {
         return Ok(Made::Before);
     }
     let argocd = system.read(ARGOCD)?;

@@ -25,6 +25,9 @@ use crate::wireguard::private_key;
 pub(super) const REFUSED_WAIT: Duration = Duration::from_mins(5);
 /// Between two looks for a person's word.
 const APPROVAL_WAIT: Duration = Duration::from_secs(10);
+/// How long a node that has its place waits for somebody to tell the time, and between two tries.
+const TIME_WAIT: Duration = Duration::from_secs(30);
+const TIME_AGAIN: Duration = Duration::from_secs(2);
 /// The challenge that the approval code is made by, on the state partition: a box that was switched off while it waited
 /// shows the code that the person has seen.
 const FIRST_CHALLENGE: &str = "/var/lib/imgbuild/first-challenge";
@@ -138,6 +141,20 @@ impl<'a> Claiming<'a> {
             Ok(ReportReply::Refused { reason, .. }) => bail!("the cluster says no: {reason}"),
             Err(fault) => bail!(fault),
         }
+    }
+
+    /// Asks for the time, for a while, where nobody knows it: tunnels and k3s go by the clock. A tunnel that was begun in
+    /// the future is dead until then, once the clock is right.
+    pub(super) fn wait_for_time(&mut self, machine: &mut impl Surroundings) -> anyhow::Result<()> {
+        let begun = machine.now();
+        while !machine.knows_time() && machine.now().saturating_duration_since(begun) < TIME_WAIT {
+            let asked = self.ask_all(machine, Claimant::look);
+            if asked.is_ok() {
+                break;
+            }
+            machine.pause(TIME_AGAIN)?;
+        }
+        Ok(())
     }
 
     /// A clock that is wrong by years makes certificates worthless, and there need be no NTP to say so.

@@ -40,8 +40,12 @@ impl Surroundings for Bare {
         systemd::reload_networks()
     }
 
+    fn knows_time(&self) -> bool {
+        self.0.path(clock::SYNCHRONIZED).exists()
+    }
+
     fn take_time(&mut self, seconds: u64) -> anyhow::Result<()> {
-        if self.0.path(clock::SYNCHRONIZED).exists() {
+        if self.knows_time() {
             return Ok(());
         }
         if let Some(fault) = clock::fault(SystemTime::now(), seconds) {
@@ -87,6 +91,10 @@ impl Surroundings for Live {
 
     fn renew_network(&mut self) -> anyhow::Result<()> {
         self.bare.renew_network()
+    }
+
+    fn knows_time(&self) -> bool {
+        self.bare.knows_time()
     }
 
     fn take_time(&mut self, seconds: u64) -> anyhow::Result<()> {

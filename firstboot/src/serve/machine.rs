@@ -36,6 +36,8 @@ pub(super) trait Surroundings {
     fn resolve(&mut self, address: &str) -> anyhow::Result<Vec<SocketAddr>>;
     /// Has the network's settings read anew.
     fn renew_network(&mut self) -> anyhow::Result<()>;
+    /// Whether the clock was set by who knows the time.
+    fn knows_time(&self) -> bool;
     /// Sets a clock that is far from `seconds` since 1970, unless it was set by who knows better.
     fn take_time(&mut self, seconds: u64) -> anyhow::Result<()>;
     /// A time to measure others from.

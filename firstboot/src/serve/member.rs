@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 
 use super::back_off::BackOff;
 use super::claiming::{Claiming, Outcome, REFUSED_WAIT, refused};
@@ -18,8 +18,8 @@ use crate::claim::report::NodeReport;
 use crate::converge::System;
 use crate::k3s::RunMode;
 use crate::membership::Membership;
-use crate::peers::PeerEndpoints;
-use crate::record;
+use crate::peers::{Peer, PeerEndpoints};
+use crate::record::{self, Role};
 use crate::secret_key::SecretKey;
 use crate::status::Phase;
 use crate::wireguard::private_key;
@@ -88,6 +88,7 @@ impl Member<'_> {
         let kept = grant::load(self.system, &self.facts.cluster, &self.facts.key)?;
         if let Some(place) = kept.filter(|place| self.is_own(place)) {
             self.reporter.step("claim", StepState::Unchanged)?;
+            self.claiming.wait_for_time(machine)?;
             return Ok(Some(place));
         }
         let own_name = || Right::ApprovalAs(self.facts.record.node.name.clone());
@@ -96,7 +97,7 @@ impl Member<'_> {
             match self.claim(&right, machine)? {
                 Outcome::Granted(grant) => match self.check_record(&grant) {
                     Ok(()) => return self.keep(&grant).map(Some),
-                    Err(fault) => self.refused(Cause::Misnamed, &format!("{fault:#}"))?,
+                    Err((cause, reason)) => self.refused(cause, &reason)?,
                 },
                 Outcome::Worthless(cause, reason) if release::is_due(cause, self.facts) => {
                     let Released = release::let_go(&reason, self.facts, self.system, &mut self.reporter)?;
@@ -138,13 +139,16 @@ impl Member<'_> {
 
     /// A person who names another node than the medium does has another box in mind. The claim service compares names,
     /// and hands the record on as it came.
-    fn check_record(&self, grant: &Grant) -> anyhow::Result<()> {
+    fn check_record(&self, grant: &Grant) -> Result<(), (Cause, String)> {
         let Some(text) = &grant.record else { return Ok(()) };
         let approved = record::open(text.as_bytes(), Some(&self.facts.cluster))
-            .context("reading the approval's node record")?;
+            .map_err(|fault| (Cause::Forged, format!("reading the approval's node record: {fault}")))?;
         let (approved, own) = (approved.node.name, &self.facts.record.node.name);
-        ensure!(approved == *own, "this box was approved as `{approved}`, and its record is of `{own}`");
-        Ok(())
+        if approved == *own {
+            return Ok(());
+        }
+        let reason = format!("this box was approved as `{approved}`, and its record is of `{own}`");
+        Err((Cause::Misnamed, reason))
     }
 
     fn claim(&mut self, right: &Right, machine: &mut impl Machine) -> anyhow::Result<Outcome> {
@@ -193,7 +197,11 @@ impl Member<'_> {
             let begun = machine.now();
             let tunnels = machine.connect(&self.tunnel_key, &place.peers)?;
             let seen = machine.look();
-            let trouble = match (&seen, tunnels.lively.is_empty()) {
+            // k3s is reached at a control plane alone.
+            let is_hub = |peer: &&Peer| peer.role == Role::ControlPlane;
+            let mut hubs = place.peers.iter().filter(is_hub);
+            let is_cut_off = !hubs.any(|hub| tunnels.lively.contains(&hub.node));
+            let trouble = match (&seen, is_cut_off) {
                 (Seen::Ready, _) => {
                     self.reclaims.reset();
                     self.reporter.ready()?;
@@ -209,7 +217,7 @@ impl Member<'_> {
                 }
                 (Seen::Nothing(_), true) => {
                     let faults = tunnels.faults.join("; ");
-                    let reason = format!("no node at the other end of a tunnel was heard of; {faults}");
+                    let reason = format!("no control plane was heard of through its tunnel; {faults}");
                     let reason = reason.trim_end_matches("; ");
                     let hint = format!("UDP to port {} must get through", self.facts.record.vpn.port);
                     self.reporter.phase(Phase::Connecting, reason, Some(&hint))?;

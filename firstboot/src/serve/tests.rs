@@ -25,6 +25,8 @@ mod release;
 struct Fake {
     service: Option<SocketAddr>,
     done: Vec<String>,
+    /// Whether there is NTP.
+    knows_time: bool,
     /// What it was told that the time is.
     times: Vec<u64>,
     /// What the cluster says, the last for ever.
@@ -41,6 +43,7 @@ impl Fake {
         Self {
             service,
             done: Vec::new(),
+            knows_time: true,
             times: Vec::new(),
             seen: RefCell::new(seen.to_vec()),
             pauses,
@@ -70,7 +73,14 @@ impl Surroundings for Fake {
         Ok(())
     }
 
+    fn knows_time(&self) -> bool {
+        self.knows_time
+    }
+
     fn take_time(&mut self, seconds: u64) -> anyhow::Result<()> {
+        if !self.knows_time {
+            self.note("time".to_owned());
+        }
         self.times.push(seconds);
         Ok(())
     }
@@ -178,6 +188,25 @@ fn a_node_is_told_the_time_by_a_cluster_that_has_not_lost_it() {
     assert!(!times.is_empty() && times.iter().all(|time| (begun..=now()).contains(time)), "{times:?}");
     let cluster = ClusterRecord { created: now() + 3600, ..cluster() };
     assert_eq!(told(&Facts { cluster, ..facts }), [0; 0], "it was not there then");
+}
+
+#[test]
+fn a_node_without_ntp_asks_for_the_time_before_anything_goes_by_it() {
+    let service = Running::start(Limits::default());
+    let (_folder, system) = node();
+    let facts = facts(Some(right(1, 3_000_001)));
+    join(&facts, &system, &mut Fake::new(Some(service.address), &[Seen::Ready], 2));
+    let mut machine = Fake::new(Some(service.address), &[Seen::Ready], 2);
+    machine.knows_time = false;
+    join(&facts, &system, &mut machine);
+    assert_eq!(machine.done[..3], ["time", "tunnels with cp1", "k3s agent IfNeeded"]);
+    // Where nobody can be asked it goes on, after half a minute.
+    let mut machine = Fake::new(None, &[Seen::Ready], 17);
+    machine.knows_time = false;
+    let begun = machine.now.get();
+    join(&facts, &system, &mut machine);
+    assert_eq!(machine.done[..2], ["tunnels with cp1", "k3s agent IfNeeded"]);
+    assert!(machine.now.get() - begun >= Duration::from_secs(30));
 }
 
 #[test]

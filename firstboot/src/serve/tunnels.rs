@@ -62,7 +62,8 @@ impl Tunnels {
         self.kernel.ensure_identity(VPN_INTERFACE, &device, key, self.port)?;
         let now = Instant::now();
         let topology = self.upkeep.look(&self.place, peers, &device, (now, SystemTime::now()));
-        let is_lively = topology.tunnels.iter().all(|tunnel| self.upkeep.is_lively(tunnel, now));
+        let mut begun_here = topology.tunnels.iter().filter(|tunnel| tunnel.endpoint.is_some());
+        let is_lively = begun_here.all(|tunnel| self.upkeep.is_lively(tunnel, now));
         let is_new = self.resolved.as_ref().is_none_or(|(before, at)| {
             before != peers || !is_lively || now.saturating_duration_since(*at) >= RESOLVE_AGAIN
         });
