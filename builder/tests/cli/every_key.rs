@@ -200,6 +200,7 @@ fn every_key_changes_some_output() {
         before.insert("apps".to_owned(), toml::Value::Table(named.collect()));
         let mut after = before.clone();
         set(&mut after, key, if key.ends_with(".enabled") { "false" } else { "{ replicas = 7 }" });
+        // All of them by the one rendered file.
         if !changed(&before, &after).contains("rendered") {
             idle.push(key.clone());
         }

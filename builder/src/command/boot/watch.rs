@@ -74,7 +74,7 @@ impl Running {
         let Some(pushed) = &self.pushed else { return Ok(()) };
         match pushed.try_recv() {
             Ok(Ok(())) => {
-                context.printer.note(&format!("{}: took its bundle after {} s", self.name, self.seconds()));
+                context.printer.note(&format!("{}: has its bundle after {} s", self.name, self.seconds()));
             }
             Ok(Err(reason)) => bail!("{}: {reason}", self.name),
             Err(TryRecvError::Empty) => return Ok(()),
