@@ -197,6 +197,8 @@ fn shows_what_stands_in_for_defaults() {
     cp1      control-plane  mine     disk   arm64  10.90.0.7
     worker1  worker         cloud    disk   amd64  10.90.0.11
     edge1    edge           edge     disk   amd64  10.90.0.12
+    --- stderr
+    warning: worker `worker1` has no `endpoint`: edges will find no way to it
     ");
 }
 
