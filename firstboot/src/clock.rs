@@ -8,17 +8,25 @@ use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 
+use crate::converge::System;
+
 /// There once `systemd-timesyncd` has heard from a server in this boot.
-pub const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
+const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 /// What is off by less is left to NTP: nothing here is decided by minutes.
 const TOLERATED: u64 = 5 * 60;
 
-/// Sets the clock to `floor`, seconds since 1970, where it is earlier; returns by how many seconds it was wrong.
-pub fn raise_to(floor: u64) -> rustix::io::Result<Option<u64>> {
+/// Whether NTP has set the clock in this boot.
+pub fn is_synchronized(system: &System) -> bool {
+    system.path(SYNCHRONIZED).exists()
+}
+
+/// Sets the clock to `floor`, seconds since 1970, where it is earlier, and says so; `what` is what cannot have been later.
+/// The error is for people as well.
+pub fn raise_to(floor: u64, what: &str) -> Result<Option<String>, String> {
     let now = u64::try_from(clock_gettime(ClockId::Realtime).tv_sec).unwrap_or(0);
     let Some(behind) = missing(now, floor) else { return Ok(None) };
-    set(floor)?;
-    Ok(Some(behind))
+    set(floor).map_err(|error| format!("clock is behind {what} and cannot be set: {error}"))?;
+    Ok(Some(format!("clock was {behind} s behind {what} and was set to it")))
 }
 
 /// Sets the clock to `seconds` since 1970.
@@ -52,7 +60,7 @@ mod tests {
         for (now, floor, expected) in [(0, 10, Some(10)), (10, 10, None), (11, 10, None)] {
             assert_eq!(missing(now, floor), expected, "{now} {floor}");
         }
-        assert_eq!(raise_to(1), Ok(None));
+        assert_eq!(raise_to(1, "the beginning"), Ok(None));
     }
 
     #[test]

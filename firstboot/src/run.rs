@@ -96,10 +96,11 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
 /// Carries out what a machine's record asks for, or, without one, what a box of a cluster needs to ask for its place.
 pub(crate) fn configure(system: &System, given: &Given, status: &mut Status) -> anyhow::Result<()> {
     let (record, cluster) = records(given)?;
-    let is_ours_to_set =
-        system.is_live() && system.mode() == Mode::Apply && !system.path(clock::SYNCHRONIZED).exists();
-    if let Some(cluster) = cluster.as_ref().filter(|_| is_ours_to_set) {
-        status.notes.extend(raise_clock(cluster));
+    let is_clock_ours = system.is_live() && system.mode() == Mode::Apply && !clock::is_synchronized(system);
+    if let Some(cluster) = cluster.as_ref().filter(|_| is_clock_ours) {
+        // Whatever the certificates are checked for, it is not before they were made.
+        let raised = clock::raise_to(cluster.created, "the cluster's beginning");
+        status.notes.extend(raised.unwrap_or_else(Some));
     }
     let place = given.record.as_ref().map(|found| found.place.clone()).unwrap_or_default();
     status.node = record.as_ref().map(|record| node_status(record, place));
@@ -128,17 +129,6 @@ pub(crate) fn configure(system: &System, given: &Given, status: &mut Status) -> 
     };
     status.hint = None;
     Ok(())
-}
-
-/// Whatever the certificates are checked for, it is not before they were made.
-fn raise_clock(cluster: &ClusterRecord) -> Option<String> {
-    match clock::raise_to(cluster.created) {
-        Ok(None) => None,
-        Ok(Some(behind)) => {
-            Some(format!("clock was {behind} s behind the cluster's beginning and was set to it"))
-        }
-        Err(error) => Some(format!("clock is behind the cluster's beginning and cannot be set: {error}")),
-    }
 }
 
 /// Parses the node record, and the cluster record that vouches for it.

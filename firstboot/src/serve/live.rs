@@ -21,13 +21,25 @@ use crate::systemd;
 use crate::ticket::Hardware;
 use crate::wireguard::Endpoint;
 
-/// The live machine, whatever it is.
+/// The live machine, as whatever it is.
+trait Here {
+    /// Its files.
+    fn system(&self) -> &System;
+}
+
+/// The live machine, which no record names.
 #[derive(Debug)]
 pub(super) struct Bare(pub(super) System);
 
-impl Surroundings for Bare {
+impl Here for Bare {
+    fn system(&self) -> &System {
+        &self.0
+    }
+}
+
+impl<T: Here> Surroundings for T {
     fn hardware(&self) -> anyhow::Result<Hardware> {
-        hardware::find(&self.0).context("looking at the machine's network devices")
+        hardware::find(self.system()).context("looking at the machine's network devices")
     }
 
     fn resolve(&mut self, address: &str) -> anyhow::Result<Vec<SocketAddr>> {
@@ -41,7 +53,7 @@ impl Surroundings for Bare {
     }
 
     fn knows_time(&self) -> bool {
-        self.0.path(clock::SYNCHRONIZED).exists()
+        clock::is_synchronized(self.system())
     }
 
     fn take_time(&mut self, seconds: u64) -> anyhow::Result<()> {
@@ -68,7 +80,7 @@ impl Surroundings for Bare {
 /// The live machine as the node that its record names.
 #[derive(Debug)]
 pub(super) struct Live {
-    bare: Bare,
+    system: System,
     record: NodeRecord,
     /// Opened when they are first needed: a kernel without WireGuard is told then.
     tunnels: Option<tunnels::Tunnels>,
@@ -76,37 +88,13 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(system: System, facts: &Facts) -> Self {
-        Self { bare: Bare(system), record: facts.record.clone(), tunnels: None }
+        Self { system, record: facts.record.clone(), tunnels: None }
     }
 }
 
-impl Surroundings for Live {
-    fn hardware(&self) -> anyhow::Result<Hardware> {
-        self.bare.hardware()
-    }
-
-    fn resolve(&mut self, address: &str) -> anyhow::Result<Vec<SocketAddr>> {
-        self.bare.resolve(address)
-    }
-
-    fn renew_network(&mut self) -> anyhow::Result<()> {
-        self.bare.renew_network()
-    }
-
-    fn knows_time(&self) -> bool {
-        self.bare.knows_time()
-    }
-
-    fn take_time(&mut self, seconds: u64) -> anyhow::Result<()> {
-        self.bare.take_time(seconds)
-    }
-
-    fn now(&self) -> Instant {
-        self.bare.now()
-    }
-
-    fn pause(&mut self, time: Duration) -> anyhow::Result<()> {
-        self.bare.pause(time)
+impl Here for Live {
+    fn system(&self) -> &System {
+        &self.system
     }
 }
 
@@ -128,7 +116,7 @@ impl Machine for Live {
         let Some(server) = self.record.k3s.servers.first() else {
             return Seen::Nothing("the record names no control plane".to_owned());
         };
-        match Api::of_kubelet(&self.bare.0, *server) {
+        match Api::of_kubelet(&self.system, *server) {
             Ok(api) => k3s_node::look(&api, &self.record),
             Err(ApiError::NoCertificate { .. }) => {
                 Seen::Nothing("k3s has no certificate for this node yet".to_owned())
@@ -138,7 +126,7 @@ impl Machine for Live {
     }
 
     fn api(&self) -> Reach {
-        let system = self.bare.0.clone();
+        let system = self.system.clone();
         Box::new(move || Api::of_control_plane(&system))
     }
 }

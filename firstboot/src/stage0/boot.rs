@@ -303,12 +303,9 @@ impl Session {
 
     /// Raises the clock to `floor`, seconds since 1970, which is the date of `what`.
     fn raise_clock(&mut self, floor: u64, what: &str) {
-        match clock::raise_to(floor) {
-            Ok(None) => {}
-            Ok(Some(behind)) => {
-                self.journal.note(&format!("clock was {behind} s behind {what} and was set to it"));
-            }
-            Err(error) => self.journal.warn(&format!("clock is behind {what} and cannot be set: {error}")),
+        match clock::raise_to(floor, what) {
+            Ok(raised) => raised.iter().for_each(|note| self.journal.note(note)),
+            Err(fault) => self.journal.warn(&fault),
         }
     }
 
