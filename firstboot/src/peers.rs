@@ -50,6 +50,12 @@ impl PeerEndpoints {
         }
     }
 
+    /// Those that a node with this role is believed: an edge is behind somebody's router, whatever it says.
+    #[must_use]
+    pub fn believed(self, role: Role) -> Self {
+        if role == Role::Edge { Self::default() } else { self }
+    }
+
     /// Whether there is none.
     pub const fn is_empty(&self) -> bool {
         self.public.is_none() && self.private.is_none()

@@ -96,8 +96,7 @@ impl Claimant {
         cluster_key: &PublicKey,
     ) -> Result<Reply, ClaimError> {
         let service = service(address, cluster_key)?;
-        let challenge = challenge(&service)?;
-        self.last = Some(challenge);
+        let challenge = self.challenge(&service)?;
         let request = Request {
             challenge,
             first_challenge: *self.first.get_or_insert(challenge),
@@ -113,8 +112,13 @@ impl Claimant {
 
     /// Asks for a challenge, for the sake of the time in it.
     pub fn look(&mut self, address: SocketAddr, cluster_key: &PublicKey) -> Result<(), ClaimError> {
-        self.last = Some(challenge(&service(address, cluster_key)?)?);
-        Ok(())
+        self.challenge(&service(address, cluster_key)?).map(drop)
+    }
+
+    fn challenge(&mut self, service: &Peer) -> Result<Challenge, ClaimError> {
+        let challenge = challenge(service)?;
+        self.last = Some(challenge);
+        Ok(challenge)
     }
 
     /// Tells once how the node is.
@@ -125,8 +129,7 @@ impl Claimant {
         cluster_key: &PublicKey,
     ) -> Result<ReportReply, ClaimError> {
         let service = service(address, cluster_key)?;
-        let challenge = challenge(&service)?;
-        self.last = Some(challenge);
+        let challenge = self.challenge(&service)?;
         let (key, endpoints) = (PublicKey::of(&self.key), self.endpoints.clone());
         let report = Report { challenge, key, endpoints, report: report.clone() };
         let text = document::sign(&report, &self.key).map_err(ClaimError::Render)?;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use super::message::Request;
-use super::report::clear;
+use super::report::{clear, time};
 use crate::public_key::PublicKey;
 use crate::ticket::Hardware;
 
@@ -53,7 +53,7 @@ impl ClaimEvent {
             key: request.key,
             is_refused: refused.is_some(),
             message: clear(&message, LONGEST),
-            at: humantime::format_rfc3339_seconds(now).to_string(),
+            at: time(now),
         }
     }
 }

@@ -74,13 +74,20 @@ impl Objects {
         Ok(list.map(|mut list| list["items"].as_array_mut().map(std::mem::take).unwrap_or_default()))
     }
 
-    /// Those of a list of joined nodes that are not revoked. One that nobody can read, as what a newer program has written
-    /// may be, keeps no other from joining.
-    fn members(&self, path: &str) -> Result<Vec<Joined>, StoreError> {
+    /// Those of a list that can be read. What cannot, as what a newer program has written may be, hides none of the others,
+    /// and keeps none from joining.
+    fn readable<T: DeserializeOwned>(&self, path: &str) -> Result<Option<Vec<T>>, StoreError> {
         let list = self.list(path)?;
-        let list = list.ok_or_else(|| StoreError::NotReady("EdgeNodes are not defined".to_owned()))?;
-        let all = list.iter().filter_map(|object| spec(object).ok());
-        Ok(all.filter(|node: &Joined| node.revoked.is_none()).collect())
+        Ok(list.map(|list| list.iter().filter_map(|object| spec(object).ok()).collect()))
+    }
+
+    /// Those of a list of joined nodes that are not revoked.
+    fn members(&self, path: &str) -> Result<Vec<Joined>, StoreError> {
+        let all = self.readable(path)?;
+        let mut all: Vec<Joined> =
+            all.ok_or_else(|| StoreError::NotReady("EdgeNodes are not defined".to_owned()))?;
+        all.retain(|node| node.revoked.is_none());
+        Ok(all)
     }
 
     /// Makes of the node of this name what `next` makes of it, in one step, whoever else changes it at the same time;

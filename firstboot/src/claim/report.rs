@@ -118,7 +118,7 @@ pub(super) fn clear(text: &str, longest: usize) -> String {
     text.chars().take(longest).map(harmless).collect()
 }
 
-fn time(now: SystemTime) -> String {
+pub(super) fn time(now: SystemTime) -> String {
     humantime::format_rfc3339_seconds(now).to_string()
 }
 
@@ -187,7 +187,8 @@ impl Reports {
         if self.is_too_early(&joined.node, now) {
             return Ok(ReportReply::Later { seconds: RETRY });
         }
-        if joined.role != Role::Edge && joined.endpoints != endpoints {
+        let endpoints = endpoints.believed(joined.role);
+        if joined.endpoints != endpoints {
             if let Err(fault) = endpoints.check() {
                 return refuse(Cause::Malformed, fault.to_string());
             }

@@ -11,13 +11,14 @@ use super::challenge::{Challenge, Challenger, FRESH};
 use super::code::Code;
 use super::event::ClaimEvent;
 use super::message::{Cause, Grant, Reply, Request, Right};
+use super::report::time;
 use super::store::{Burnt, Joined, Store, StoreError, Verdict, Waiting};
 use crate::cluster::ClusterRecord;
 use crate::document::{self, DocumentError};
 use crate::keyed_hash::keyed_hash;
 use crate::membership::{self, Membership, MembershipError};
 use crate::node_password::NodePasswordKey;
-use crate::peers::{Peer, PeerEndpoints};
+use crate::peers::Peer;
 use crate::record::{Revocation, Role, is_dns_label};
 use crate::ticket::{self, Ticket, TicketError};
 use crate::wireguard::WireguardKey;
@@ -133,7 +134,7 @@ impl Service {
         {
             return Ok(Err(reply));
         }
-        let at = humantime::format_rfc3339_seconds(now).to_string();
+        let at = time(now);
         let first = store.burn(ticket.nonce, &Burnt { key: request.key, at, from: from.to_owned() })?;
         if first.key != request.key {
             let reason = format!(
@@ -325,8 +326,7 @@ struct Decided {
 impl Decided {
     fn new(request: &Request, (node, role): (String, Role), address: Ipv4Addr, generation: u64) -> Self {
         let (key, wireguard) = (request.key, request.wireguard.clone());
-        // An edge is behind somebody's router, whatever it says.
-        let endpoints = if role == Role::Edge { PeerEndpoints::default() } else { request.endpoints.clone() };
+        let endpoints = request.endpoints.clone().believed(role);
         let node = Joined { node, role, address, key, wireguard, endpoints, generation, revoked: None };
         Self { node, record: None }
     }

@@ -1,6 +1,5 @@
 //! What an operator sees of nodes, and decides of them.
 
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use thiserror::Error;
 
@@ -36,17 +35,12 @@ impl Objects {
 
     /// All who have joined, those that were revoked as well.
     pub fn all_known(&self) -> Result<Vec<Joined>, StoreError> {
-        self.readable(JOINED)
+        Ok(self.readable(JOINED)?.unwrap_or_default())
     }
 
     /// What nodes last said of themselves.
     pub fn all_reports(&self) -> Result<Vec<NodeReport>, StoreError> {
-        self.readable(REPORTS)
-    }
-
-    /// What cannot be read, as what a newer program has written may be, hides none of the others.
-    fn readable<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, StoreError> {
-        Ok(self.list(path)?.unwrap_or_default().iter().filter_map(|object| spec(object).ok()).collect())
+        Ok(self.readable(REPORTS)?.unwrap_or_default())
     }
 
     /// Says of the node with this code what becomes of it, once and for all. `verdict` is made for the node that was
