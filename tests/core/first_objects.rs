@@ -2,6 +2,7 @@
 //! brings all others.
 
 use anyhow::ensure;
+use firstboot::serve::MADE_BEFORE;
 use machine::Vm;
 
 /// Repository of a cluster, for the end of its cluster file.
@@ -11,8 +12,6 @@ repository = \"ssh://git@git.example.org/lab.git\"
 deploy-key-secret = \"lab-repository\"
 known-hosts = [\"git.example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\"]
 ";
-/// What the control plane says where nothing is left to be made.
-const MADE_BEFORE: &str = "the cluster's first objects were made before";
 
 /// Asks the API by kubectl.
 type Ask<'a> = &'a dyn Fn(&[&str]) -> anyhow::Result<String>;

@@ -56,7 +56,7 @@ impl Joining {
     pub fn imgbuild(&self, scene: &Scene) -> Program {
         Program::new("testing imgbuild", scene.program())
             .argument("--file")
-            .argument(self.folder.join("cluster.toml"))
+            .argument(self.cluster_file())
             .argument("--cache")
             .argument(scene.cache())
             .environment("XDG_CONFIG_HOME", &self.settings)
@@ -112,10 +112,18 @@ impl Joining {
 
     /// Adds to the cluster file.
     pub fn add(&mut self, text: &str) -> anyhow::Result<()> {
-        let path = self.folder.join("cluster.toml");
+        let path = self.cluster_file();
         let before = fs::read_to_string(&path).context("reading the cluster file")?;
         fs::write(&path, before + text).context("writing the cluster file")?;
-        self.cluster = Cluster::load(&path)?;
+        self.reload()
+    }
+
+    fn cluster_file(&self) -> PathBuf {
+        self.folder.join("cluster.toml")
+    }
+
+    fn reload(&mut self) -> anyhow::Result<()> {
+        self.cluster = Cluster::load(&self.cluster_file())?;
         Ok(())
     }
 
@@ -128,7 +136,7 @@ impl Joining {
     pub fn add_admin(&mut self, name: &str, folder: &Path, scene: &Scene) -> anyhow::Result<PathBuf> {
         let program = self.imgbuild(scene).arguments(["admin", "add", name, "--output"]).argument(folder);
         program.output(OPERATING)?;
-        self.cluster = Cluster::load(&self.folder.join("cluster.toml"))?;
+        self.reload()?;
         Ok(folder.join(format!("{name}.conf")))
     }
 

@@ -81,13 +81,12 @@ impl Access {
 
 /// Where the API answers, by the cluster file: from everywhere, or in the VPN of the admins alone.
 pub(super) fn servers(cluster: &Cluster) -> Vec<Server> {
-    let public = || cluster.endpoints().into_iter().map(ToString::to_string);
-    let inside = || cluster.nodes_of(Role::ControlPlane).filter_map(|node| cluster.admin_address(node));
     let hosts: Vec<String> = match cluster.posture {
         Posture::Production if !cluster.admins.is_empty() => {
-            inside().map(|address| address.to_string()).collect()
+            let inside = cluster.nodes_of(Role::ControlPlane).filter_map(|node| cluster.admin_address(node));
+            inside.map(|address| address.to_string()).collect()
         }
-        _ => public().collect(),
+        _ => cluster.endpoints().into_iter().map(ToString::to_string).collect(),
     };
     hosts.into_iter().map(|host| Server(Endpoint { host, port: PORT })).collect()
 }

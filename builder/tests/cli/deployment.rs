@@ -49,9 +49,13 @@ fn renders_into_the_folder_that_argocd_syncs() {
 
 #[test]
 fn check_says_what_is_not_there_yet() {
-    let more = "\n[[node]]\nname = \"w1\"\nrole = \"worker\"\n\n[[node]]\nname = \"w2\"\nrole = \"worker\"\nendpoint = \"w2.example.org\"\n";
-    let more = more.to_owned()
-        + "\n[[node]]\nname = \"cp2\"\nrole = \"control-plane\"\n\n[[node]]\nname = \"cp3\"\nrole = \"control-plane\"\n";
+    let more = [
+        "name = \"w1\"\nrole = \"worker\"",
+        "name = \"w2\"\nrole = \"worker\"\nendpoint = \"w2.example.org\"",
+        "name = \"cp2\"\nrole = \"control-plane\"",
+        "name = \"cp3\"\nrole = \"control-plane\"",
+    ];
+    let more = more.map(|node| format!("\n[[node]]\n{node}\n")).concat();
     let text = format!("{SMALL}{more}").replace("[k3s]", "[network]\nvpn = \"headscale\"\n\n[k3s]");
     let place = Place::with(&text);
     let (code, stdout, stderr) = place.output(&["check"], &place.path());

@@ -26,6 +26,8 @@ const ADMINS: &str = include_str!("admins.json");
 const MARKER: &str = "/api/v1/namespaces/kube-system/configmaps/imgbuild-bootstrap";
 /// What the consoles say once all is there.
 pub const ALL_MADE: &str = "ArgoCD's and the cluster's other first objects are made";
+/// The same where an earlier start has made it.
+pub const MADE_BEFORE: &str = "the cluster's first objects were made before";
 /// The same of an image without ArgoCD.
 pub const MADE_WITHOUT_ARGOCD: &str =
     "the cluster's first objects are made, but for ArgoCD's: this image has none";
@@ -56,17 +58,13 @@ pub(super) fn run(
     loop {
         let fault = match make(facts, bundle, &mut resources, system, reporter) {
             Ok(outcome) => {
-                // A phase of its own, so that it is told on the consoles, with what became of the step.
-                let told = match outcome {
-                    Made::All => ALL_MADE,
-                    Made::Before => "the cluster's first objects were made before",
-                    Made::WithoutArgocd => MADE_WITHOUT_ARGOCD,
+                let (told, step) = match outcome {
+                    Made::All => (ALL_MADE, Some(StepState::Changed)),
+                    Made::Before => (MADE_BEFORE, Some(StepState::Unchanged)),
+                    Made::WithoutArgocd => (MADE_WITHOUT_ARGOCD, None),
                 };
-                if outcome != Made::WithoutArgocd {
-                    let is_new = outcome == Made::All;
-                    reporter
-                        .step("argocd", if is_new { StepState::Changed } else { StepState::Unchanged })?;
-                }
+                step.map_or(Ok(()), |state| reporter.step("argocd", state))?;
+                // What was made has had a phase of its own, so that the next is told on the consoles.
                 reporter.phase(Phase::StartingK3s, told, None)?;
                 return Ok(());
             }
