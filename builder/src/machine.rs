@@ -17,3 +17,6 @@ pub use firmware::{Firmware, FirmwareError, FirmwareKind};
 pub use forward::Forward;
 pub use monitor::MonitorError;
 pub use qemu::{Bus, Machine, MachineError, Settings};
+
+/// This computer on the networks of its machines, as `-netdev user` of QEMU has it.
+pub const USER_NETWORK_HOST: std::net::Ipv4Addr = std::net::Ipv4Addr::new(10, 0, 2, 2);

@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::cluster::{Cluster, Node, Role};
 use crate::identity::ClusterSecrets;
-use crate::machine::Forward;
+use crate::machine::{Forward, USER_NETWORK_HOST};
 
 /// Between two tries: a machine that is emulated needs a minute until it listens.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -72,8 +72,11 @@ pub fn joining(
     secrets: &ClusterSecrets,
     folder: &Path,
 ) -> anyhow::Result<Given> {
-    let signed =
-        record::sign(&cluster.record(node), &secrets.operator_key).context("signing the node record")?;
+    let mut record = cluster.record(node);
+    if node.role == Role::ControlPlane {
+        record.operator_addresses.push(USER_NETWORK_HOST.into());
+    }
+    let signed = record::sign(&record, &secrets.operator_key).context("signing the node record")?;
     let cluster_record =
         serde_json::to_vec_pretty(&secrets.record(cluster)).context("rendering the cluster record")?;
     let mut given = Given {
@@ -189,7 +192,7 @@ impl Push {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::net::TcpListener;
+    use std::net::{IpAddr, TcpListener};
 
     use firstboot::claim::challenge::Challenger;
     use firstboot::http::Answer;
@@ -219,6 +222,8 @@ mod tests {
             let record = fs::read(folder.path().join("record")).unwrap();
             let opened = record::open(&record, Some(&secrets.record(&cluster))).unwrap();
             assert_eq!(opened.node.name, node);
+            let operators: &[IpAddr] = if node == "cp1" { &[USER_NETWORK_HOST.into()] } else { &[] };
+            assert_eq!(opened.operator_addresses, operators);
         }
     }
 

@@ -10,6 +10,8 @@ mod parse;
 mod signed;
 mod vpn;
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::check::is_dns_label;
@@ -50,6 +52,9 @@ pub struct NodeRecord {
     /// Memberships that are good no longer; control plane only, which outlives the loss of its datastore that way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revocations: Vec<Revocation>,
+    /// Addresses that may give the node its bundle; control plane only, and any may try if absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operator_addresses: Vec<IpAddr>,
 }
 
 /// Facts about the cluster.
@@ -152,5 +157,6 @@ pub(crate) fn example() -> NodeRecord {
         },
         gitops: None,
         revocations: Vec::new(),
+        operator_addresses: Vec::new(),
     }
 }

@@ -39,6 +39,7 @@ impl Cluster {
                     minimum_generation: revocation.minimum_generation,
                 })
                 .collect(),
+            operator_addresses: Vec::new(),
         }
     }
 
