@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use firstboot::claim::code::Code;
 use firstboot::claim::report::NodeReport;
 use firstboot::claim::store::{Joined, Verdict, Waiting};
+use firstboot::lifetime::AwayDays;
 use firstboot::status::Phase;
 use firstboot::ticket::Hardware;
 use serde::Serialize;
@@ -44,6 +45,9 @@ pub struct Seen {
     /// What a person can do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Days that it may be away before it is forgotten; for ever without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transient: Option<AwayDays>,
     /// What it last said of itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<NodeReport>,
@@ -155,7 +159,8 @@ impl Seen {
             (State::Absent, None) => Some("it has not asked for its place".to_owned()),
         };
         let hint = said.filter(|_| state != State::Revoked).and_then(|report| report.hint.clone());
-        Self { name: name.to_owned(), role: None, address: None, state, reason, hint, report }
+        let transient = place.and_then(|place| place.transient);
+        Self { name: name.to_owned(), role: None, address: None, state, reason, hint, transient, report }
     }
 }
 
@@ -186,7 +191,9 @@ impl fmt::Display for Overview {
         for node in &self.nodes {
             let role = node.role.map_or("", Role::name);
             let address = node.address.map(|address| address.to_string()).unwrap_or_default();
-            let reason = node.reason.as_deref().map(printable).unwrap_or_default();
+            let transient = || node.transient.map(|AwayDays(days)| format!("may be away for {days} days"));
+            let reason = node.reason.clone().or_else(transient).unwrap_or_default();
+            let reason = printable(&reason);
             let name = printable(&node.name);
             let line = format!("{name:width$}  {role:13}  {address:15}  {:8}  {reason}", node.state);
             writeln!(formatter, "{}", line.trim_end())?;
@@ -253,6 +260,7 @@ mod tests {
             endpoints: PeerEndpoints::default(),
             generation: 1,
             revoked: None,
+            transient: None,
         }
     }
 
@@ -295,7 +303,8 @@ mod tests {
             vec![report],
             vec![
                 joined("edge1"),
-                joined("newer"),
+                Joined { transient: Some(AwayDays(30)), ..joined("stray") },
+                Joined { transient: Some(AwayDays(30)), ..joined("newer") },
                 Joined { revoked: Some("2027-01-15T08:00:00Z".to_owned()), ..joined("stolen") },
             ],
             vec![waiting(None), waiting(Some(Verdict::Rejected))],
@@ -318,6 +327,8 @@ mod tests {
             "cp2     control-plane  10.44.0.2        NotReady  Kubelet stopped posting node status.",
             "cp3     control-plane  10.44.0.3        absent    it has not asked for its place",
             "        hint: is UDP let through?",
+            "stray   edge           10.44.1.9        Ready     may be away for 30 days",
+            "newer   edge           10.44.1.9        joined    it has its place, and k3s has not shown up yet",
             "stolen  edge           10.44.1.9        revoked   since 2027-01-15T08:00:00Z",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

@@ -60,6 +60,7 @@ pub mod key;
 pub mod keyed_hash;
 pub mod kubernetes;
 pub mod last_failure;
+pub mod lifetime;
 pub mod membership;
 pub mod node_password;
 pub mod peers;

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::cluster::{ClusterId, ClusterRecord};
 use crate::document::{self, Document, DocumentError};
+use crate::lifetime::AwayDays;
 use crate::public_key::PublicKey;
 use crate::record::{Revocation, Role};
 
@@ -29,6 +30,9 @@ pub struct Membership {
     pub wireguard: String,
     /// Of two memberships of one name, the higher counts.
     pub generation: u64,
+    /// Days that the node may be away; absent where it may be for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transient: Option<AwayDays>,
 }
 
 impl Document for Membership {
@@ -132,6 +136,7 @@ pub(crate) mod tests {
             key: PublicKey::of(&node_key(1)),
             wireguard: "YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=".to_owned(),
             generation: 3_000_001,
+            transient: None,
         }
     }
 

@@ -3,6 +3,7 @@
 //! touch, and k3s' own Secrets.
 
 mod decisions;
+mod transients;
 
 use std::fmt;
 use std::sync::OnceLock;

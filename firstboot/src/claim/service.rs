@@ -16,6 +16,7 @@ use super::store::{Burnt, Joined, Store, StoreError, Verdict, Waiting};
 use crate::cluster::ClusterRecord;
 use crate::document::{self, DocumentError};
 use crate::keyed_hash::keyed_hash;
+use crate::lifetime::AwayDays;
 use crate::membership::{self, Membership, MembershipError};
 use crate::node_password::NodePasswordKey;
 use crate::peers::Peer;
@@ -128,11 +129,13 @@ impl Service {
             Ok(ticket) => ticket,
             Err(No(cause, reason)) => return Ok(refuse(cause, reason)),
         };
-        // A person's word comes before the nonce is burnt: a rejected thief leaves the ticket to its owner.
-        if ticket.approve
-            && let Err(reply) = self.by_approval(Some(&ticket.node), request, from, store)?
-        {
-            return Ok(Err(reply));
+        let mut transient = None;
+        if ticket.approve {
+            // A person's word comes before the nonce is burnt: a rejected thief leaves the ticket to its owner.
+            match self.by_approval(Some(&ticket.node), request, from, store)? {
+                Ok(approved) => transient = approved.node.transient,
+                Err(reply) => return Ok(Err(reply)),
+            }
         }
         let at = time(now);
         let first = store.burn(ticket.nonce, &Burnt { key: request.key, at, from: from.to_owned() })?;
@@ -147,7 +150,8 @@ impl Service {
             let _untold = store.tell(&ClaimEvent::new(&ticket.node, Some(&reason), request, from, now));
             return Ok(refuse(Cause::Used, reason));
         }
-        Ok(Ok(Decided::new(request, (ticket.node, ticket.role), ticket.address, ticket.generation)))
+        let decided = Decided::new(request, (ticket.node, ticket.role), ticket.address, ticket.generation);
+        Ok(Ok(decided.transient(transient)))
     }
 
     fn open_ticket(&self, text: &str, request: &Request, now: SystemTime) -> Result<Ticket, No> {
@@ -187,17 +191,25 @@ impl Service {
                     return Ok(refuse(cause, fault.to_string()));
                 }
             };
-        // A control plane that was re-created knows nobody: then the membership alone is enough.
-        if let Some(known) = store.joined(&membership.node)?
-            && known.generation == membership.generation
-            && known.key != membership.key
-            && known.revoked.is_none()
-        {
-            let reason = format!("`{}` is the node of key {}", membership.node, known.key.fingerprint());
-            return Ok(refuse(Cause::Superseded, reason));
+        match (store.joined(&membership.node)?, membership.transient) {
+            (Some(known), _)
+                if known.generation == membership.generation
+                    && known.key != membership.key
+                    && known.revoked.is_none() =>
+            {
+                let reason = format!("`{}` is the node of key {}", membership.node, known.key.fingerprint());
+                return Ok(refuse(Cause::Superseded, reason));
+            }
+            (None, Some(AwayDays(days))) => {
+                let reason = format!("`{}` could be away for {days} days, and is forgotten", membership.node);
+                return Ok(refuse(Cause::Revoked, reason));
+            }
+            // A control plane that was re-created knows nobody: then a resident's membership alone is enough.
+            _ => {}
         }
         let node = (membership.node, membership.role);
-        Ok(Ok(Decided::new(request, node, membership.address, membership.generation)))
+        let decided = Decided::new(request, node, membership.address, membership.generation);
+        Ok(Ok(decided.transient(membership.transient)))
     }
 
     /// `node` is what the box is, if it is one already.
@@ -220,8 +232,9 @@ impl Service {
                     format!("the claim with code {code} was approved as `{named}`, this box is `{own}`");
                 Ok(refuse(Cause::Misnamed, reason))
             }
-            (Some(Verdict::Approved { node, role, address, generation, record }), _) => {
-                Ok(Ok(Decided { record, ..Decided::new(request, (node, role), address, generation) }))
+            (Some(Verdict::Approved { node, role, address, generation, record, transient }), _) => {
+                let decided = Decided::new(request, (node, role), address, generation).transient(transient);
+                Ok(Ok(Decided { record, ..decided }))
             }
             (None, _) => {
                 let (hardware, from, node) =
@@ -270,6 +283,7 @@ impl Service {
             key: node.key,
             wireguard: node.wireguard,
             generation: node.generation,
+            transient: node.transient,
         };
         let Ok(membership) = document::sign(&membership, &self.membership_key) else {
             // A membership is made of texts and numbers: this does not happen, and must not bring the service down.
@@ -327,8 +341,14 @@ impl Decided {
     fn new(request: &Request, (node, role): (String, Role), address: Ipv4Addr, generation: u64) -> Self {
         let (key, wireguard) = (request.key, request.wireguard.clone());
         let endpoints = request.endpoints.clone().believed(role);
-        let node = Joined { node, role, address, key, wireguard, endpoints, generation, revoked: None };
+        let (revoked, transient) = (None, None);
+        let node = Joined { node, role, address, key, wireguard, endpoints, generation, revoked, transient };
         Self { node, record: None }
+    }
+
+    fn transient(mut self, days: Option<AwayDays>) -> Self {
+        self.node.transient = days;
+        self
     }
 }
 

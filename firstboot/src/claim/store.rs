@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::code::Code;
 use super::event::ClaimEvent;
 use super::report::NodeReport;
+use crate::lifetime::AwayDays;
 use crate::peers::PeerEndpoints;
 use crate::public_key::PublicKey;
 use crate::record::Role;
@@ -51,6 +52,9 @@ pub struct Joined {
     /// a ticket of a higher generation takes its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<String>,
+    /// Days that it may be away; absent where it may be for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transient: Option<AwayDays>,
 }
 
 /// A node that waits for a person.
@@ -90,6 +94,9 @@ pub enum Verdict {
         /// Its node record as the operator has signed it, for a box that has none of its own; the box checks it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         record: Option<String>,
+        /// Days that it may be away; absent where it may be for ever.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transient: Option<AwayDays>,
     },
     /// It does not.
     Rejected,

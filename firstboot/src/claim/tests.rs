@@ -1,6 +1,7 @@
 mod events;
 mod peers;
 mod reports;
+mod transients;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -356,6 +357,7 @@ fn a_box_without_a_ticket_waits_for_a_person() {
         address: std::net::Ipv4Addr::new(10, 44, 1, 7),
         generation: 3_000_009,
         record: Some("imgbuild-record.e30.AAAA".to_owned()),
+        transient: None,
     });
     let grant = granted(machine(1).ask_at(Right::Approval, later, &store));
     let membership: Membership =
@@ -401,6 +403,7 @@ fn a_ticket_that_asks_for_approval_is_not_burnt_before() {
         address: careful.address,
         generation: careful.generation,
         record: None,
+        transient: None,
     };
     store.objects().waiting.get_mut(&code).unwrap().verdict = Some(approved);
     granted(machine(1).ask(with(&careful), &store));
@@ -415,6 +418,7 @@ fn a_box_that_is_a_node_and_is_approved_as_another_gets_nothing_and_leaves_the_o
         address: ticket().address,
         generation: 3_000_009,
         record: None,
+        transient: None,
     };
     let careful = Ticket { approve: true, nonce: ClusterId([8; 16]), ..ticket() };
     for (seed, right) in [(1, Right::ApprovalAs("edge1".to_owned())), (2, with(&careful))] {

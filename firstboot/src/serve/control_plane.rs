@@ -19,13 +19,14 @@ use crate::claim::objects::Objects;
 use crate::claim::report::NodeReport;
 use crate::claim::server::{self, Limits};
 use crate::claim::service::Service;
-use crate::claim::store::Store as _;
+use crate::claim::store::{Joined, Store as _, StoreError};
 use crate::control_plane::bundle::{self, Bundle};
 use crate::control_plane::install::{self, KEPT};
 use crate::control_plane::push::Listener;
 use crate::converge::System;
 use crate::k3s::RunMode;
 use crate::kubernetes::Api;
+use crate::lifetime::AwayDays;
 use crate::peers::{Peer, PeerEndpoints};
 use crate::record::Role;
 use crate::status::Phase;
@@ -36,6 +37,8 @@ use crate::wireguard::{Endpoint, private_key};
 const LOOK: Duration = Duration::from_secs(2);
 /// Between two looks at who has joined: a node whose peer is not there yet tries every five seconds.
 const LOOK_AT_PEERS: Duration = Duration::from_secs(5);
+/// Until a node that was not heard of is away: those that are there tell every five minutes, to whoever listens.
+const LISTENING: Duration = Duration::from_hours(1);
 
 /// Runs until the machine is switched off.
 pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) -> anyhow::Result<Infallible> {
@@ -55,9 +58,16 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
     let api = wait_for_api(&mut reporter, machine)?;
     bundle.order.finish(system)?;
     bootstrap::run(facts, &bundle, &api, system, &mut reporter, machine)?;
+    let begun = machine.now();
     loop {
         match store.all_joined() {
-            Ok(joined) => peers = joined.into_iter().map(Peer::from).collect(),
+            Ok(joined) => {
+                let has_listened = machine.now().saturating_duration_since(begun) >= LISTENING;
+                if let Err(fault) = look_after_transients(&joined, has_listened, &store) {
+                    say(&format!("transient nodes are not looked after: {fault}"));
+                }
+                peers = joined.into_iter().map(Peer::from).collect();
+            }
             // Those of before stay: a restart of the API cuts no tunnel.
             Err(fault) => say(&format!("who has joined is not known: {fault}")),
         }
@@ -87,7 +97,8 @@ fn given(facts: &Facts, system: &System, reporter: &mut Reporter<'_>) -> anyhow:
     let listener = listen(port)?;
     let hint = format!("`imgbuild boot` pushes the bundle to TCP port {port}");
     reporter.phase(Phase::WaitingForOperator, "waiting for the bundle of this node", Some(&hint))?;
-    let waiting = Listener { cluster: &facts.cluster, node, from: &[], system };
+    let from = &facts.record.operator_addresses;
+    let waiting = Listener { cluster: &facts.cluster, node, from, system };
     Ok(waiting.wait(&listener, key)?)
 }
 
@@ -152,6 +163,21 @@ fn wait_for_api(reporter: &mut Reporter<'_>, machine: &mut impl Machine) -> anyh
         }
         machine.pause(LOOK)?;
     }
+}
+
+/// What becomes of those that are away is seen at the next look at who has joined.
+fn look_after_transients(joined: &[Joined], has_listened: bool, store: &Objects) -> Result<(), StoreError> {
+    for node in joined.iter().filter(|node| node.transient.is_some()) {
+        store.taint_transient(node)?;
+    }
+    if !has_listened {
+        return Ok(());
+    }
+    for (node, AwayDays(days)) in store.overdue_transients(joined, SystemTime::now())? {
+        store.forget(node)?;
+        say(&format!("`{}` was away for more than {days} days, and is forgotten", node.node));
+    }
+    Ok(())
 }
 
 fn tell(seen: &Seen, reporter: &mut Reporter<'_>) -> anyhow::Result<()> {

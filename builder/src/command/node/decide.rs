@@ -1,10 +1,11 @@
 //! `imgbuild node approve` and `reject`: what becomes of a machine that waits.
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, value_parser};
 use firstboot::claim::code::Code;
 use firstboot::claim::objects::DecisionError;
 use firstboot::claim::store::{Store as _, Verdict, Waiting};
+use firstboot::lifetime::AwayDays;
 use firstboot::record;
 use firstboot::ticket::Hardware;
 use serde::Serialize;
@@ -21,6 +22,9 @@ pub(super) struct Approve {
     /// Node of the cluster file that it becomes; without it, the one that its ticket or record names
     #[arg(long = "as", value_name = "NAME")]
     name: Option<String>,
+    /// Days that it may be away before all traces of it are removed; without it, it may be for ever
+    #[arg(long, value_name = "DAYS", value_parser = value_parser!(u16).range(1..=3650))]
+    transient: Option<u16>,
     #[command(flatten)]
     access: Access,
 }
@@ -77,6 +81,7 @@ pub(super) fn approve(arguments: &Approve, context: &Context) -> anyhow::Result<
         address: node.vpn_address,
         generation,
         record: Some(record),
+        transient: arguments.transient.map(AwayDays),
     };
     store.decide(code, &verdict).map_err(of_decision)?;
     let machine = waiting.key.fingerprint();

@@ -47,6 +47,7 @@ pub(super) fn approved_as(node: &str, record: Option<String>) -> Verdict {
         address: example().vpn.address,
         generation: 3_000_009,
         record,
+        transient: None,
     }
 }
 

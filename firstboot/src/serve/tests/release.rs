@@ -12,8 +12,9 @@ const ON_MEDIUM: &str = "/run/imgbuild/esp/firstboot/record.json";
 /// A later word than the first one.
 fn approved_later(node: &str) -> Verdict {
     match approved_as(node, Some(signed_as(node))) {
-        Verdict::Approved { node, role, address, record, generation } => {
-            Verdict::Approved { node, role, address, record, generation: generation + 1 }
+        Verdict::Approved { node, role, address, record, generation, transient } => {
+            let generation = generation + 1;
+            Verdict::Approved { node, role, address, record, generation, transient }
         }
         Verdict::Rejected => unreachable!("it was approved"),
     }

@@ -34,7 +34,7 @@ fn key(seed: u8) -> SigningKey {
 const TICKETS: u8 = 0x71;
 const MEMBERSHIPS: u8 = 0x72;
 
-fn service(server: &Server) -> Service {
+pub(crate) fn service(server: &Server) -> Service {
     Service {
         cluster: ClusterRecord {
             version: cluster::VERSION,
@@ -57,7 +57,7 @@ fn service(server: &Server) -> Service {
 }
 
 /// The API as a control-plane node uses it, with the definitions in it.
-fn api(server: &Server) -> Api {
+pub(crate) fn api(server: &Server) -> Api {
     let read = |name: &str| std::fs::read(server.data().join("server/tls").join(name)).unwrap();
     let address = server.url().trim_start_matches("https://").parse().unwrap();
     let api = Api::new(address, &read("server-ca.crt"), &read("client-admin.crt"), &read("client-admin.key"));
@@ -91,16 +91,16 @@ fn ticket(node: &str, nonce: u8, generation: u64) -> Right {
     Right::Ticket(ticket::mint(&ticket, now, &key(TICKETS)).unwrap())
 }
 
-fn challenge() -> Challenge {
+pub(crate) fn challenge() -> Challenge {
     Challenger::new(&key(MEMBERSHIPS)).make(SystemTime::now())
 }
 
-fn ask(seed: u8, right: Right, service: &Service, store: &Objects) -> Reply {
+pub(crate) fn ask(seed: u8, right: Right, service: &Service, store: &Objects) -> Reply {
     ask_since(challenge(), seed, right, service, store)
 }
 
 /// Of a node that was given this challenge first.
-fn ask_since(
+pub(crate) fn ask_since(
     first_challenge: Challenge,
     seed: u8,
     right: Right,
@@ -121,7 +121,7 @@ fn ask_since(
     service.answer(request.as_bytes(), "198.51.100.7", now, store)
 }
 
-fn granted(reply: Reply) -> Grant {
+pub(crate) fn granted(reply: Reply) -> Grant {
     match reply {
         Reply::Granted(grant) => *grant,
         other => panic!("{other:?}"),
@@ -129,7 +129,7 @@ fn granted(reply: Reply) -> Grant {
 }
 
 /// Starts an agent that has the password of its grant, as a node has.
-fn join(server: &Server, grant: &Grant, root: &std::path::Path) {
+pub(crate) fn join(server: &Server, grant: &Grant, root: &std::path::Path) {
     let folder = root.join("etc/rancher/node");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("password"), &grant.node_password).unwrap();
@@ -204,7 +204,7 @@ fn what_is_burnt_outlives_the_service_and_the_server() {
     assert_eq!(grant.record.as_deref(), Some("signed"));
 }
 
-fn joined(node: &str, generation: u64) -> Joined {
+pub(crate) fn joined(node: &str, generation: u64) -> Joined {
     Joined {
         node: node.to_owned(),
         role: Role::Edge,
@@ -214,6 +214,7 @@ fn joined(node: &str, generation: u64) -> Joined {
         endpoints: PeerEndpoints::default(),
         generation,
         revoked: None,
+        transient: None,
     }
 }
 
@@ -293,6 +294,7 @@ fn a_persons_word_is_said_once() {
         address: std::net::Ipv4Addr::new(10, 44, 1, 7),
         generation,
         record: Some("signed".to_owned()),
+        transient: None,
     };
     store.decide(&one, &approved("edge7", 1_000_009)).unwrap();
     let again = store.decide(&one, &approved("edge7", 1_000_010)).unwrap();

@@ -8,3 +8,4 @@ mod join;
 mod kubectl;
 mod process;
 mod shown;
+mod transients;
