@@ -14,6 +14,7 @@ mod soak {
     mod bits;
     mod cluster;
     mod cluster_cuts;
+    mod cluster_workers;
     mod engine;
     mod faults;
     mod power;

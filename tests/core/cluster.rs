@@ -107,7 +107,11 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
         "the operator sees no box that waits:\n{overview}"
     );
     ensure!(overview.contains("it has not asked for its place"), "edge2 is not absent:\n{overview}");
-    joining.operate(&["node", "approve", &code.to_string(), "--as", "edge2"], api, &scene)?;
+    edge2.wait_until_up()?;
+    let screen = edge2.run("tr -cd '[:print:]' </dev/vcs1")?;
+    ensure!(screen.contains(&format!("`imgbuild node approve {code} ")), "its screen shows `{screen}`");
+    let approve = ["node", "approve", &code.to_string(), "--as", "edge2", "--transient", "30"];
+    joining.operate(&approve, api, &scene)?;
     edge2.wait_for(READY)?;
     ensure!(edge2.run("uname -n")?.trim() == "edge2", "the box has not become the node of its record");
     let swap = edge2.run("swapon --noheadings --show=NAME,SIZE")?;
@@ -115,8 +119,11 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     aftermath::dry_run_tells_what_is_there(&edge2)?;
     edges_reach_each_other(&edge1, &edge2)?;
     let overview = joining.operate(&["status"], api, &scene)?;
-    let ready = overview.lines().skip(1).filter(|line| line.trim_end().ends_with(" Ready"));
+    let ready = overview.lines().skip(1).filter(|line| line.contains(" Ready"));
     ensure!(ready.count() == 3 && overview.lines().count() == 4, "the operator sees:\n{overview}");
+    ensure!(overview.trim_end().ends_with("Ready     may be away for 30 days"), "edge2 is:\n{overview}");
+    let taints = ask(&["get", "node", "edge2", "-o=jsonpath={.spec.taints[*].key}"])?;
+    ensure!(taints.split(' ').any(|key| key == "imgbuild.org/transient"), "its taints are {taints}");
     let phases = "-o=jsonpath={range .items[*]}{.spec.node} {.spec.phase} {end}";
     let reports = kubectl(&kubeconfig, &["get", "nodereports", phases])?;
     ensure!(reports == "cp1 ready edge1 ready edge2 ready ", "they say of themselves: {reports}");

@@ -112,9 +112,14 @@ impl Joining {
 
     /// Adds to the cluster file.
     pub fn add(&mut self, text: &str) -> anyhow::Result<()> {
+        self.edit(|before| before + text)
+    }
+
+    /// Makes of the cluster file what `change` makes of its text.
+    pub fn edit(&mut self, change: impl FnOnce(String) -> String) -> anyhow::Result<()> {
         let path = self.cluster_file();
         let before = fs::read_to_string(&path).context("reading the cluster file")?;
-        fs::write(&path, before + text).context("writing the cluster file")?;
+        fs::write(&path, change(before)).context("writing the cluster file")?;
         self.reload()
     }
 
@@ -125,6 +130,11 @@ impl Joining {
     fn reload(&mut self) -> anyhow::Result<()> {
         self.cluster = Cluster::load(&self.cluster_file())?;
         Ok(())
+    }
+
+    /// Port of WireGuard and of claims.
+    pub fn vpn_port(&self) -> u16 {
+        self.cluster.network.vpn_port
     }
 
     /// UDP port of the admins' VPN.

@@ -6,6 +6,7 @@
 //! - [`Recording`], [`FirstBoot`]: a first boot and the power cuts in it, by a [`WriteLog`]
 //! - [`Staging`]: a staging and the power cuts in it
 //! - [`Joining`]: a cluster with an identity, and its operator
+//! - [`Lan`]: a network that machines share
 //! - [`Inspection`]: looks for secrets in builds, disks and logs
 //! - [`expect_refusal`]: machines that must not start
 //! - [`Mirror`]: a Debian mirror with what a lock names
@@ -18,6 +19,7 @@ mod fault;
 mod first_boot;
 mod inspection;
 mod joining;
+mod lan;
 mod mirror;
 pub mod oracle;
 mod random;
@@ -33,6 +35,7 @@ pub use fault::expect_refusal;
 pub use first_boot::{FirstBoot, Recording};
 pub use inspection::Inspection;
 pub use joining::{Joining, Pushed, READY, code_on};
+pub use lan::{Lan, Plug};
 pub use mirror::Mirror;
 pub use random::{Random, number};
 pub use scene::{Bundle, Scene, is_of_this_computer, remove_folder};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use imgbuild::bundle::manifest::{Manifest, Partition};
 use imgbuild::bundle::programs::Programs;
+use imgbuild::machine::USER_NETWORK_HOST;
 use imgbuild::process::Program;
 use imgbuild::units::Arch;
 
@@ -21,7 +22,6 @@ const PROGRAM: &str = "imgbuild";
 const BUILD_DEADLINE: Duration = Duration::from_mins(15);
 
 /// This computer as a machine on QEMU's user network sees it.
-const HOST: &str = "10.0.2.2";
 /// Making keys.
 const INIT_DEADLINE: Duration = Duration::from_mins(2);
 
@@ -226,7 +226,7 @@ impl Scene {
         let file = folder.join("cluster/cluster.toml");
         let text = fs::read_to_string(&file).context("reading the cluster file")?;
         let text = text
-            .replace("\"cluster.example.org\"", &format!("\"{HOST}\""))
+            .replace("\"cluster.example.org\"", &format!("\"{USER_NETWORK_HOST}\""))
             .replace("# vpn-port = 51820", &format!("vpn-port = {port}"))
             .replace("# admin-port = 51821", &format!("admin-port = {}", free_port()?));
         let more = |edge| {

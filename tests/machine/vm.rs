@@ -12,7 +12,7 @@ use firstboot::source::Item;
 use imgbuild::machine::{Bus, FirmwareKind, Forward, Machine, Settings};
 use imgbuild::units::Bytes;
 
-use crate::{Disk, Scene, oracle};
+use crate::{Disk, Plug, Scene, oracle};
 
 /// For everything a machine does, by emulation on a busy host.
 const DEADLINE: Duration = Duration::from_mins(8);
@@ -42,6 +42,8 @@ pub struct Power {
     pub bus: Bus,
     /// What its battery has kept of the time, `2001-01-01T00:00:00`; this computer's time without it.
     pub clock: Option<&'static str>,
+    /// A second network.
+    pub lan: Option<Plug>,
 }
 
 /// A running machine; dropping it cuts its power.
@@ -78,6 +80,7 @@ impl Vm {
                 .clock
                 .into_iter()
                 .flat_map(|time| ["-rtc".to_owned(), format!("base={time}")])
+                .chain(power.lan.into_iter().flat_map(Plug::arguments))
                 .collect(),
         };
         let machine = Machine::start(&settings)?;

@@ -60,6 +60,10 @@ impl WriteLog {
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let reading = || format!("reading write log `{}`", path.display());
         let file = File::open(path).with_context(reading)?;
+        if file.metadata().with_context(reading)?.len() == 0 {
+            // The header comes with the first write.
+            return Ok(Self { file, sector: 512, requests: Vec::new(), ends: Vec::new() });
+        }
         let mut header = [0; ENTRY];
         file.read_exact_at(&mut header, 0).with_context(reading)?;
         let [magic, version, count, sector] = words(&header);

@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use firstboot::source::Item;
 use firstboot::status::Status;
 use imgbuild::machine::Forward;
-use machine::{Bundle, Disk, Joining, Power, Pushed, READY, Scene, Vm, code_on, free_port};
+use machine::{Bundle, Disk, Joining, Plug, Power, Pushed, READY, Scene, Vm, code_on, free_port};
 use tempfile::TempDir;
 
 /// For what a node does by itself, with all its pauses, on a busy host.
@@ -54,13 +54,19 @@ impl Site {
 
     /// Switches a new control plane on and waits until it is Ready.
     pub(super) fn control_plane(&self, disk: &Disk) -> anyhow::Result<Vm> {
-        self.control_plane_with(disk, None)
+        self.control_plane_with(disk, None, None)
     }
 
-    /// The same with a port of this computer that leads to its API.
-    fn control_plane_with(&self, disk: &Disk, api: Option<u16>) -> anyhow::Result<Vm> {
+    /// The same with a port of this computer that leads to its API, and a second network.
+    pub(super) fn control_plane_with(
+        &self,
+        disk: &Disk,
+        api: Option<u16>,
+        lan: Option<Plug>,
+    ) -> anyhow::Result<Vm> {
         let (mut power, pushed) = self.power_of_control_plane()?;
         power.forwards.extend(api.map(|port| Forward::tcp(port, 6443)));
+        power.lan = lan;
         let mut vm = Vm::start("cp1", disk, power, &self.scene)?;
         vm.wait_for(READY)?;
         let outcome = pushed.recv_timeout(PATIENCE);
@@ -158,12 +164,12 @@ fn cluster_nodes_start_with_a_full_state() -> anyhow::Result<()> {
 fn cluster_boxes_that_were_approved_by_mistake_ask_for_another_word() -> anyhow::Result<()> {
     let site = Site::open("words", 2)?;
     let api = free_port()?;
-    let (disk, box_disk) = (site.disk()?, site.disk()?);
-    let _control_plane = site.control_plane_with(&disk, Some(api))?;
+    let (disk, box_disk, rejected_disk) = (site.disk()?, site.disk()?, site.disk()?);
+    let _control_plane = site.control_plane_with(&disk, Some(api), None)?;
     let operate = |arguments: &[&str]| site.joining.operate(arguments, api, &site.scene);
 
     let newcomer = site.joining.newcomer(site.scratch.path())?;
-    let mut rejected = site.start("rejected", &site.disk()?, newcomer.clone())?;
+    let mut rejected = site.start("rejected", &rejected_disk, newcomer.clone())?;
     rejected.wait_for("--as NAME`")?;
     let code = code_on(rejected.console())?;
     operate(&["node", "reject", &code.to_string()])?;

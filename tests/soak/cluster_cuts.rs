@@ -44,8 +44,7 @@ fn cluster_cuts_of_an_edge_end_in_ready() -> anyhow::Result<()> {
         let mut edge = site.start(&node, &disk, Power { write_log: Some(log.clone()), ..power.clone() })?;
         let started = Instant::now();
         if let Some(words) = BOUNDARIES.get(case) {
-            // A phase may be over before it is told.
-            wait_for_either(&mut edge, words)?;
+            wait_for_boundary(&mut edge, words)?;
         } else {
             let most = u64::try_from(usual.as_millis())?;
             edge.run_for(Duration::from_millis(random.below(most)), READY)?;
@@ -71,11 +70,14 @@ fn boots_to_ready(site: &Site, node: &str, disk: &Disk, power: Power) -> anyhow:
     edge.cut_power()
 }
 
-fn wait_for_either(edge: &mut Vm, words: &str) -> anyhow::Result<()> {
+/// A phase may be over before it is told: then Ready comes first, and the case says that it is another one.
+fn wait_for_boundary(vm: &mut Vm, words: &str) -> anyhow::Result<()> {
     let started = Instant::now();
-    while started.elapsed() < LONGEST && !edge.console().contains(words) && !edge.console().contains(READY) {
-        edge.run_for(Duration::from_millis(100), words)?;
+    while started.elapsed() < LONGEST && !vm.console().contains(words) && !vm.console().contains(READY) {
+        vm.run_for(Duration::from_millis(100), words)?;
     }
+    let is_there = vm.console().contains(words);
+    println!("boundary `{words}`: {}", if is_there { "reached" } else { "not seen" });
     Ok(())
 }
 
@@ -97,7 +99,7 @@ fn cluster_cuts_of_a_control_plane_end_in_ready() -> anyhow::Result<()> {
         let (power, _pushed) = site.power_of_control_plane()?;
         let log = disk.folder().join("writes");
         let mut vm = site.start("cp1", &disk, Power { write_log: Some(log.clone()), ..power.clone() })?;
-        wait_for_either(&mut vm, words)?;
+        wait_for_boundary(&mut vm, words)?;
         vm.cut_power()?;
         let left = site.disk()?;
         let log = WriteLog::load(&log)?;
