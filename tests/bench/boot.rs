@@ -40,9 +40,8 @@ const TELL: &str = r#"while read -r key value _; do
 done < /proc/meminfo
 manager=$(systemctl show --value --property UserspaceTimestampMonotonic)
 firstboot=$(systemctl show --value --property ExecMainStartTimestampMonotonic firstboot.service)
-configured=$(systemctl show --value --property ExecMainExitTimestampMonotonic firstboot.service)
 up=$(systemctl show --value --property ActiveEnterTimestampMonotonic multi-user.target)
-printf '\nreport %s %s %s %s %s end\n' "$manager" "$firstboot" "$configured" "$up" "$((total - available))" > /dev/ttyS0
+printf '\nreport %s %s %s %s end\n' "$manager" "$firstboot" "$up" "$((total - available))" > /dev/ttyS0
 systemctl --no-block poweroff
 "#;
 
@@ -53,13 +52,15 @@ pub(crate) struct Boot {
     pub(crate) manager: f64,
     /// Seconds from the kernel's entry to firstboot's start.
     pub(crate) firstboot: f64,
-    /// Seconds from the kernel's entry to firstboot's end, when the record's settings are in force.
-    pub(crate) configured: f64,
     /// Seconds from the kernel's entry to systemd's multi-user target.
     pub(crate) up: f64,
     /// Memory in use when the machine was up.
     pub(crate) memory: Bytes,
 }
+
+/// What a machine told, as integers.
+#[derive(Debug)]
+pub(crate) struct Figures(Vec<u64>);
 
 /// What a machine boots.
 #[derive(Debug)]
@@ -71,14 +72,28 @@ pub(crate) struct Bootable {
 impl Bootable {
     /// A copy of a disk that we made with [`profile`], which its own GRUB starts, and the node's record.
     pub(crate) fn ours(built: &Path, record: &Path, work: &Path) -> anyhow::Result<Self> {
-        let disk = work.join("boot-ours.raw");
-        Program::new("cp").argument("--sparse=always").argument(built).argument(&disk).run()?;
+        let bootable = Self::copied(built, &[(Item::Record, record.to_owned())], work, "ours")?;
         // Room for the state partition.
-        let file = fs::OpenOptions::new().write(true).open(&disk);
+        let disk = &bootable.disk;
+        let file = fs::OpenOptions::new().write(true).open(disk);
         let grow = |file: fs::File| file.set_len(file.metadata()?.len().saturating_add(1 << 31));
         file.and_then(grow).with_context(|| format!("growing `{}`", disk.display()))?;
-        let item = format!("name={},file={}", Item::Record.qemu_name(), record.display());
-        Ok(Self { disk, arguments: vec!["-fw_cfg".to_owned(), item] })
+        Ok(bootable)
+    }
+
+    /// A copy of a disk of ours, and what its machine is given.
+    pub(crate) fn copied(
+        disk: &Path,
+        given: &[(Item, PathBuf)],
+        work: &Path,
+        name: &str,
+    ) -> anyhow::Result<Self> {
+        let copy = work.join(format!("boot-{name}.raw"));
+        Program::new("cp").argument("--sparse=always").argument(disk).argument(&copy).run()?;
+        let item = |(item, file): &(Item, PathBuf)| {
+            ["-fw_cfg".to_owned(), format!("name={},file={}", item.qemu_name(), file.display())]
+        };
+        Ok(Self { disk: copy, arguments: given.iter().flat_map(item).collect() })
     }
 
     /// An ext4 disk of what mmdebstrap made of the same packages, started with the initramfs that their scripts made.
@@ -111,7 +126,7 @@ impl Bootable {
     }
 
     /// From power-on until it has switched itself off.
-    pub(crate) fn boot(&self) -> anyhow::Result<Boot> {
+    pub(crate) fn boot(&self) -> anyhow::Result<Figures> {
         let console = self.disk.with_extension("console");
         let qemu = Machine::qemu(Arch::Amd64)?;
         let drive = format!("if=virtio,format=raw,cache=unsafe,file={}", self.disk.display());
@@ -127,40 +142,55 @@ impl Bootable {
         machine.arguments(&self.arguments).output(DEADLINE)?;
         let text = fs::read(&console).with_context(|| format!("reading `{}`", console.display()))?;
         let text = String::from_utf8_lossy(&text);
-        parse(&text).with_context(|| format!("console `{}`", console.display()))
+        Figures::of(&text).with_context(|| format!("console `{}`", console.display()))
     }
 }
 
-/// Adds to the profile `inherited` what tells the figures.
+impl Figures {
+    fn of(console: &str) -> anyhow::Result<Self> {
+        let line =
+            console.lines().rev().find_map(|line| line.trim().strip_prefix("report ")?.strip_suffix(" end"));
+        let words = line.context("the machine told no figures")?.split(' ');
+        let figures = words.map(|word| word.parse().with_context(|| format!("`{word}` is no figure")));
+        figures.collect::<anyhow::Result<_>>().map(Self)
+    }
+
+    /// All of them, microseconds on the machine's clock, as seconds.
+    pub(crate) fn seconds<const COUNT: usize>(&self) -> anyhow::Result<[f64; COUNT]> {
+        let mut seconds = [0.0; COUNT];
+        ensure!(self.0.len() == COUNT, "{COUNT} figures are expected: {self:?}");
+        for (second, figure) in seconds.iter_mut().zip(&self.0) {
+            let microseconds = u32::try_from(*figure).with_context(|| format!("`{figure}` is no time"))?;
+            ensure!(microseconds > 0, "something did not start: {self:?}");
+            *second = f64::from(microseconds) / 1e6;
+        }
+        Ok(seconds)
+    }
+}
+
+impl TryFrom<Figures> for Boot {
+    type Error = anyhow::Error;
+
+    fn try_from(mut figures: Figures) -> anyhow::Result<Self> {
+        let kibibytes = figures.0.pop().context("the machine told no figures")?;
+        let [manager, firstboot, up] = figures.seconds()?;
+        Ok(Self { manager, firstboot, up, memory: Bytes(kibibytes.saturating_mul(1024)) })
+    }
+}
+
+/// Adds to the profile `inherited` what tells the figures of a [`Boot`].
 pub(crate) fn profile(inherited: &str) -> String {
+    profile_telling(inherited, TELL)
+}
+
+/// Adds to the profile `inherited` a script that tells figures and switches the machine off.
+pub(crate) fn profile_telling(inherited: &str, tell: &str) -> String {
     format!(
         "version = 1\ndescription = \"Tells when it was where\"\ninherits = \"{inherited}\"\n\n\
          [units]\nenable = [\"report.service\"]\n\n\
          [[file]]\npath = \"{UNIT}\"\ntext = '''\n{REPORT}'''\n\n\
-         [[file]]\npath = \"{SCRIPT}\"\ntext = '''\n{TELL}'''\n"
+         [[file]]\npath = \"{SCRIPT}\"\ntext = '''\n{tell}'''\n"
     )
-}
-
-fn parse(console: &str) -> anyhow::Result<Boot> {
-    let line =
-        console.lines().rev().find_map(|line| line.trim().strip_prefix("report ")?.strip_suffix(" end"));
-    let words: Vec<&str> = line.context("the machine told no figures")?.split(' ').collect();
-    let [manager, firstboot, configured, up, memory] = words[..] else {
-        anyhow::bail!("figures are missing: {words:?}")
-    };
-    let seconds = |text: &str| -> anyhow::Result<f64> {
-        let microseconds: u32 = text.parse().with_context(|| format!("`{text}` is no time"))?;
-        ensure!(microseconds > 0, "something did not start: {words:?}");
-        Ok(f64::from(microseconds) / 1e6)
-    };
-    let kibibytes: u64 = memory.parse().with_context(|| format!("`{memory}` is no size"))?;
-    Ok(Boot {
-        manager: seconds(manager)?,
-        firstboot: seconds(firstboot)?,
-        configured: seconds(configured)?,
-        up: seconds(up)?,
-        memory: Bytes(kibibytes.saturating_mul(1024)),
-    })
 }
 
 fn boot_file(root: &Path, prefix: &str) -> anyhow::Result<PathBuf> {

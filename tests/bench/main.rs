@@ -5,6 +5,7 @@
 
 mod boot;
 mod claims;
+mod joined;
 mod measure;
 mod mkosi;
 mod ours;
@@ -109,6 +110,7 @@ fn measure(
     measure::claims(arguments.runs, work, report)?;
     if !arguments.without_boots {
         measure::boots(ours, peer, work, report)?;
+        measure::joined(work, report)?;
     }
     Ok(())
 }
