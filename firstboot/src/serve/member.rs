@@ -91,6 +91,7 @@ impl Member<'_> {
             self.claiming.wait_for_time(machine)?;
             return Ok(Some(place));
         }
+        self.reporter.begins(Phase::Claiming, "asking the cluster for this node's place")?;
         let own_name = || Right::ApprovalAs(self.facts.record.node.name.clone());
         let right = self.facts.ticket.clone().map_or_else(own_name, Right::Ticket);
         loop {

@@ -70,6 +70,15 @@ impl<'a> Reporter<'a> {
         self.tell(phase, reason, hint, None).map(drop)
     }
 
+    /// The node begins with this phase. After a restart of this program it may be in it, wait for a person or have
+    /// stopped already, which is no news then.
+    pub(super) fn begins(&mut self, phase: Phase, reason: &str) -> anyhow::Result<()> {
+        let goes_on = |last: &Told| {
+            last.phase == phase || matches!(last.phase, Phase::WaitingForApproval | Phase::Stopped)
+        };
+        if self.last.as_ref().is_some_and(goes_on) { Ok(()) } else { self.phase(phase, reason, None) }
+    }
+
     /// The node is where it should be.
     pub(super) fn ready(&mut self) -> anyhow::Result<()> {
         self.phase(Phase::Ready, "the cluster sees this node as Ready", None)
@@ -206,6 +215,23 @@ mod tests {
     fn pass(reporter: &mut Reporter<'_>, time: Duration) {
         let last = reporter.last.as_mut().unwrap();
         last.began = last.began.checked_sub(time).unwrap();
+    }
+
+    #[test]
+    fn a_phase_begins_once_and_not_where_a_person_has_to_do_something() {
+        let (_folder, system) = reported();
+        let begin = || Reporter::new(&system).begins(Phase::Claiming, "asking").unwrap();
+        begin();
+        assert_eq!((shown(&system).phase, shown(&system).reason.as_str()), (Phase::Claiming, "asking"));
+        for (phase, reason) in [
+            (Phase::Claiming, "no route"),
+            (Phase::WaitingForApproval, "code"),
+            (Phase::Stopped, "the ticket was used"),
+        ] {
+            Reporter::new(&system).phase(phase, reason, None).unwrap();
+            begin();
+            assert_eq!((shown(&system).phase, shown(&system).reason.as_str()), (phase, reason));
+        }
     }
 
     #[test]
