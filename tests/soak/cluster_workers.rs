@@ -21,8 +21,9 @@ fn cluster_workers_are_reached_by_edges_over_the_internet_and_by_the_cloud_over_
         format!("interfaces = [{{ mac = \"{}\", addresses = [{addresses}] }}]\n", plug.mac())
     };
     let in_cloud = |plug, number: u8| {
-        let addresses = format!("\"198.51.100.{number}/24\", \"10.99.0.{number}/24\"");
-        format!("private-address = \"10.99.0.{number}\"\n{}", interfaces(plug, &addresses))
+        // The first address of the range is the cloud's own.
+        let addresses = format!("\"198.51.100.{number}/24\", \"10.99.0.1{number}/24\"");
+        format!("private-address = \"10.99.0.1{number}\"\n{}", interfaces(plug, &addresses))
     };
     let mut site = Site::open("workers", 1)?;
     site.joining.edit(|text| {
@@ -44,8 +45,8 @@ fn cluster_workers_are_reached_by_edges_over_the_internet_and_by_the_cloud_over_
     worker.wait_for(READY)?;
 
     let port = site.joining.vpn_port();
-    has_tunnel(&control_plane, &format!("10.99.0.2:{port}"))?;
-    has_tunnel(&worker, &format!("10.99.0.1:{port}"))?;
+    has_tunnel(&control_plane, &format!("10.99.0.12:{port}"))?;
+    has_tunnel(&worker, &format!("10.99.0.11:{port}"))?;
     has_tunnel(&edge, &format!("198.51.100.2:{port}"))?;
     // Directly: each tunnel carries the address of its other end alone, but for the relay's.
     let address = worker.run("ip -4 -o address show wg0 | tr -s ' ' | cut -d' ' -f4 | cut -d/ -f1")?;
