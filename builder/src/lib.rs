@@ -17,6 +17,7 @@ pub mod derived;
 pub mod diagnostic;
 pub mod environment;
 pub mod format;
+pub mod http;
 pub mod identity;
 pub mod image;
 pub mod kubeconfig;

@@ -13,6 +13,7 @@ use reqwest::{Client, Url};
 pub use self::error::DownloadError;
 use self::transfer::Fault;
 use super::cache::{Cache, Claim, Finished, Partial};
+use crate::http;
 use crate::printer::{Printer, Task};
 use crate::units::{Bytes, Sha256};
 
@@ -269,18 +270,6 @@ impl<'a> Downloader<'a> {
     }
 }
 
-/// Makes the HTTP client. Proxies are taken from `http_proxy`, `https_proxy` and `no_proxy`.
-pub fn client() -> Result<Client, DownloadError> {
-    // An error means that it is installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = || {
-        Client::builder()
-            .user_agent(concat!("imgbuild/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(15))
-            .read_timeout(SILENCE)
-    };
-    // A host without any CA certificate (a small container) can still use http mirrors: with no roots
-    // at all, only https connections fail, and say so.
-    let without_roots = |_| builder().tls_certs_only(std::iter::empty()).build();
-    builder().build().or_else(without_roots).map_err(|source| DownloadError::Client { source })
+fn client() -> Result<Client, DownloadError> {
+    http::client(|builder| builder.read_timeout(SILENCE)).map_err(|source| DownloadError::Client { source })
 }
