@@ -23,6 +23,13 @@ pub const IDENTITY_KEY: &str = "IMGBUILD_IDENTITY_KEY";
 /// File whose first line is the passphrase of the identity; `--passphrase-file` goes before it.
 pub const PASSPHRASE_FILE: &str = "IMGBUILD_PASSPHRASE_FILE";
 
+/// API token of a project of Hetzner Cloud, which may read and write; `--token-file` goes before it.
+pub const HCLOUD_TOKEN: &str = "HCLOUD_TOKEN";
+
+/// Base URL of the Hetzner Cloud API, where it is not `https://api.hetzner.cloud/v1`: a simulator. Without TLS on the
+/// loopback interface only, for every request carries the token.
+pub const HCLOUD_ENDPOINT: &str = "HCLOUD_ENDPOINT";
+
 /// Folder of users' settings (XDG Base Directory Specification); keys that `identity` makes lie in its folder `imgbuild`.
 pub const CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 

@@ -4,7 +4,7 @@
 //! ([`rootfs`], [`archive`], [`format`]). [`tree`] and [`units`] are what they exchange,
 //! [`derived`] is what they need not do twice;
 //! [`identity`] keeps the cluster's secrets, [`secure_boot`] is what some of them are for;
-//! [`operator`] does for a machine what its owner does;
+//! [`hetzner`] is the cloud that nodes may live in; [`operator`] does for a machine what its owner does;
 //! [`cluster`], [`profile`] and [`image`] are the [`settings`] that people write, [`deployment`] is what ArgoCD is told of
 //! them.
 
@@ -17,6 +17,7 @@ pub mod derived;
 pub mod diagnostic;
 pub mod environment;
 pub mod format;
+pub mod hetzner;
 pub mod http;
 pub mod identity;
 pub mod image;
