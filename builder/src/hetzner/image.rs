@@ -141,6 +141,24 @@ impl Client {
         self.list(operation, &query).await
     }
 
+    /// Hetzner's image of this name, of which there is one for each architecture.
+    pub async fn system_image(
+        &self,
+        operation: &Operation,
+        name: &str,
+        architecture: &Architecture,
+    ) -> Result<Option<Image>, HetznerError> {
+        let query = Query::default().name(name).with("type", ImageType::System.as_str());
+        let query = query.with("architecture", architecture.as_str());
+        let found: Vec<Image> = self.list(operation, &query).await?;
+        let is_it = |image: &Image| {
+            image.name.as_deref() == Some(name)
+                && image.architecture == *architecture
+                && image.kind == ImageType::System
+        };
+        Ok(found.into_iter().find(is_it))
+    }
+
     /// Protects an image from deletion, or ends that.
     pub async fn protect_image(
         &self,

@@ -183,7 +183,7 @@ async fn answer(stream: TcpStream, state: Arc<Mutex<State>>) -> std::io::Result<
         Answer::Endless => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"servers\": \"").await?;
             loop {
-                stream.write_all(&[b'x'; 1 << 16]).await?;
+                stream.write_all(&[b'x'; 1 << 14]).await?;
             }
         }
         Answer::Late(..) => unreachable!("the pauses are over"),
