@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::action::{Action, Plan};
 use crate::clock::Time;
 use crate::error::ApiError;
-use crate::input::Input;
+use crate::input::{Input, LARGEST};
 use crate::page::{self, Shape};
 use crate::serve::query::Query;
 use crate::state::{Kind, State};
@@ -67,7 +67,8 @@ impl Call<'_> {
     /// An ID in the path.
     pub(crate) fn number(&self, index: usize) -> Result<u64, ApiError> {
         let text = self.parameter(index);
-        text.parse().map_err(|_| ApiError::invalid("id", format!("`{text}` is no ID")))
+        let number = text.parse().ok().filter(|number| *number <= LARGEST);
+        number.ok_or_else(|| ApiError::invalid("id", format!("`{text}` is no ID")))
     }
 
     /// The first ID in the path.

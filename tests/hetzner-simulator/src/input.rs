@@ -9,7 +9,7 @@ use crate::error::ApiError;
 use crate::label::{self, Labels};
 
 /// Largest integer that every client has (2^53 - 1).
-const LARGEST: u64 = 9_007_199_254_740_991;
+pub(crate) const LARGEST: u64 = 9_007_199_254_740_991;
 
 /// An object, and where it is in the body.
 #[derive(Clone, Debug)]

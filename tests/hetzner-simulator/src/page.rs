@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
+use crate::input::LARGEST as LARGEST_NUMBER;
 use crate::label::Selector;
 use crate::serve::query::Query;
 
@@ -85,7 +86,8 @@ fn cut(name: &str, query: &Query, items: Vec<Value>) -> Result<Page, ApiError> {
         Some(text) => text
             .parse()
             .ok()
-            .filter(|number| *number > 0)
+            .filter(|number| (1..=LARGEST_NUMBER).contains(number))
+            .and_then(|number| usize::try_from(number).ok())
             .ok_or_else(|| ApiError::invalid(field, format!("`{text}` is no number above 0"))),
     };
     let (page, size) = (number("page", 1)?, number("per_page", DEFAULT)?.min(LARGEST));
@@ -145,7 +147,7 @@ mod tests {
         assert_eq!(page.links, [("prev", 2), ("last", 3)]);
         // No page is larger than 50; one behind the last is empty.
         assert_eq!(ask("per_page=100", 60).unwrap().0.len(), 50);
-        assert_eq!(ask("page=9", 60).unwrap().0, []);
+        assert!(ask("page=9", 60).unwrap().0.is_empty());
         assert_eq!(ask("", 0).unwrap().1.body["meta"]["pagination"]["last_page"], 1);
         for query in ["page=0", "page=x", "per_page=-1"] {
             assert_eq!(ask(query, 1).unwrap_err().code, "invalid_input", "{query}");

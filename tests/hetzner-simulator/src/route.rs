@@ -14,7 +14,7 @@ use crate::resource::{self, record_set};
 
 pub(crate) type Handler = fn(&mut Call<'_>) -> Result<Reply, ApiError>;
 
-/// Method, path below `/v1`, handler. The first that fits is taken.
+/// Method, path below `/v1`, handler.
 #[rustfmt::skip]
 pub(crate) const ROUTES: &[(&str, &str, Handler)] = &[
     ("GET", "/actions", resource::actions),
@@ -45,7 +45,7 @@ pub(crate) const ROUTES: &[(&str, &str, Handler)] = &[
     ("POST", "/servers/{id}/actions/remove_from_placement_group", attach::leave_group),
     ("GET", "/servers/{id}/actions/{action_id}", resource::own_action::<Server>),
 
-    ("GET", "/images", resource::list::<Image>),
+    ("GET", "/images", image::list),
     ("GET", "/images/actions", resource::kind_actions::<Image>),
     ("GET", "/images/actions/{id}", resource::kind_action::<Image>),
     ("GET", "/images/{id}", resource::get::<Image>),
@@ -112,7 +112,7 @@ pub(crate) const ROUTES: &[(&str, &str, Handler)] = &[
     ("GET", "/primary_ips/{id}/actions", resource::own_actions::<PrimaryIp>),
     ("POST", "/primary_ips/{id}/actions/assign", primary_ip::assign),
     ("POST", "/primary_ips/{id}/actions/unassign", primary_ip::unassign),
-    ("POST", "/primary_ips/{id}/actions/change_protection", resource::protect::<PrimaryIp>),
+    ("POST", "/primary_ips/{id}/actions/change_protection", primary_ip::protect),
     ("GET", "/primary_ips/{id}/actions/{action_id}", resource::own_action::<PrimaryIp>),
 
     ("GET", "/zones", resource::list::<Zone>),
@@ -147,18 +147,20 @@ pub(crate) enum Found {
     Nothing,
 }
 
-/// Finds who answers; `path` is that below `/v1`, still encoded.
+/// Finds who answers; `path` is that below `/v1`, still encoded. A path that is written out goes before one with
+/// parameters, whatever the method.
 pub(crate) fn find(method: &str, path: &str) -> Found {
-    let mut methods = Vec::new();
-    for (own, pattern, handler) in ROUTES {
-        if let Some(parameters) = parameters(pattern, path) {
-            if *own == method {
-                return Found::Route(*handler, parameters);
-            }
-            methods.push(*own);
-        }
+    let fitting =
+        |(_, pattern, _): &&(&'static str, &'static str, Handler)| parameters(pattern, path).is_some();
+    let parameter_count = |(_, pattern, _): &&(&str, &str, Handler)| pattern.matches('{').count();
+    let Some((_, pattern, _)) = ROUTES.iter().filter(fitting).min_by_key(parameter_count) else {
+        return Found::Nothing;
+    };
+    let own = || ROUTES.iter().filter(|(_, other, _)| other == pattern);
+    match own().find(|(other, _, _)| *other == method) {
+        Some((_, _, handler)) => Found::Route(*handler, parameters(pattern, path).unwrap_or_default()),
+        None => Found::OtherMethods(own().map(|(method, _, _)| *method).collect()),
     }
-    if methods.is_empty() { Found::Nothing } else { Found::OtherMethods(methods) }
 }
 
 fn parameters(pattern: &str, path: &str) -> Option<Vec<String>> {

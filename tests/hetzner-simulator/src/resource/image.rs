@@ -142,6 +142,16 @@ impl State {
     }
 }
 
+/// None of the images is deprecated, so that it does not matter whether those are wanted.
+pub(crate) fn list(call: &mut Call<'_>) -> Answer {
+    if let Some(text) = call.query.get("include_deprecated")
+        && !matches!(text, "true" | "false")
+    {
+        return Err(ApiError::invalid("include_deprecated", format!("`{text}` is no boolean")));
+    }
+    super::list::<Image>(call)
+}
+
 pub(crate) fn update(call: &mut Call<'_>) -> Answer {
     let (id, body) = (call.id()?, call.body()?);
     let input = Call::input(&body)?;

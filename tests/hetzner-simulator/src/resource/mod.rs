@@ -39,7 +39,9 @@ pub(crate) fn list<T: Resource>(call: &mut Call<'_>) -> Answer {
 
 /// One of a kind.
 pub(crate) fn get<T: Resource>(call: &mut Call<'_>) -> Answer {
-    Ok(show::<T>(call, call.id()?, 200))
+    let id = call.id()?;
+    T::table(call.state).get(id)?;
+    Ok(show::<T>(call, id, 200))
 }
 
 /// One of a kind, under its name.

@@ -175,6 +175,14 @@ pub(crate) fn update(call: &mut Call<'_>) -> Answer {
     Ok(reply)
 }
 
+/// Unlike that of other resources, the body must say what is wanted.
+pub(crate) fn protect(call: &mut Call<'_>) -> Answer {
+    let body = call.body()?;
+    let input = Call::input(&body)?;
+    input.maybe_flag("delete")?.ok_or_else(|| input.fault("delete", "is required"))?;
+    super::protect::<PrimaryIp>(call)
+}
+
 pub(crate) fn assign(call: &mut Call<'_>) -> Answer {
     let (id, body) = (call.id()?, call.body()?);
     let input = Call::input(&body)?;

@@ -108,8 +108,7 @@ pub(crate) fn shutdown(call: &mut Call<'_>) -> Answer {
 pub(crate) fn enable_rescue(call: &mut Call<'_>) -> Answer {
     let id = call.id()?;
     let action = act::<Server>(call, id, "enable_rescue")?;
-    // The whole body may be left out.
-    let body = if call.body.is_empty() { json!({}) } else { call.body()? };
+    let body = call.body()?;
     let input = Call::input(&body)?;
     input.maybe_word("type", &["linux64"])?;
     let keys = input.numbers("ssh_keys")?;
