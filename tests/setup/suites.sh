@@ -21,12 +21,14 @@ suite "crates" cargo fetch --locked
 suite "compile" "${cargo[@]}" --workspace --no-run
 suite "node programs" tests/setup/nodes.sh target/nodes
 suite "judges of SBOMs" tests/setup/judges.sh target/judges
+suite "judges of the Hetzner simulator" tests/setup/hetzner-judges.sh target/hetzner-judges
 suite "programs for the tests" cargo build --release --locked --target "$TRIPLE"
 suite "programs name no folder of this machine" name_no_folder
 suite "units" "${cargo[@]}" --workspace --lib --bins
 suite "programs" "${cargo[@]}" -p imgbuild -p firstboot --test '*'
-# The whole workspace, lest its dependencies be compiled with fewer features once more.
+# The whole workspace, lest dependencies be compiled with fewer features once more.
 suite "k3s stand-in" "${cargo[@]}" --workspace --test k3s
+suite "Hetzner simulator" "${cargo[@]}" --workspace --test hetzner
 suite "README and guide" "${cargo[@]}" -p imgbuild-tests --test guide -- --nocapture --test-threads=1
 suite "machines" "${cargo[@]}" -p imgbuild-tests --test core -- --nocapture --test-threads=1
 printf '\n== suites\n'

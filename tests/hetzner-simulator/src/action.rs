@@ -183,10 +183,10 @@ impl Actions {
         self.all.values().any(|action| action.is_locking() && action.resources.contains(&(kind, id)))
     }
 
-    /// Machines are done with an action.
+    /// Machines are done with an action; what they say first holds.
     pub(crate) fn report(&mut self, id: u64, result: Result<(), Failure>) {
         if let Some(Action { work: Work::Running { ended, .. }, .. }) = self.all.get_mut(&id) {
-            *ended = Some(result);
+            ended.get_or_insert(result);
         }
     }
 }

@@ -178,3 +178,46 @@ fn parameters(pattern: &str, path: &str) -> Option<Vec<String>> {
     }
     Some(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs::File;
+    use std::path::Path;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_document_claims_what_is_answered() {
+        let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/hetzner-cloud-5134cbc.json.zst");
+        let document = zstd::decode_all(File::open(packed).unwrap()).unwrap();
+        let document: Value = serde_json::from_slice(&document).unwrap();
+        let claimed: BTreeSet<String> = document["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, methods)| {
+                let methods = methods.as_object().unwrap().keys();
+                methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+            })
+            .collect();
+        let answered: BTreeSet<String> =
+            ROUTES.iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+        assert_eq!(claimed, answered);
+    }
+
+    #[test]
+    fn paths_that_are_written_out_go_first() {
+        let Found::OtherMethods(methods) = find("GET", "/servers/1/actions/poweron") else {
+            panic!("`poweron` is taken for the ID of an action")
+        };
+        assert_eq!(methods, ["POST"]);
+        let Found::Route(_, parameters) = find("GET", "/zones/example.com/rrsets/%40/NS") else {
+            panic!("no route")
+        };
+        assert_eq!(parameters, ["example.com", "@", "NS"]);
+        assert!(matches!(find("GET", "/servers/1/"), Found::Nothing));
+    }
+}

@@ -16,6 +16,7 @@ use crate::action::Action;
 use crate::call::{Call, Reply};
 use crate::catalog::{self, LOCATIONS, Location, ServerType, TYPES};
 use crate::error::ApiError;
+use crate::input::LARGEST;
 use crate::page::Shape;
 use crate::state::{Kind, Resource};
 
@@ -115,9 +116,14 @@ pub(crate) fn protect<T: Resource>(call: &mut Call<'_>) -> Answer {
     Ok(call.started(action))
 }
 
-fn actions_where(call: &Call<'_>, is_wanted: impl Fn(&[(Kind, u64)]) -> bool) -> Vec<Value> {
+fn listed(call: &Call<'_>, is_wanted: impl Fn(&[(Kind, u64)]) -> bool) -> Answer {
+    let is_id = |text: &str| text.parse().is_ok_and(|number: u64| number <= LARGEST);
+    if let Some(text) = call.query.all("id").find(|text| !is_id(text)) {
+        return Err(ApiError::invalid("id", format!("`{text}` is no ID")));
+    }
     let wanted = call.state.actions.iter().filter(|(_, action)| is_wanted(&action.resources));
-    wanted.filter_map(|(id, _)| call.state.actions.json(id, call.now)).collect()
+    let shown = wanted.filter_map(|(id, _)| call.state.actions.json(id, call.now)).collect();
+    call.list(&ACTIONS, shown)
 }
 
 /// Actions by their IDs.
@@ -125,10 +131,7 @@ pub(crate) fn actions(call: &mut Call<'_>) -> Answer {
     if call.query.get("id").is_none() {
         return Err(ApiError::invalid("id", "is required"));
     }
-    if let Some(text) = call.query.all("id").find(|text| text.parse::<u64>().is_err()) {
-        return Err(ApiError::invalid("id", format!("`{text}` is no ID")));
-    }
-    call.list(&ACTIONS, actions_where(call, |_| true))
+    listed(call, |_| true)
 }
 
 /// One action.
@@ -145,7 +148,7 @@ fn one_action(call: &Call<'_>, id: u64, is_wanted: impl Fn(&[(Kind, u64)]) -> bo
 /// Actions of a kind.
 pub(crate) fn kind_actions<T: Resource>(call: &mut Call<'_>) -> Answer {
     let of_kind = |resources: &[(Kind, u64)]| resources.iter().any(|(kind, _)| *kind == T::KIND);
-    call.list(&ACTIONS, actions_where(call, of_kind))
+    listed(call, of_kind)
 }
 
 /// One action of a kind.
@@ -157,7 +160,7 @@ pub(crate) fn kind_action<T: Resource>(call: &mut Call<'_>) -> Answer {
 pub(crate) fn own_actions<T: Resource>(call: &mut Call<'_>) -> Answer {
     let id = call.id()?;
     T::table(call.state).get(id)?;
-    call.list(&ACTIONS, actions_where(call, |resources| resources.contains(&(T::KIND, id))))
+    listed(call, |resources| resources.contains(&(T::KIND, id)))
 }
 
 /// One action of a resource.
