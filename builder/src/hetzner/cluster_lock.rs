@@ -7,7 +7,7 @@
 //!
 //! A run renews it long before it expires, and stops when it cannot. An expired one is taken over: removed *by the
 //! number that was looked at*, then made anew, so that of two who take over, one meets the other's new lock, and nobody
-//! removes that. Clocks of operators may differ by [`SKEW`]. What the API cannot give is a fence: a run that sleeps past
+//! removes that. Clocks of operators may differ by two minutes. What the API cannot give is a fence: a run that sleeps past
 //! its expiry between [`ClusterLock::check`] and a request still sends that request.
 
 use std::fmt;

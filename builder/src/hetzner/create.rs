@@ -1,4 +1,7 @@
 //! Creations, each of which happens once: one of unknown outcome is looked up before it is repeated.
+//!
+//! Where it fails for good and its last try is of unknown outcome, what it makes may still come: a clean-up by the run's
+//! label looks until it twice finds nothing.
 
 use reqwest::Method;
 use serde::Serialize;
