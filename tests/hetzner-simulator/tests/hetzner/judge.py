@@ -11,7 +11,6 @@ import sys
 import time
 
 import hcloud
-import requests
 import schemathesis
 from hcloud import APIException
 from hcloud.firewalls import FirewallResource, FirewallResourceLabelSelector, FirewallRule
@@ -74,6 +73,7 @@ def library(url, token, document):
     error = refused("invalid_input", lambda: key.update(labels={"-": "x"}))
     assert error.details["fields"][0]["name"] == "labels"
     assert key.update(name="renamed").name == "renamed"
+    key.reload()
 
     network = cloud.networks.create(name="judge", ip_range="10.0.0.0/16", labels=labels)
     subnet = NetworkSubnet(type="cloud", network_zone="eu-central", ip_range="10.0.1.0/24")
@@ -161,6 +161,17 @@ def library(url, token, document):
     for one in others:
         one.server.delete().wait_until_finished()
 
+    more_of_servers(cloud, server, network, group)
+    more_of_addresses(cloud, server)
+    more_of_networks(network, subnet)
+    firewall.set_rules(rules)
+    firewall.apply_to_resources([FirewallResource("server", server=server)])[0].wait_until_finished()
+    firewall.remove_from_resources([FirewallResource("server", server=server)])[0].wait_until_finished()
+    firewall.update(name="renamed", labels=labels)
+    group.update(name="renamed")
+    group.reload()
+    address.update(name="renamed", auto_delete=False)
+
     zone = cloud.zones.create(name="example.com", mode="primary", labels=labels)
     zone.action.wait_until_finished()
     zone = zone.zone
@@ -174,11 +185,21 @@ def library(url, token, document):
     new = ZoneRRSet(zone=zone, name="new", type="AAAA")
     zone.add_rrset_records(new, [ZoneRecord(value="2001:db8::1")], ttl=120).wait_until_finished()
     assert {one.id for one in zone.get_rrset_all()} == {"@/SOA", "@/NS", "api/A", "new/AAAA"}
+    more_of_zones(cloud, zone, api)
+    for kind, one in (("servers", server), ("images", image), ("networks", network), ("firewalls", firewall)):
+        look_around(cloud, kind, one.id)
+    look_around(cloud, "primary_ips", address.id)
+    look_around(cloud, "zones", zone.id)
     cloud.zones.delete_rrset(api).action.wait_until_finished()
     cloud.zones.get("example.com").delete().action.wait_until_finished()
 
     actions = server.get_actions(sort=["id:desc"])
-    assert actions[0].command == "rebuild_server" and {one.status for one in actions} == {"success"}
+    assert "rebuild_server" in {one.command for one in actions} and {one.status for one in actions} == {"success"}
+    prices = cloud._client.request(method="GET", url="/pricing")["pricing"]
+    assert prices["currency"] == "EUR"
+    assert cloud.locations.get_by_id(1).name == "fsn1" and cloud.server_types.get_by_id(114).name == "cx23"
+    for kind in ("ssh_keys", "placement_groups"):
+        assert cloud._client.request(method="GET", url=f"/{kind}")[kind]
     assert len(cloud.locations.get_all()) == 6 and cloud.server_types.get_by_name("cax11").architecture == "arm"
     assert cloud.images.get_by_name_and_architecture("debian-13", "arm").architecture == "arm"
 
@@ -196,6 +217,80 @@ def library(url, token, document):
     key.delete()
     refused("not_found", lambda: cloud.servers.get_by_id(server.id))
     refused("unauthorized", lambda: client(url, "wrong").servers.get_all())
+
+
+def more_of_servers(cloud, server, network, group):
+    for act in (server.power_off, server.remove_from_placement_group):
+        act().wait_until_finished()
+    server.add_to_placement_group(group).wait_until_finished()
+    server.detach_from_network(network).wait_until_finished()
+    server.attach_to_network(network, ip="10.0.1.9").wait_until_finished()
+    server.power_on().wait_until_finished()
+    server.reload()
+    assert server.private_net[0].ip == "10.0.1.9"
+    server.reboot().wait_until_finished()
+    server.reset().wait_until_finished()
+    server.enable_rescue(type="linux64").action.wait_until_finished()
+    server.disable_rescue().wait_until_finished()
+    server.change_protection(delete=True, rebuild=True).wait_until_finished()
+    server.change_protection(delete=False, rebuild=False).wait_until_finished()
+    assert server.update(name="judge-2").name == "judge-2"
+
+
+def more_of_addresses(cloud, server):
+    address = cloud.primary_ips.create(
+        name="other", type="ipv6", location=Location("fsn1"), assignee_type="server"
+    ).primary_ip
+    refused("server_not_stopped", lambda: address.assign(server.id, "server"))
+    server.power_off().wait_until_finished()
+    address.assign(server.id, "server").wait_until_finished()
+    address.unassign().wait_until_finished()
+    address.change_protection(delete=True).wait_until_finished()
+    refused("protected", address.delete)
+    address.change_protection(delete=False).wait_until_finished()
+    address.delete()
+
+
+def more_of_networks(network, subnet):
+    refused("resource_in_use", lambda: network.delete_subnet(subnet))
+    other = NetworkSubnet(type="cloud", network_zone="us-east", ip_range="10.0.2.0/24")
+    network.add_subnet(other).wait_until_finished()
+    network.delete_subnet(other).wait_until_finished()
+    network.delete_route(network.routes[0]).wait_until_finished()
+    network.change_ip_range("10.0.0.0/8").wait_until_finished()
+    network.change_protection(delete=True).wait_until_finished()
+    refused("protected", network.delete)
+    network.change_protection(delete=False).wait_until_finished()
+    network.update(name="renamed")
+
+
+def more_of_zones(cloud, zone, records):
+    zone.change_ttl(600).wait_until_finished()
+    zone.change_protection(delete=True).wait_until_finished()
+    refused("protected", zone.delete)
+    zone.change_protection(delete=False).wait_until_finished()
+    zone.update(labels={"run": "judge"})
+    records.change_rrset_ttl(90).wait_until_finished()
+    records.change_rrset_protection(change=True).wait_until_finished()
+    refused("protected", lambda: cloud.zones.delete_rrset(records))
+    records.change_rrset_protection(change=False).wait_until_finished()
+    records.update_rrset_records([ZoneRecord(value="192.0.2.10", comment="new")]).wait_until_finished()
+    cloud.zones.update_rrset(records, labels={"run": "judge"})
+    assert zone.get_rrset("api", "A").records[0].comment == "new"
+
+
+def look_around(cloud, kind, one):
+    """All that a kind with actions has for reading, which the library has methods for in part."""
+
+    def get(path):
+        return cloud._client.request(method="GET", url=path)
+
+    own = get(f"/{kind}/{one}/actions")["actions"]
+    assert own and get(f"/{kind}/actions")["actions"] and get(f"/{kind}")[kind]
+    last = own[-1]["id"]
+    for path in (f"/{kind}/{one}/actions/{last}", f"/{kind}/actions/{last}", f"/actions/{last}", f"/actions?id={last}"):
+        assert get(path)
+    assert get(f"/{kind}/{one}")
 
 
 def seed(cloud):
