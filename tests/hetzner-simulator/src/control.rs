@@ -8,51 +8,56 @@ use serde_json::{Value, json};
 use crate::error::ApiError;
 use crate::fault::Fault;
 use crate::input::Input;
+use crate::project::Project;
 use crate::rate::Budget;
 use crate::resource::server::Status;
-use crate::simulator::Core;
 use crate::state::{Capacity, Kind, State};
 
 /// `path` is that below `/_simulator`.
-pub(crate) fn answer(core: &Arc<Core>, method: &str, path: &str, content: &[u8]) -> Result<Value, ApiError> {
+pub(crate) fn answer(
+    project: &Arc<Project>,
+    method: &str,
+    path: &str,
+    content: &[u8],
+) -> Result<Value, ApiError> {
     let body = || -> Result<Value, ApiError> {
         serde_json::from_slice(content)
             .map_err(|error| ApiError::new(400, "json_error", format!("invalid JSON in the body: {error}")))
     };
     let steps: Vec<&str> = path.split('/').skip(1).collect();
     match (method, steps.as_slice()) {
-        ("GET", ["resources"]) => Ok(core.with(|state| state.show_all())),
-        ("GET", ["requests"]) => Ok(requests(core)),
+        ("GET", ["resources"]) => Ok(project.with(|state| state.show_all())),
+        ("GET", ["requests"]) => Ok(requests(project)),
         ("DELETE", ["requests"]) => {
-            core.log().clear();
+            project.log().clear();
             Ok(json!({}))
         }
-        ("GET", ["faults"]) => Ok(core.faults().to_json()),
+        ("GET", ["faults"]) => Ok(project.faults().to_json()),
         ("POST", ["faults"]) => {
             let fault = Fault::parse(&body()?)?;
-            core.faults().add(fault);
+            project.faults().add(fault);
             Ok(json!({}))
         }
         ("DELETE", ["faults"]) => {
-            core.faults().clear();
+            project.faults().clear();
             Ok(json!({}))
         }
         ("PUT", ["settings"]) => {
             let body = body()?;
-            core.with(|state| set(state, &Input::of("", &body)?))
+            project.with(|state| set(state, &Input::of("", &body)?))
         }
         ("POST", ["clock"]) => {
             let body = body()?;
             let pause = Duration::from_millis(Input::of("", &body)?.number("advance_ms")?);
-            core.with(|state| state.clock.advance(pause));
+            project.with(|state| state.clock.advance(pause));
             Ok(json!({}))
         }
-        ("GET", ["servers", id]) => core.with(|state| state.details(number(id)?)),
+        ("GET", ["servers", id]) => project.with(|state| state.details(number(id)?)),
         ("PUT", ["servers", id]) => {
             let (id, body) = (number(id)?, body()?);
             let status = Input::of("", &body)?.word("status", &["off", "running"])?;
             let status = Status::by_name(status).unwrap_or(Status::Off);
-            if core.with(|state| state.rest(id, status)) {
+            if project.with(|state| state.rest(id, status)) {
                 Ok(json!({}))
             } else {
                 Err(ApiError::not_found("server", id))
@@ -66,8 +71,8 @@ fn number(text: &str) -> Result<u64, ApiError> {
     text.parse().map_err(|_| ApiError::invalid("id", format!("`{text}` is no ID")))
 }
 
-fn requests(core: &Core) -> Value {
-    let log = core.log();
+fn requests(project: &Project) -> Value {
+    let log = project.log();
     let shown = log.iter().map(|request| {
         json!({
             "method": request.method, "path": request.path, "status": request.status, "body": request.body,

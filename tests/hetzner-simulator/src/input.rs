@@ -47,6 +47,11 @@ impl<'a> Input<'a> {
         self.value(field).is_some_and(Value::is_null)
     }
 
+    /// A field that the API had once: who still sends it is told.
+    pub(crate) fn removed(&self, field: &str) -> Result<(), ApiError> {
+        if self.value(field).is_some() { Err(self.fault(field, "was removed from the API")) } else { Ok(()) }
+    }
+
     pub(crate) fn maybe_text(&self, field: &str) -> Result<Option<&'a str>, ApiError> {
         let text = |value: &'a Value| value.as_str().ok_or_else(|| self.fault(field, "is no string"));
         self.value(field).map(text).transpose()

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::simulator::Ticket;
+use crate::project::Ticket;
 
 /// What a server is told to do. Servers and images go by their IDs.
 #[derive(Clone, Debug, Eq, PartialEq)]

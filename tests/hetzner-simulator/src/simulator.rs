@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,17 +12,14 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::action::{Failure, Plan};
-use crate::call::{Call, Reply};
 use crate::clock::Clock;
 use crate::error::ApiError;
-use crate::fault::{Fault, Faults};
+use crate::fault::Fault;
 use crate::machines::{Machines, NoMachines};
+use crate::project::{Project, Request};
 use crate::rate::Budget;
 use crate::resource::server::Status;
-use crate::route::Handler;
 use crate::serve;
-use crate::serve::query::Query;
 use crate::state::{Capacity, Kind, Resource as _, State};
 
 /// What a simulator is started with.
@@ -65,130 +62,9 @@ impl Default for Options {
     }
 }
 
-/// A request that was made.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Request {
-    /// Such as `GET`.
-    pub method: String,
-    /// Path and query.
-    pub path: String,
-    /// What was answered; none if the connection was closed.
-    pub status: Option<u16>,
-    /// What was sent, if it is JSON.
-    pub body: Value,
-}
-
-/// What requests are answered from.
-#[derive(Debug)]
-pub(crate) struct Core {
-    pub(crate) token: String,
-    pub(crate) read_only_token: String,
-    state: Mutex<State>,
-    faults: Mutex<Faults>,
-    log: Mutex<Vec<Request>>,
-    machines: Arc<dyn Machines>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Core {
-    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
-        lock(&self.faults)
-    }
-
-    pub(crate) fn log(&self) -> MutexGuard<'_, Vec<Request>> {
-        lock(&self.log)
-    }
-
-    /// Does something with the state of now, and tells machines what follows.
-    pub(crate) fn with<T>(self: &Arc<Self>, act: impl FnOnce(&mut State) -> T) -> T {
-        let (done, orders, deleted) = {
-            let mut state = lock(&self.state);
-            let now = state.clock.now();
-            let mut orders = state.settle(now);
-            let done = act(&mut state);
-            let now = state.clock.now();
-            orders.extend(state.settle(now));
-            (done, orders, std::mem::take(&mut state.deleted_images))
-        };
-        for image in deleted {
-            self.machines.image_deleted(image);
-        }
-        for (action, order) in orders {
-            let ticket = Ticket { core: Arc::downgrade(self), action };
-            self.machines.begin(order, ticket);
-        }
-        done
-    }
-
-    pub(crate) fn carry_out(
-        self: &Arc<Self>,
-        handler: Handler,
-        parameters: Vec<String>,
-        query: &Query,
-        body: &[u8],
-        plan: Plan,
-    ) -> Result<Reply, ApiError> {
-        self.with(|state| {
-            let now = state.clock.now();
-            handler(&mut Call { state, now, query, body, parameters, plan })
-        })
-    }
-}
-
-/// What is handed back when an order was carried out. One that is lost fails the action.
-#[derive(Debug)]
-pub struct Ticket {
-    core: Weak<Core>,
-    action: u64,
-}
-
-impl Ticket {
-    /// Done.
-    pub fn succeed(self) {
-        self.report(Ok(()));
-    }
-
-    /// A snapshot is done; its size in GB, compressed.
-    pub fn succeed_with_size(self, gigabytes: f64) {
-        if let Some(core) = self.core.upgrade() {
-            core.with(|state| {
-                let action = state.actions.iter().find(|(id, _)| *id == self.action);
-                let resources = action.map(|(_, action)| action.resources.clone()).unwrap_or_default();
-                for (_, id) in resources.into_iter().filter(|(kind, _)| *kind == Kind::Image) {
-                    if let Some(image) = state.images.find_mut(id) {
-                        image.stored = Some(gigabytes);
-                    }
-                }
-            });
-        }
-        self.succeed();
-    }
-
-    /// It did not work.
-    pub fn fail(self, failure: Failure) {
-        self.report(Err(failure));
-    }
-
-    fn report(&self, result: Result<(), Failure>) {
-        if let Some(core) = self.core.upgrade() {
-            core.with(|state| state.actions.report(self.action, result));
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        // What was reported before stays.
-        self.report(Err(Failure::new("action_failed", "the machine was lost")));
-    }
-}
-
 /// A running simulator; it ends when this is dropped.
 pub struct Simulator {
-    core: Arc<Core>,
+    project: Arc<Project>,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -203,19 +79,13 @@ impl fmt::Debug for Simulator {
 impl Simulator {
     /// Starts one, on a thread of its own.
     pub fn start(options: Options) -> io::Result<Self> {
-        let core = Arc::new(Core {
-            state: Mutex::new(State::new(&options)),
-            token: options.token,
-            read_only_token: options.read_only_token,
-            faults: Mutex::default(),
-            log: Mutex::default(),
-            machines: options.machines,
-        });
+        let port = options.port;
+        let project = Arc::new(Project::new(options));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)))?;
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)))?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let served = core.clone();
+        let served = project.clone();
         let thread = std::thread::Builder::new().name("hetzner-simulator".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
@@ -225,7 +95,7 @@ impl Simulator {
             });
             runtime.shutdown_background();
         })?;
-        Ok(Self { core, address, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { project, address, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where the API is, as clients want it.
@@ -240,58 +110,58 @@ impl Simulator {
 
     /// The token that may do everything.
     pub fn token(&self) -> &str {
-        &self.core.token
+        &self.project.token
     }
 
     /// The token that may look only.
     pub fn read_only_token(&self) -> &str {
-        &self.core.read_only_token
+        &self.project.read_only_token
     }
 
     /// All resources that a client made, by kind, as the API shows them.
     pub fn resources(&self) -> Value {
-        self.core.with(|state| state.show_all())
+        self.project.with(|state| state.show_all())
     }
 
     /// Whether a client left nothing behind.
     pub fn is_empty(&self) -> bool {
-        self.core.with(|state| Kind::ALL.into_iter().all(|kind| state.show(kind).is_empty()))
+        self.project.with(|state| Kind::ALL.into_iter().all(|kind| state.show(kind).is_empty()))
     }
 
     /// All requests to the API so far.
     pub fn requests(&self) -> Vec<Request> {
-        self.core.log().clone()
+        self.project.log().clone()
     }
 
     /// Forgets the requests so far.
     pub fn forget_requests(&self) {
-        self.core.log().clear();
+        self.project.log().clear();
     }
 
     /// Lets something go wrong.
     pub fn add_fault(&self, fault: Fault) {
-        self.core.faults().add(fault);
+        self.project.faults().add(fault);
     }
 
     /// Nothing goes wrong any more.
     pub fn clear_faults(&self) {
-        self.core.faults().clear();
+        self.project.faults().clear();
     }
 
     /// How long each action takes from now on.
     pub fn set_action_delay(&self, delay: Duration) {
-        self.core.with(|state| state.actions.delay = delay);
+        self.project.with(|state| state.actions.delay = delay);
     }
 
     /// A new budget of requests.
     pub fn set_requests_per_hour(&self, limit: u64) {
-        self.core.with(|state| state.budget = Budget::new(limit));
+        self.project.with(|state| state.budget = Budget::new(limit));
     }
 
     /// How many of a kind, such as `servers`, there may be; whether that kind exists.
     pub fn set_limit(&self, kind: &str, limit: usize) -> bool {
         let Some(kind) = Kind::by_plural(kind) else { return false };
-        self.core.with(|state| state.limits.insert(kind, limit));
+        self.project.with(|state| state.limits.insert(kind, limit));
         true
     }
 
@@ -300,17 +170,17 @@ impl Simulator {
     pub fn set_capacity(&self, server_type: &str, location: &str, free: u64, code: &str) {
         let place = (server_type.to_owned(), location.to_owned());
         let capacity = Capacity { free, code: code.to_owned() };
-        self.core.with(|state| state.capacity.insert(place, capacity));
+        self.project.with(|state| state.capacity.insert(place, capacity));
     }
 
     /// Moves the clock, which stands from then on.
     pub fn advance_clock(&self, pause: Duration) {
-        self.core.with(|state| state.clock.advance(pause));
+        self.project.with(|state| state.clock.advance(pause));
     }
 
     /// A server has gone off, as when its system was told so; whether there is such a server.
     pub fn stopped(&self, server: u64) -> bool {
-        self.core.with(|state| state.rest(server, Status::Off))
+        self.project.with(|state| state.rest(server, Status::Off))
     }
 }
 
@@ -340,8 +210,13 @@ impl Drop for Simulator {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+    use crate::action::Plan;
     use crate::machines::Order;
+    use crate::project::{Ticket, lock};
+    use crate::serve::query::Query;
 
     /// Keeps its orders.
     #[derive(Debug, Default)]
@@ -353,13 +228,14 @@ mod tests {
         }
     }
 
-    fn call(core: &Arc<Core>, method: &str, path: &str, body: &Value) -> Value {
+    fn call(project: &Arc<Project>, method: &str, path: &str, body: &Value) -> Value {
         let crate::route::Found::Route(handler, parameters) = crate::route::find(method, path) else {
             panic!("{method} {path} is no route")
         };
         let body = body.to_string();
-        let reply =
-            core.carry_out(handler, parameters, &Query::default(), body.as_bytes(), Plan::Success).unwrap();
+        let reply = project
+            .carry_out(handler, parameters, &Query::default(), body.as_bytes(), Plan::Success)
+            .unwrap();
         reply.body.unwrap_or_default()
     }
 
@@ -367,13 +243,13 @@ mod tests {
     fn machines_are_told_in_order_and_actions_wait_for_them() {
         let kept = Arc::new(Kept::default());
         let simulator = Simulator::start(Options { machines: kept.clone(), ..Options::default() }).unwrap();
-        let core = &simulator.core;
+        let project = &simulator.project;
         let body =
             serde_json::json!({"name": "a", "server_type": "cx23", "image": "debian-13", "location": "fsn1"});
-        let created = call(core, "POST", "/servers", &body);
+        let created = call(project, "POST", "/servers", &body);
         let id = created["server"]["id"].as_u64().unwrap();
         let status =
-            || call(core, "GET", &format!("/servers/{id}"), &Value::Null)["server"]["status"].clone();
+            || call(project, "GET", &format!("/servers/{id}"), &Value::Null)["server"]["status"].clone();
         assert_eq!(status(), "initializing");
         let take = || lock(&kept.0).pop().unwrap();
         let (order, ticket) = take();
@@ -386,21 +262,22 @@ mod tests {
         assert_eq!(order, Order::PowerOn { server: id, rescue: None });
         ticket.succeed();
         assert_eq!(status(), "running");
-        let made = call(core, "POST", &format!("/servers/{id}/actions/create_image"), &serde_json::json!({}));
+        let made =
+            call(project, "POST", &format!("/servers/{id}/actions/create_image"), &serde_json::json!({}));
         let image = made["image"]["id"].as_u64().unwrap();
         let (order, ticket) = take();
         assert_eq!(order, Order::Snapshot { server: id, image });
         ticket.succeed_with_size(0.5);
-        let shown = call(core, "GET", &format!("/images/{image}"), &Value::Null);
+        let shown = call(project, "GET", &format!("/images/{image}"), &Value::Null);
         assert_eq!(
             (&shown["image"]["status"], &shown["image"]["image_size"]),
             (&"available".into(), &0.5.into())
         );
         // A ticket that is lost fails its action, and the server is as before.
-        let action = call(core, "POST", &format!("/servers/{id}/actions/poweroff"), &Value::Null);
+        let action = call(project, "POST", &format!("/servers/{id}/actions/poweroff"), &Value::Null);
         assert_eq!(status(), "stopping");
         drop(take());
-        let action = call(core, "GET", &format!("/actions/{}", action["action"]["id"]), &Value::Null);
+        let action = call(project, "GET", &format!("/actions/{}", action["action"]["id"]), &Value::Null);
         assert_eq!(action["action"]["error"]["message"], "the machine was lost");
         assert_eq!(status(), "running");
     }

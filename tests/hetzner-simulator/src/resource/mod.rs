@@ -10,7 +10,7 @@ pub(crate) mod server;
 pub(crate) mod ssh_key;
 pub(crate) mod zone;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::action::Action;
 use crate::call::{Call, Reply};

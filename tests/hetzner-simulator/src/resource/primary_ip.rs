@@ -132,6 +132,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Answer {
     let body = call.body()?;
     let input = Call::input(&body)?;
     let name = input.maybe_name("name")?.ok_or_else(|| input.fault("name", "is required"))?;
+    input.removed("datacenter")?;
     let is_v6 = input.word("type", &["ipv4", "ipv6"])? == "ipv6";
     // Optional since addresses can be free of any assignee.
     input.maybe_word("assignee_type", &["server", "unassigned"])?;

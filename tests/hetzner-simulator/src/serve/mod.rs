@@ -20,27 +20,27 @@ use crate::call::Reply;
 use crate::control;
 use crate::error::ApiError;
 use crate::fault::FaultKind;
+use crate::project::{Project, Request};
 use crate::rate::Left;
 use crate::route::{Found, find};
-use crate::simulator::{Core, Request};
 use body::Body;
 use query::Query;
 
 /// Answers on `listener` until it is dropped.
-pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) {
+pub(crate) async fn serve(project: Arc<Project>, listener: TcpListener) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(connection(core.clone(), stream))),
+            Ok((stream, _)) => drop(tokio::spawn(connection(project.clone(), stream))),
             // Too many open files: others may close theirs.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
 }
 
-async fn connection(core: Arc<Core>, stream: TcpStream) {
+async fn connection(project: Arc<Project>, stream: TcpStream) {
     // Clients wait for small answers.
     drop(stream.set_nodelay(true));
-    let service = service_fn(|request| answer(core.clone(), request));
+    let service = service_fn(|request| answer(project.clone(), request));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new());
     // Clients come and go.
@@ -48,7 +48,7 @@ async fn connection(core: Arc<Core>, stream: TcpStream) {
 }
 
 /// An error closes the connection.
-async fn answer(core: Arc<Core>, request: HttpRequest<Incoming>) -> io::Result<Response<Body>> {
+async fn answer(project: Arc<Project>, request: HttpRequest<Incoming>) -> io::Result<Response<Body>> {
     let (parts, body) = request.into_parts();
     let method = parts.method.as_str();
     let path = parts.uri.path();
@@ -57,7 +57,7 @@ async fn answer(core: Arc<Core>, request: HttpRequest<Incoming>) -> io::Result<R
         Err(error) => return Ok(body::json(error.status, Some(&error.to_json()))),
     };
     if let Some(path) = path.strip_prefix("/_simulator") {
-        let done = control::answer(&core, method, path, &content);
+        let done = control::answer(&project, method, path, &content);
         return Ok(match done {
             Ok(value) => body::json(200, Some(&value)),
             Err(error) => body::json(error.status, Some(&error.to_json())),
@@ -72,8 +72,8 @@ async fn answer(core: Arc<Core>, request: HttpRequest<Incoming>) -> io::Result<R
         host: header(HOST),
         content: &content,
     };
-    let answered = asked.answer(&core).await;
-    core.log().push(Request {
+    let answered = asked.answer(&project).await;
+    project.log().push(Request {
         method: method.to_owned(),
         path: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
         status: answered.as_ref().ok().map(|response| response.status().as_u16()),
@@ -94,14 +94,14 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    async fn answer(&self, core: &Arc<Core>) -> io::Result<Response<Body>> {
-        let mut budget = core.with(|state| {
+    async fn answer(&self, project: &Arc<Project>) -> io::Result<Response<Body>> {
+        let mut budget = project.with(|state| {
             let now = state.clock.now();
             state.budget.take(now)
         });
         let mut plan = Plan::Success;
         let mut closes_after = false;
-        let met = core.faults().meet(self.method, self.path);
+        let met = project.faults().meet(self.method, self.path);
         for fault in met {
             match fault {
                 FaultKind::Delay(pause) => tokio::time::sleep(pause).await,
@@ -118,8 +118,8 @@ impl Asked<'_> {
                 }
             }
         }
-        let answered = match self.check(core, budget) {
-            Ok(()) => self.carry_out(core, plan),
+        let answered = match self.check(project, budget) {
+            Ok(()) => self.carry_out(project, plan),
             Err(error) => Err(error),
         };
         if closes_after {
@@ -131,15 +131,15 @@ impl Asked<'_> {
         })
     }
 
-    fn check(&self, core: &Core, budget: Left) -> Result<(), ApiError> {
+    fn check(&self, project: &Project, budget: Left) -> Result<(), ApiError> {
         if !budget.is_allowed {
             let message = format!("limit of {} requests per hour reached", budget.limit);
             return Err(ApiError::new(429, "rate_limit_exceeded", message));
         }
-        if self.token == core.token {
+        if self.token == project.token {
             return Ok(());
         }
-        if self.token != core.read_only_token {
+        if self.token != project.read_only_token {
             return Err(ApiError::new(401, "unauthorized", "unable to authenticate"));
         }
         if self.method != "GET" {
@@ -149,14 +149,19 @@ impl Asked<'_> {
         Ok(())
     }
 
-    fn carry_out(&self, core: &Arc<Core>, plan: Plan) -> Result<Reply, ApiError> {
+    fn carry_out(&self, project: &Arc<Project>, plan: Plan) -> Result<Reply, ApiError> {
         match find(self.method, self.path) {
             Found::Route(handler, parameters) => {
-                core.carry_out(handler, parameters, &Query::parse(self.query), self.content, plan)
+                project.carry_out(handler, parameters, &Query::parse(self.query), self.content, plan)
             }
             Found::OtherMethods(methods) => {
                 let mut error = ApiError::new(405, "method_not_allowed", "the method is not allowed here");
                 error.details = serde_json::json!({"allow": methods.join(", ")});
+                Err(error)
+            }
+            Found::Nothing if self.path == "/datacenters" || self.path.starts_with("/datacenters/") => {
+                let mut error = ApiError::new(410, "deprecated_api_endpoint", "data centers were removed");
+                error.details = serde_json::json!({"announcement": "https://docs.hetzner.cloud/changelog"});
                 Err(error)
             }
             Found::Nothing => Err(ApiError::new(404, "not_found", "the simulator does not answer this path")),

@@ -142,7 +142,8 @@ def library(url, token, document):
     assert error.details["fields"][0]["name"] == "name"
     error = refused("invalid_input", lambda: cloud.servers.create(**wanted, user_data="x" * 32769))
     assert error.details["fields"][0]["name"] == "user_data"
-    error = refused("invalid_input", lambda: cloud.servers.create(**{**wanted, "server_type": ServerType(name="cax11"), "image": image}))
+    other = {**wanted, "server_type": ServerType(name="cax11"), "image": image}
+    error = refused("invalid_input", lambda: cloud.servers.create(**other))
     assert error.details["fields"][0]["name"] == "image"
 
     others = [

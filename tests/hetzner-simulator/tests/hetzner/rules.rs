@@ -29,6 +29,7 @@ fn paths_methods_and_bodies_that_are_not_known_are_named() {
     let refused = |method: &str, path: &str| cloud.refused(method, path, &Value::Null);
     assert_eq!(refused("GET", "/volumes"), (404, "not_found".to_owned()));
     assert_eq!(refused("GET", "/servers/1"), (404, "not_found".to_owned()));
+    assert_eq!(refused("GET", "/datacenters"), (410, "deprecated_api_endpoint".to_owned()));
     let answer = cloud.send("PATCH", "/servers/1", &Value::Null).unwrap();
     assert_eq!(answer.code(), (405, "method_not_allowed".to_owned()));
     assert_eq!(answer.header("allow"), "GET, PUT, DELETE");

@@ -64,6 +64,7 @@ fn what_does_not_fit_is_refused_by_field() {
         (json!({"image": image}), "image"),
         (json!({"image": image, "server_type": "cax21"}), "image"),
         (json!({"location": "none"}), "location"),
+        (json!({"datacenter": "fsn1-dc14"}), "datacenter"),
         (json!({"location": "ash"}), "server_type"),
         (json!({"ssh_keys": ["none"]}), "ssh_keys"),
         (json!({"user_data": "x".repeat(32769)}), "user_data"),

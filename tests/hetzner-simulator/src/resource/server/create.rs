@@ -93,6 +93,7 @@ struct Wanted {
 fn wanted(call: &mut Call<'_>, input: &Input<'_>) -> Result<Wanted, ApiError> {
     let name = input.text("name")?;
     check_host_name(input, name)?;
+    input.removed("datacenter")?;
     let text = input.id_or_name("server_type")?;
     let server_type = ServerType::find(&text)
         .ok_or_else(|| input.fault("server_type", format!("server type `{text}` not found")))?;
