@@ -178,6 +178,11 @@ impl Simulator {
         self.project.with(|state| state.clock.advance(pause));
     }
 
+    /// What the API does not show of a server: `is_in_rescue`, `user_data`, `ssh_keys`; besides, the `server`.
+    pub fn details(&self, server: u64) -> Option<Value> {
+        self.project.with(|state| state.details(server).ok())
+    }
+
     /// A server has gone off, as when its system was told so; whether there is such a server.
     pub fn stopped(&self, server: u64) -> bool {
         self.project.with(|state| state.rest(server, Status::Off))

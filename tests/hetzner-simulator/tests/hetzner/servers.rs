@@ -266,6 +266,7 @@ fn the_rescue_system_lasts_for_one_start_or_an_hour() {
     assert_eq!(cloud.get(&format!("/servers/{id}"))["server"]["rescue_enabled"], true);
     act("poweron");
     assert_eq!(is_in_rescue(), true);
+    assert_eq!(cloud.0.details(id).unwrap()["is_in_rescue"], true);
     // The system has ended by itself.
     cloud.control("PUT", &format!("/servers/{id}"), &json!({"status": "off"}));
     let server = cloud.get(&format!("/servers/{id}"))["server"].clone();
