@@ -191,8 +191,9 @@ impl fmt::Display for Overview {
         for node in &self.nodes {
             let role = node.role.map_or("", Role::name);
             let address = node.address.map(|address| address.to_string()).unwrap_or_default();
-            let transient = || node.transient.map(|AwayDays(days)| format!("may be away for {days} days"));
-            let reason = node.reason.clone().or_else(transient).unwrap_or_default();
+            let transient = node.transient.map(|days| format!("may be away for {days}"));
+            let reason = [node.reason.clone(), transient];
+            let reason = reason.into_iter().flatten().collect::<Vec<_>>().join("; ");
             let reason = printable(&reason);
             let name = printable(&node.name);
             let line = format!("{name:width$}  {role:13}  {address:15}  {:8}  {reason}", node.state);
@@ -261,6 +262,7 @@ mod tests {
             generation: 1,
             revoked: None,
             transient: None,
+            claimed: None,
         }
     }
 
@@ -328,7 +330,7 @@ mod tests {
             "cp3     control-plane  10.44.0.3        absent    it has not asked for its place",
             "        hint: is UDP let through?",
             "stray   edge           10.44.1.9        Ready     may be away for 30 days",
-            "newer   edge           10.44.1.9        joined    it has its place, and k3s has not shown up yet",
+            "newer   edge           10.44.1.9        joined    it has its place, and k3s has not shown up yet; may be away for 30 days",
             "stolen  edge           10.44.1.9        revoked   since 2027-01-15T08:00:00Z",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

@@ -146,6 +146,8 @@ pub enum Cause {
     Hardware,
     /// On the list of revocations.
     Revoked,
+    /// It was away for longer than it may be.
+    Forgotten,
     /// A newer ticket of the same name was used.
     Superseded,
     /// The membership is another node's.

@@ -161,7 +161,11 @@ impl Store for Objects {
             let stays = known.is_some_and(|known| known.stays_before(node) || known == node);
             (!stays).then(|| node.clone())
         };
-        let (_, kept) = self.change(&node.node, next)?;
+        let (before, kept) = self.change(&node.node, next)?;
+        let was_transient = before.is_some_and(|before| before.transient.is_some());
+        if was_transient && kept.as_ref().is_some_and(|kept| kept.transient.is_none()) {
+            self.becomes_resident(&node.node)?;
+        }
         Ok(kept.unwrap_or_else(|| node.clone()))
     }
 

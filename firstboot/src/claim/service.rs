@@ -202,7 +202,7 @@ impl Service {
             }
             (None, Some(AwayDays(days))) => {
                 let reason = format!("`{}` could be away for {days} days, and is forgotten", membership.node);
-                return Ok(refuse(Cause::Revoked, reason));
+                return Ok(refuse(Cause::Forgotten, reason));
             }
             // A control plane that was re-created knows nobody: then a resident's membership alone is enough.
             _ => {}
@@ -249,7 +249,7 @@ impl Service {
 
     /// Everything after the decision; the same for all rights.
     fn join(&self, decided: Decided, now: SystemTime, store: &impl Store) -> Result<Reply, StoreError> {
-        let Decided { node, record } = decided;
+        let Decided { mut node, record } = decided;
         if self.is_hub(&node.node) {
             let reason = format!("`{}` is a control plane, which claims nothing", node.node);
             return Ok(Reply::Refused { cause: Cause::Misnamed, reason });
@@ -258,6 +258,9 @@ impl Service {
         if before.as_ref().is_none_or(|before| before.generation < node.generation) {
             // Before the node is kept: a power cut in between leaves the generation low, and this is done again.
             store.forget_password(&node.node)?;
+        }
+        if node.transient.is_some() {
+            node.claimed = Some(time(now));
         }
         let kept = store.keep(&node)?;
         if let Some(since) = kept.revoked {
@@ -341,8 +344,18 @@ impl Decided {
     fn new(request: &Request, (node, role): (String, Role), address: Ipv4Addr, generation: u64) -> Self {
         let (key, wireguard) = (request.key, request.wireguard.clone());
         let endpoints = request.endpoints.clone().believed(role);
-        let (revoked, transient) = (None, None);
-        let node = Joined { node, role, address, key, wireguard, endpoints, generation, revoked, transient };
+        let node = Joined {
+            node,
+            role,
+            address,
+            key,
+            wireguard,
+            endpoints,
+            generation,
+            revoked: None,
+            transient: None,
+            claimed: None,
+        };
         Self { node, record: None }
     }
 

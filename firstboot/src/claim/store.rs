@@ -55,6 +55,9 @@ pub struct Joined {
     /// Days that it may be away; absent where it may be for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transient: Option<AwayDays>,
+    /// When such a node was last granted its place, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<String>,
 }
 
 /// A node that waits for a person.

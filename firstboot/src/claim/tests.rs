@@ -67,6 +67,13 @@ impl Memory {
         self.objects().joined.get_mut(node).unwrap().revoked = Some("2027-01-15T09:00:00Z".to_owned());
     }
 
+    /// All traces of a node are removed.
+    pub(crate) fn forget(&self, node: &str) {
+        let mut objects = self.objects();
+        objects.joined.remove(node).unwrap();
+        objects.waiting.clear();
+    }
+
     /// What a node has said of itself.
     pub(crate) fn reported(&self, node: &str) -> Option<NodeReport> {
         self.objects().reports.get(node).cloned()

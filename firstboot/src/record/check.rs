@@ -31,6 +31,15 @@ pub(super) fn check(record: &NodeRecord) -> Result<(), RecordError> {
     vpn(&record.vpn)?;
     k3s(&record.k3s)?;
     record.gitops.iter().try_for_each(gitops)?;
+    for address in &record.operator_addresses {
+        // Who comes by IPv4 is compared as such.
+        value(
+            "operatorAddresses",
+            &address.to_string(),
+            address.to_canonical() == *address,
+            "an address of IPv4 or IPv6, and not one inside the other",
+        )?;
+    }
     for revocation in &record.revocations {
         dns_label("revocations.node", &revocation.node)?;
     }

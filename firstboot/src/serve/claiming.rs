@@ -215,6 +215,9 @@ pub(super) fn refused(
 ) -> anyhow::Result<()> {
     let hint = match (cause, node) {
         (Cause::Revoked | Cause::Rejected, _) => "a person has decided so".to_owned(),
+        (Cause::Forgotten, _) => {
+            "it may ask for its place anew: with a ticket that is good, or by an approval".to_owned()
+        }
         (Cause::Hardware, _) => "the ticket is for another machine: put it into that one".to_owned(),
         (
             Cause::Used | Cause::Expired | Cause::Epoch | Cause::Superseded | Cause::Foreign | Cause::Forged,

@@ -19,14 +19,14 @@ use crate::claim::objects::Objects;
 use crate::claim::report::NodeReport;
 use crate::claim::server::{self, Limits};
 use crate::claim::service::Service;
-use crate::claim::store::{Joined, Store as _, StoreError};
+use crate::claim::store::{Joined, Store as _};
 use crate::control_plane::bundle::{self, Bundle};
 use crate::control_plane::install::{self, KEPT};
 use crate::control_plane::push::Listener;
 use crate::converge::System;
 use crate::k3s::RunMode;
 use crate::kubernetes::Api;
-use crate::lifetime::AwayDays;
+use crate::lifetime::Listening;
 use crate::peers::{Peer, PeerEndpoints};
 use crate::record::Role;
 use crate::status::Phase;
@@ -37,8 +37,8 @@ use crate::wireguard::{Endpoint, private_key};
 const LOOK: Duration = Duration::from_secs(2);
 /// Between two looks at who has joined: a node whose peer is not there yet tries every five seconds.
 const LOOK_AT_PEERS: Duration = Duration::from_secs(5);
-/// Until a node that was not heard of is away: those that are there tell every five minutes, to whoever listens.
-const LISTENING: Duration = Duration::from_hours(1);
+/// Between two looks at how long nodes are away.
+const LOOK_AT_TRANSIENTS: Duration = Duration::from_mins(1);
 
 /// Runs until the machine is switched off.
 pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) -> anyhow::Result<Infallible> {
@@ -58,15 +58,13 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
     let api = wait_for_api(&mut reporter, machine)?;
     bundle.order.finish(system)?;
     bootstrap::run(facts, &bundle, &api, system, &mut reporter, machine)?;
-    let begun = machine.now();
+    let (mut listening, mut looked) = (Listening::default(), None);
     loop {
+        let mut joined = Vec::new();
         match store.all_joined() {
-            Ok(joined) => {
-                let has_listened = machine.now().saturating_duration_since(begun) >= LISTENING;
-                if let Err(fault) = look_after_transients(&joined, has_listened, &store) {
-                    say(&format!("transient nodes are not looked after: {fault}"));
-                }
-                peers = joined.into_iter().map(Peer::from).collect();
+            Ok(all) => {
+                peers = all.iter().cloned().map(Peer::from).collect();
+                joined = all;
             }
             // Those of before stay: a restart of the API cuts no tunnel.
             Err(fault) => say(&format!("who has joined is not known: {fault}")),
@@ -74,6 +72,12 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
         let tunnels = machine.connect(&bundle.wireguard_key, &peers)?;
         for fault in tunnels.faults {
             say(&fault);
+        }
+        let now = machine.now();
+        if looked.is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK_AT_TRANSIENTS) {
+            looked = Some(now);
+            let may_forget = listening.is_long_enough(machine.knows_time(), now);
+            look_after_transients(&joined, may_forget, SystemTime::now(), &store);
         }
         let node = &facts.record.node.name;
         tell(&k3s_node::look(&api, &facts.record), &mut reporter)?;
@@ -95,9 +99,11 @@ fn given(facts: &Facts, system: &System, reporter: &mut Reporter<'_>) -> anyhow:
         facts.push_key.as_ref().context("this node has no one-time key: nobody can give it its bundle")?;
     let port = facts.record.vpn.port;
     let listener = listen(port)?;
-    let hint = format!("`imgbuild boot` pushes the bundle to TCP port {port}");
-    reporter.phase(Phase::WaitingForOperator, "waiting for the bundle of this node", Some(&hint))?;
     let from = &facts.record.operator_addresses;
+    let allowed: Vec<String> = from.iter().map(ToString::to_string).collect();
+    let allowed = if allowed.is_empty() { String::new() } else { format!(", from {}", allowed.join(" or ")) };
+    let hint = format!("`imgbuild boot` pushes the bundle to TCP port {port}{allowed}");
+    reporter.phase(Phase::WaitingForOperator, "waiting for the bundle of this node", Some(&hint))?;
     let waiting = Listener { cluster: &facts.cluster, node, from, system };
     Ok(waiting.wait(&listener, key)?)
 }
@@ -165,19 +171,19 @@ fn wait_for_api(reporter: &mut Reporter<'_>, machine: &mut impl Machine) -> anyh
     }
 }
 
-/// What becomes of those that are away is seen at the next look at who has joined.
-fn look_after_transients(joined: &[Joined], has_listened: bool, store: &Objects) -> Result<(), StoreError> {
-    for node in joined.iter().filter(|node| node.transient.is_some()) {
-        store.taint_transient(node)?;
+/// Forgets who was away for too long. A fault with one keeps none of the others from being looked after.
+fn look_after_transients(joined: &[Joined], may_forget: bool, now: SystemTime, store: &Objects) {
+    for (node, days) in joined.iter().filter_map(|node| Some((node, node.transient?))) {
+        let name = &node.node;
+        match store.is_overdue(node, days, now) {
+            Ok(true) if may_forget => match store.forget(node) {
+                Ok(()) => say(&format!("`{name}` was away for more than {days}, and is forgotten")),
+                Err(fault) => say(&format!("`{name}` is not forgotten: {fault}")),
+            },
+            Ok(_) => {}
+            Err(fault) => say(&format!("how long `{name}` is away is not known: {fault}")),
+        }
     }
-    if !has_listened {
-        return Ok(());
-    }
-    for (node, AwayDays(days)) in store.overdue_transients(joined, SystemTime::now())? {
-        store.forget(node)?;
-        say(&format!("`{}` was away for more than {days} days, and is forgotten", node.node));
-    }
-    Ok(())
 }
 
 fn tell(seen: &Seen, reporter: &mut Reporter<'_>) -> anyhow::Result<()> {

@@ -59,6 +59,13 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
             Outcome::Worthless(cause, reason) if release::is_due(cause, facts) => {
                 return release::let_go(&reason, facts, system, &mut member.reporter);
             }
+            Outcome::Worthless(cause @ Cause::Forgotten, reason) => {
+                member.refused(cause, &reason)?;
+                // Its medium says which node it is, and it asks as at its first start.
+                grant::forget(system)?;
+                let Some(other) = member.place(machine)? else { return Ok(Released) };
+                (place, start) = (other, Start::Again);
+            }
             Outcome::Worthless(cause, reason) => {
                 member.refused(cause, &reason)?;
                 // A fresh ticket on the medium is another way in.

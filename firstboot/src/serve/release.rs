@@ -33,7 +33,7 @@ pub(super) const fn is_due(cause: Cause, facts: &Facts) -> bool {
 
 /// Whether the name has gone, to nobody or to another box: an approval of a later generation is needed.
 pub(super) const fn is_lost(cause: Cause) -> bool {
-    matches!(cause, Cause::Revoked | Cause::Superseded)
+    matches!(cause, Cause::Revoked | Cause::Superseded | Cause::Forgotten)
 }
 
 /// Forgets which node this box was.

@@ -69,6 +69,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
             generation: now.0,
             revoked: None,
             transient: None,
+            claimed: None,
         };
         let had = store.revoke(&nobody, &now.to_string()).with_context(telling)?;
         // Its ticket may have been minted where the clock is ahead.

@@ -56,7 +56,10 @@ impl Objects {
                 Some(before) if is_same(before, verdict) => return Ok(waiting),
                 Some(before) => {
                     let decided = match before {
-                        Verdict::Approved { node, .. } => format!("approved as `{node}`"),
+                        Verdict::Approved { node, transient: None, .. } => format!("approved as `{node}`"),
+                        Verdict::Approved { node, transient: Some(days), .. } => {
+                            format!("approved as `{node}`, which may be away for {days},")
+                        }
                         Verdict::Rejected => "rejected".to_owned(),
                     };
                     return Err(DecisionError::Decided { code: code.clone(), decided });

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{NODES, Objects, REPORTS, WAITING, not_ready, waiting_name};
+use super::{NODES, Objects, REPORTS, WAITING, not_ready, spec, waiting_name};
+use crate::claim::report::NodeReport;
 use crate::claim::store::{Joined, Store as _, StoreError, Verdict, Waiting};
 use crate::lifetime::{AwayDays, TAINT};
 
@@ -12,45 +13,63 @@ use crate::lifetime::{AwayDays, TAINT};
 const KUBERNETES_NODES: &str = "/api/v1/nodes";
 
 impl Objects {
-    /// Gives the node its taint: the record that a box has from its medium does not know of it.
-    pub fn taint_transient(&self, node: &Joined) -> Result<(), StoreError> {
+    /// Gives a transient node its taint, and says whether it has been away for longer than it may be. It is not away while
+    /// Kubernetes sees it as Ready, whatever becomes of its reports.
+    pub fn is_overdue(&self, node: &Joined, days: AwayDays, now: SystemTime) -> Result<bool, StoreError> {
         let path = format!("{KUBERNETES_NODES}/{}", node.node);
-        let Some(mut object) = self.api()?.get(&path).map_err(not_ready)? else { return Ok(()) };
+        if let Some(object) = self.api()?.get(&path).map_err(not_ready)? {
+            self.taint(&path, object.clone(), true)?;
+            if is_ready(&object) {
+                return Ok(false);
+            }
+        }
+        let report = self.api()?.get(&format!("{REPORTS}/{}", node.node)).map_err(not_ready)?;
+        if report.is_none() && self.list(&format!("{REPORTS}?limit=1"))?.is_none() {
+            return Err(StoreError::NotReady("NodeReports are not defined".to_owned()));
+        }
+        // What cannot be read says nothing of how long ago it was.
+        let report = report.map(|object| spec::<NodeReport>(&object)).transpose()?;
+        let heard = report.map(|report| time(&report.at)).transpose()?;
+        let claimed = node.claimed.as_deref().map(time).transpose()?;
+        // Of an approval, its generation is the time.
+        let approved = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(node.generation));
+        Ok(heard.max(claimed).max(approved).is_some_and(|last| days.are_over(last, now)))
+    }
+
+    /// Takes the taint from a node that may be away for ever from now on.
+    pub(super) fn becomes_resident(&self, node: &str) -> Result<(), StoreError> {
+        let path = format!("{KUBERNETES_NODES}/{node}");
+        match self.api()?.get(&path).map_err(not_ready)? {
+            Some(object) => self.taint(&path, object, false),
+            None => Ok(()),
+        }
+    }
+
+    /// A node's own record may lie on its medium, and knows nothing of it.
+    fn taint(&self, path: &str, mut object: Value, is_transient: bool) -> Result<(), StoreError> {
         let mut taints = object["spec"]["taints"].as_array().cloned().unwrap_or_default();
-        if taints.iter().any(|taint| taint["key"] == TAINT) {
+        if taints.iter().any(|taint| taint["key"] == TAINT) == is_transient {
             return Ok(());
         }
-        taints.push(json!({ "key": TAINT, "value": "true", "effect": "NoSchedule" }));
+        if is_transient {
+            taints.push(json!({ "key": TAINT, "value": "true", "effect": "NoSchedule" }));
+        } else {
+            taints.retain(|taint| taint["key"] != TAINT);
+        }
         object["spec"]["taints"] = json!(taints);
         // One that changes at the same time is tainted at the next look.
-        self.api()?.replace(&path, &object).map(drop).map_err(not_ready)
+        self.api()?.replace(path, &object).map(drop).map_err(not_ready)
     }
 
-    /// Those of the nodes that have been away for longer than they may be.
-    pub fn overdue_transients<'a>(
-        &self,
-        joined: &'a [Joined],
-        now: SystemTime,
-    ) -> Result<Vec<(&'a Joined, AwayDays)>, StoreError> {
-        let mut transients = joined.iter().filter_map(|node| Some((node, node.transient?))).peekable();
-        if transients.peek().is_none() {
-            return Ok(Vec::new());
-        }
-        let reports = self.all_reports()?;
-        let heard = |node: &Joined| {
-            let report = reports.iter().find(|report| report.node == node.node);
-            let report = report.and_then(|report| humantime::parse_rfc3339(&report.at).ok());
-            // Its generation is the time at which a person let it in.
-            let approved = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(node.generation));
-            report.max(approved).unwrap_or(now)
-        };
-        Ok(transients.filter(|(node, days)| days.are_over(heard(node), now)).collect())
-    }
-
-    /// Removes all traces of a node. Its own object goes last: after a power cut in between, this is done again.
+    /// Removes all traces of a node, unless it has claimed its place since it was looked at. Its own object goes last: after
+    /// a power cut in between, this is done again.
     pub fn forget(&self, node: &Joined) -> Result<(), StoreError> {
-        let delete = |path: String| self.api()?.delete(&path).map_err(not_ready);
         let name = &node.node;
+        let is_same = || Ok(self.joined(name)?.as_ref() == Some(node));
+        if !is_same()? {
+            return Ok(());
+        }
+        let delete = |path: String| self.api()?.delete(&path).map_err(not_ready);
         self.forget_password(name)?;
         delete(format!("{KUBERNETES_NODES}/{name}"))?;
         delete(format!("{REPORTS}/{name}"))?;
@@ -61,6 +80,19 @@ impl Objects {
                 delete(format!("{NODES}/{}", waiting_name(&waiting.code)))?;
             }
         }
-        delete(format!("{NODES}/{name}"))
+        if is_same()? { delete(format!("{NODES}/{name}")) } else { Ok(()) }
     }
+}
+
+fn is_ready(node: &Value) -> bool {
+    let conditions = node["status"]["conditions"].as_array();
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+fn time(text: &str) -> Result<SystemTime, StoreError> {
+    humantime::parse_rfc3339(text)
+        .map_err(|fault| StoreError::NotReady(format!("`{text}` is no time: {fault}")))
 }

@@ -47,6 +47,11 @@ impl Running {
         self.store.decide(verdict);
     }
 
+    /// All traces of a node are removed.
+    pub(crate) fn forget(&self, node: &str) {
+        self.store.forget(node);
+    }
+
     /// A person's word on a node that has joined.
     pub(crate) fn revoke(&self, node: &str) {
         self.store.revoke(node);

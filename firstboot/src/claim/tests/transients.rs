@@ -27,6 +27,7 @@ fn a_persons_word_on_how_long_a_node_may_be_away_is_part_of_its_membership() {
         let membership: Membership =
             document::open(grant.membership.as_bytes(), &cluster().membership_key).unwrap();
         assert_eq!((membership.transient, store.objects().joined["edge1"].transient), (days, days));
+        assert_eq!(store.objects().joined["edge1"].claimed.as_deref(), Some("2027-01-15T08:00:00Z"));
         // It comes back.
         granted(machine(1).ask(Right::Membership(grant.membership), &store));
         assert_eq!(store.objects().joined["edge1"].transient, days);
@@ -44,7 +45,7 @@ fn a_transient_node_that_is_forgotten_needs_another_word_and_a_resident_one_does
     let nobody = Memory::default();
     let reply = machine(1).ask(Right::Membership(grant(Some(AwayDays(30)))), &nobody);
     let expected = "`edge1` could be away for 30 days, and is forgotten".to_owned();
-    assert_eq!(refused(reply), (Cause::Revoked, expected));
+    assert_eq!(refused(reply), (Cause::Forgotten, expected));
     assert!(nobody.objects().joined.is_empty());
     granted(machine(1).ask(Right::Membership(grant(None)), &nobody));
 }

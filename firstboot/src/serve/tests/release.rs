@@ -4,6 +4,7 @@ use super::approval::{FIRST_CHALLENGE, MEMBERSHIP, approved_as, ask, facts_of, n
 use super::*;
 use crate::claim::store::Verdict;
 use crate::k3s::KEPT_PASSWORD;
+use crate::lifetime::AwayDays;
 
 const CERTIFICATE: &str = "/var/lib/rancher/k3s/agent/client-kubelet.crt";
 const KEY: &str = "/var/lib/rancher/k3s/agent/client-kubelet.key";
@@ -162,4 +163,28 @@ fn a_box_whose_medium_names_its_node_stays_that_node_when_it_is_revoked() {
     boot(&system);
     assert_eq!(unknown(&system, &service).unwrap_err().to_string(), "the run is over");
     assert!(read(&system, source::APPROVED).is_some());
+}
+
+#[test]
+fn a_box_whose_medium_names_its_node_asks_for_its_place_anew_when_it_is_forgotten() {
+    let service = Running::start(Limits::default());
+    let (_folder, system) = node();
+    let facts = facts(None);
+    let run = |seen: Seen, pauses| {
+        join(&facts, &system, &mut Fake::new(Some(service.address), &[seen], pauses));
+        status(&system)
+    };
+    let first = run(Seen::Ready, 3).code.unwrap();
+    let mut verdict = approved_as("edge1", None);
+    if let Verdict::Approved { transient, .. } = &mut verdict {
+        *transient = Some(AwayDays(7));
+    }
+    service.decide(&verdict);
+    assert_eq!(run(Seen::Ready, 3).phase, Phase::Ready);
+    service.forget("edge1");
+    std::thread::sleep(Duration::from_millis(1100));
+    let waiting = run(Seen::Unknown("the cluster has no node of this name".to_owned()), 60);
+    assert_eq!(waiting.phase, Phase::WaitingForApproval);
+    assert_ne!(waiting.code.unwrap(), first);
+    assert_eq!(read(&system, MEMBERSHIP), None);
 }

@@ -215,6 +215,7 @@ pub(crate) fn joined(node: &str, generation: u64) -> Joined {
         generation,
         revoked: None,
         transient: None,
+        claimed: None,
     }
 }
 

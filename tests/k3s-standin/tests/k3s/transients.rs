@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use firstboot::claim::message::{Cause, Reply, Right};
 use firstboot::claim::objects::Objects;
-use firstboot::claim::store::{Store as _, Verdict};
+use firstboot::claim::store::{Joined, Store as _, Verdict};
 use firstboot::lifetime::AwayDays;
 use firstboot::record::Role;
 use serde_json::json;
@@ -36,29 +36,30 @@ fn a_transient_node_has_its_taint_and_leaves_no_trace_once_it_was_away_for_too_l
     join(&server, &grant, &folder.path().join("a"));
     store.keep(&joined("resident", 1)).unwrap();
 
-    let all = store.all_joined().unwrap();
-    let transient = all.iter().find(|node| node.node == "edge1").unwrap();
-    // As often as it is looked at.
-    for _ in 0..2 {
-        store.taint_transient(transient).unwrap();
-    }
-    let taints = server.run(&["get", "node", "edge1", "-o=jsonpath={.spec.taints[*].key}"]);
-    assert_eq!(taints, "imgbuild.org/transient");
-
+    let look = || store.all_joined().unwrap().into_iter().find(|node| node.node == "edge1").unwrap();
     let days = |days: u64| now + Duration::from_hours(24 * days);
-    let overdue = |now| {
-        let overdue = store.overdue_transients(&all, now).unwrap();
-        overdue.into_iter().map(|(node, _)| node.node.clone()).collect::<Vec<_>>()
-    };
-    assert_eq!(overdue(days(29)), [""; 0]);
-    assert_eq!(overdue(days(31)), ["edge1"]);
+    let is_overdue = |now| store.is_overdue(&look(), AwayDays(30), now).unwrap();
+    assert!(!is_overdue(days(99)), "it is Ready, whatever its reports say");
+    let taints = || server.run(&["get", "node", "edge1", "-o=jsonpath={.spec.taints[*].key}"]);
+    assert!(taints().contains("imgbuild.org/transient"), "{}", taints());
+    server.run(&["delete", "node", "edge1"]);
+    assert!(!is_overdue(days(29)));
+    assert!(is_overdue(days(31)));
     let at = humantime::format_rfc3339_seconds(days(20)).to_string();
     let report =
         json!({ "node": "edge1", "role": "edge", "phase": "ready", "since": at, "reason": "", "at": at });
     store.report(&serde_json::from_value(report).unwrap()).unwrap();
-    assert_eq!(overdue(days(49)), [""; 0], "it was heard of");
-    assert_eq!(overdue(days(51)), ["edge1"]);
+    assert!(!is_overdue(days(49)), "it was heard of");
+    assert!(is_overdue(days(51)));
 
+    // It comes back while it is being forgotten.
+    let before = look();
+    let back = Joined { claimed: Some("2099-01-01T00:00:00Z".to_owned()), ..before.clone() };
+    store.keep(&back).unwrap();
+    store.forget(&before).unwrap();
+    assert_eq!(look(), back);
+    assert!(!is_overdue(days(51)), "it has claimed its place");
+    let transient = &back;
     store.forget(transient).unwrap();
     store.forget(transient).unwrap();
     assert_eq!(server.run(&["get", "edgenodes", "-o=name"]).trim(), "edgenode.imgbuild.org/resident");
@@ -67,7 +68,7 @@ fn a_transient_node_has_its_taint_and_leaves_no_trace_once_it_was_away_for_too_l
     assert!(!secrets.contains("edge1"), "{secrets}");
     // Neither its membership nor the word of then lets it in again.
     let reply = ask(3, Right::Membership(grant.membership), &service, &store);
-    assert!(matches!(reply, Reply::Refused { cause: Cause::Revoked, .. }), "{reply:?}");
+    assert!(matches!(reply, Reply::Refused { cause: Cause::Forgotten, .. }), "{reply:?}");
     let reply = ask_since(began, 3, Right::Approval, &service, &store);
     assert_eq!(reply, Reply::Waiting { code });
 }
