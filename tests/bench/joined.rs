@@ -16,10 +16,10 @@ const PROFILE: &str = "telling-joined";
 /// Tells the figures once the cluster sees the node as Ready.
 const TELL: &str = r#"at() { systemctl show --value --property "$2TimestampMonotonic" "$1"; }
 for i in $(seq 600); do
-  case $(firstboot status) in *'phase       ready'*) break ;; esac
+  case $(firstboot status) in *'phase       ready'*) is_ready=yes; break ;; esac
   sleep 1
 done
-printf '\nreport %s %s %s %s %s end\n' \
+test "$is_ready" && printf '\nreport %s %s %s %s %s end\n' \
   "$(at firstboot.service ExecMainStart)" "$(at firstboot.service ExecMainExit)" \
   "$(at firstboot-serve.service ExecMainStart)" "$(at network-online.target ActiveEnter)" \
   "$(at k3s.service ExecMainStart)" > /dev/ttyS0
@@ -68,6 +68,6 @@ pub(crate) fn prepare(work: &Path) -> anyhow::Result<Bootable> {
 pub(crate) fn boot(bootable: &Bootable) -> anyhow::Result<Joined> {
     let figures = bootable.boot()?;
     let [firstboot, configured, serve, online, k3s] = figures.seconds()?;
-    ensure!(serve <= k3s, "k3s starts before the service that starts it: {figures:?}");
+    ensure!(serve <= k3s && online <= k3s, "k3s starts before what it waits for: {figures:?}");
     Ok(Joined { firstboot, configured, serve, online, k3s })
 }

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use machine::{Disk, Power, READY, Random, Vm, WriteLog, number};
 
 use super::cluster::Site;
@@ -70,14 +70,12 @@ fn boots_to_ready(site: &Site, node: &str, disk: &Disk, power: Power) -> anyhow:
     edge.cut_power()
 }
 
-/// A phase may be over before it is told: then Ready comes first, and the case says that it is another one.
 fn wait_for_boundary(vm: &mut Vm, words: &str) -> anyhow::Result<()> {
     let started = Instant::now();
     while started.elapsed() < LONGEST && !vm.console().contains(words) && !vm.console().contains(READY) {
         vm.run_for(Duration::from_millis(100), words)?;
     }
-    let is_there = vm.console().contains(words);
-    println!("boundary `{words}`: {}", if is_there { "reached" } else { "not seen" });
+    ensure!(vm.console().contains(words), "the boundary `{words}` was never reached:\n{}", vm.console());
     Ok(())
 }
 
