@@ -12,6 +12,7 @@ mod check;
 pub mod edit;
 mod find;
 mod hardware;
+mod hetzner;
 mod key;
 mod label;
 mod location;
@@ -37,8 +38,10 @@ pub use firstboot::record::{Posture, Role, SwapBehavior, VpnKind};
 pub use access::{AccessError, KnownHost, MailAddress};
 pub use app::App;
 pub use argument::{Argument, ArgumentError};
+pub(crate) use check::is_in_zone;
 pub use find::{FILE_NAME, LoadError, directory_of};
 pub use hardware::{HardwareError, Serial, StatePath};
+pub use hetzner::Hetzner;
 pub use key::{SshKey, SshKeyError};
 pub use label::{LabelError, LabelKey, LabelValue};
 pub use location::{FolderPath, K3sVersion, LocationError, MirrorUrl, RepositoryUrl, Revision};
@@ -94,6 +97,9 @@ pub struct Cluster {
     /// Copies of datastore and volumes in S3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
+    /// Where cloud nodes are servers of Hetzner Cloud.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hetzner: Option<Hetzner>,
     /// The apps that the file names, by name; all others are off.
     pub apps: Vec<App>,
     /// Nodes in file order; one, three or five are control planes.

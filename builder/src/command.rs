@@ -19,6 +19,8 @@ mod kubeconfig;
 mod lock;
 mod locking;
 mod node;
+mod plan;
+mod project;
 mod record;
 mod size;
 mod slot;
@@ -129,6 +131,8 @@ pub enum Command {
     Status(status::Arguments),
     /// Say what becomes of a machine that waits, or of a node
     Node(node::Arguments),
+    /// Show what would be done at Hetzner, each call and its price
+    Plan(plan::Arguments),
     /// Mint a way to the Kubernetes API for kubectl and its like
     Kubeconfig(kubeconfig::Arguments),
     /// The people who may do everything
@@ -230,6 +234,7 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Deployment(arguments) => deployment::run(&arguments, context),
         Command::Record(arguments) => record::run(&arguments, context),
         Command::Ticket(arguments) => ticket::run(&arguments, context),
+        Command::Plan(arguments) => plan::run(&arguments, context),
         Command::Status(arguments) => status::run(&arguments, context),
         Command::Node(arguments) => node::run(&arguments, context),
         Command::Kubeconfig(arguments) => kubeconfig::run(&arguments, context),

@@ -10,6 +10,7 @@
 
 pub mod archive;
 pub mod bundle;
+pub mod cloud;
 pub mod cluster;
 pub mod command;
 pub mod deployment;

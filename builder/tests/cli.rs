@@ -11,6 +11,7 @@ mod cli {
     mod init;
     mod no_file;
     mod operator;
+    mod plan;
     mod profiles;
     mod program;
     mod record;

@@ -1,5 +1,6 @@
 //! What spans several keys of the cluster file, and the step from raw to checked.
 
+mod hetzner;
 mod network;
 mod nodes;
 mod services;
@@ -8,6 +9,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::path::Path;
 
+pub(crate) use hetzner::is_in_zone;
+
 use super::addresses;
 use super::raw::{RawCluster, RawFile, RawGitops, RawK3s};
 use super::{Available, Cluster, Gitops, K3s, Node, Posture};
@@ -15,6 +18,7 @@ use crate::diagnostic::{Located, Report, Span};
 
 /// Checks what spans several keys and fills in the defaults; `None` only after a recorded fault.
 pub(super) fn check(raw: RawFile, report: &Report, file: &Path, available: &Available) -> Option<Cluster> {
+    let private_range = raw.network.as_ref().and_then(|network| network.private_range.clone());
     let network = network::check(raw.network.unwrap_or_default(), &raw.nodes, report);
     nodes::check(&raw.nodes, network, report, available);
     if let Some(gitops) = &raw.gitops {
@@ -23,6 +27,15 @@ pub(super) fn check(raw: RawFile, report: &Report, file: &Path, available: &Avai
     let domain = raw.cluster.as_ref().and_then(|cluster| cluster.domain.as_ref());
     services::check_apps(&raw.apps, domain.is_some(), report);
     services::check_tls(raw.tls.as_ref(), raw.mail.as_ref(), report);
+    let of_cluster = raw.cluster.as_ref();
+    let around = hetzner::Around {
+        cluster: of_cluster.and_then(|cluster| Some(&cluster.name.as_ref()?.value)),
+        endpoint: of_cluster.and_then(|cluster| Some(&cluster.endpoint.as_ref()?.value)),
+        domain: domain.map(|domain| &domain.value),
+        private_range: private_range.as_ref(),
+        nodes: &raw.nodes,
+    };
+    hetzner::check(raw.hetzner.as_ref(), &around, report);
     services::check_people(&raw.admins, &raw.revocations, report);
     let addresses = addresses::assign(&raw.nodes, network.vpn_range, report);
     let admin_addresses = addresses::assign_admins(&raw.admins, network.admin_range, report);
@@ -53,6 +66,7 @@ pub(super) fn check(raw: RawFile, report: &Report, file: &Path, available: &Avai
         mail: resolved(raw.mail, services::resolve_mail)?,
         storage: services::resolve_storage(raw.storage),
         backup: resolved(raw.backup, |backup| services::resolve_backup(backup, &name, report))?,
+        hetzner: resolved(raw.hetzner, hetzner::resolve)?,
         apps: raw.apps.into_iter().map(services::resolve_app).collect(),
         nodes: nodes?,
         admins: admins?,

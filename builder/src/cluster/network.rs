@@ -92,6 +92,15 @@ impl Range {
         mask(address, self.prefix) == self.first
     }
 
+    /// Whether all of it is for private networks (RFC 1918).
+    pub fn is_private(self) -> bool {
+        let whole = [(10, 0, 0, 0, 8), (172, 16, 0, 0, 12), (192, 168, 0, 0, 16)];
+        whole.into_iter().any(|(a, b, c, d, prefix)| {
+            let range = Self { first: Ipv4Addr::new(a, b, c, d), prefix };
+            self.prefix >= prefix && range.contains(self.first)
+        })
+    }
+
     /// Whether any address lies in both.
     pub fn overlaps(self, other: Self) -> bool {
         self.contains(other.first) || other.contains(self.first)

@@ -33,6 +33,9 @@ pub struct Node {
     /// Address of a cloud node in the private network, unique.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub private_address: Option<Ipv4Addr>,
+    /// Type of a cloud node's server, where it is not that of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_type: Option<DnsLabel>,
     /// Where it stands; the same for all control planes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site: Option<DnsLabel>,

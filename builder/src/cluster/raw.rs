@@ -2,6 +2,7 @@
 //!
 //! The doc comments are what editors show: `schema` turns these types into a JSON Schema.
 
+mod hetzner;
 mod node;
 mod services;
 
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::diagnostic::{Located, Table};
 
+pub(super) use hetzner::RawHetzner;
 pub(super) use node::{RawDisk, RawHardware, RawInterface, RawLonghorn, RawNode, RawSwap};
 pub(super) use services::{
     RawAdmin, RawApp, RawBackup, RawMail, RawRevocation, RawStorage, RawTls, read_apps,
@@ -60,6 +62,8 @@ pub(super) struct RawFile {
     pub(super) storage: Option<RawStorage>,
     /// Copies of datastore and volumes in S3; without it, there are none outside the cluster.
     pub(super) backup: Option<RawBackup>,
+    /// Where cloud nodes are servers of Hetzner Cloud; without it, they are machines that somebody else makes.
+    pub(super) hetzner: Option<RawHetzner>,
     /// Apps that ArgoCD installs; those that are not named are off.
     #[schemars(with = "Option<services::AppsSchema>")]
     pub(super) apps: Vec<RawApp>,
@@ -191,6 +195,7 @@ impl RawFile {
             mail: file.optional("mail").table(RawMail::read),
             storage: file.optional("storage").table(RawStorage::read),
             backup: file.optional("backup").table(RawBackup::read),
+            hetzner: file.optional("hetzner").table(RawHetzner::read),
             apps: file.optional("apps").table(read_apps).unwrap_or_default(),
             nodes: file.optional("node").tables(RawNode::read),
             admins: file.optional("admin").tables(RawAdmin::read),

@@ -17,6 +17,7 @@ use serde::Serialize;
 use self::cached::BuildFacts;
 use self::folder::Unfinished;
 use self::plan::Plan;
+pub(super) use self::plan::folder_name;
 use self::timings::Timings;
 use super::Context;
 use super::identity::Unlock;

@@ -117,7 +117,7 @@ pub(super) fn flag() -> anyhow::Result<Flag> {
 }
 
 /// Calls `act` in a thread of its own at the first SIGINT or SIGTERM.
-fn on_signal(act: impl FnOnce(Ended) + Send + 'static) -> anyhow::Result<()> {
+pub(super) fn on_signal(act: impl FnOnce(Ended) + Send + 'static) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().build().context("watching for Ctrl-C")?;
     let signals = runtime

@@ -8,8 +8,8 @@ use firstboot::random::random;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Label of what belongs to a cluster; its value is the cluster's name.
-pub const CLUSTER: &str = "imgbuild.org/cluster";
+pub use crate::cloud::wanted::CLUSTER_LABEL as CLUSTER;
+
 /// Label of what a run has made; its value is the run's number.
 pub const RUN: &str = "imgbuild.org/run";
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
+use imgbuild::cloud::wanted::Wanted;
 use imgbuild::cluster::{Available, Cluster};
 use imgbuild::deployment;
 use serde_json::Value;
@@ -62,6 +63,11 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     ("backup.secret", r#""other""#, &[]),
     ("backup.interval-hours", "12", &[]),
     ("backup.keep", "5", &[]),
+    ("hetzner.location", r#""ash""#, &[]),
+    ("hetzner.other-locations", "[]", &[]),
+    ("hetzner.server-type", r#""cax41""#, &[]),
+    ("hetzner.other-server-types", "[]", &[]),
+    ("hetzner.dns-zone", r#""lab.example.org""#, &[]),
     ("node.name", r#""cp9""#, &[]),
     ("node.role", r#""edge""#, &[]),
     ("node.profile", r#""cloud""#, &[]),
@@ -70,6 +76,7 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     ("node.vpn-address", r#""10.90.0.8""#, &[]),
     ("node.endpoint", r#""cp9.example.org""#, &[]),
     ("node.private-address", r#""10.0.0.3""#, &[]),
+    ("node.server-type", r#""cax41""#, &[]),
     ("node.site", r#""south""#, &[]),
     ("node.labels", r#"{ room = "attic" }"#, &[]),
     ("node.taints", "[]", &[]),
@@ -150,6 +157,8 @@ fn outputs(file: &toml::Table) -> BTreeMap<String, String> {
     }
     let rendered = format!("{}\n{}", deployment::place(&cluster).display(), deployment::render(&cluster));
     outputs.insert("rendered".to_owned(), rendered);
+    let wanted = cluster.hetzner.as_ref().map(|hetzner| Wanted::new(&cluster, hetzner));
+    outputs.insert("servers".to_owned(), serde_json::to_string_pretty(&wanted).unwrap());
     let place = Place::with(&text);
     place.write("profiles/mine.toml", "version = 1\ndescription = \"mine\"\ninherits = \"cloud\"\n");
     let (code, bundles, stderr) = place.output(&["check"], &place.path());

@@ -105,6 +105,14 @@ impl Place {
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     }
 
+    /// The same with all that it says, as [`Self::run`] has it.
+    pub(super) fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+        let mut command = self.command(arguments, &self.path());
+        let output = command.envs(environment.iter().copied()).output().unwrap();
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        format!("exit code {}\n{stdout}{stderr}", output.status.code().unwrap())
+    }
+
     /// Runs the program with a reader that goes away after one byte.
     pub(super) fn run_with_closed_output(&self, arguments: &[&str]) -> (i32, String) {
         let mut child = self

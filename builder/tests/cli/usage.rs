@@ -29,6 +29,7 @@ fn shows_help() {
       ticket      Mint a ticket: a permission to join as a node, good once
       status      Show every node, why it is not Ready, and who waits to be let in
       node        Say what becomes of a machine that waits, or of a node
+      plan        Show what would be done at Hetzner, each call and its price
       kubeconfig  Mint a way to the Kubernetes API for kubectl and its like
       admin       The people who may do everything
       install     Install programs, man pages and completions below a prefix

@@ -55,6 +55,7 @@ pub(super) fn resolve(raw: RawNode, vpn_address: Ipv4Addr) -> Option<Node> {
         vpn_address,
         endpoint: raw.endpoint.map(|endpoint| endpoint.value),
         private_address: raw.private_address.map(|address| address.value),
+        server_type: raw.server_type.map(|name| name.value),
         site,
         labels: raw.labels.into_iter().map(|(key, value)| (key.value, value.value)).collect(),
         taints: values(raw.taints),

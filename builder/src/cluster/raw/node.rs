@@ -50,6 +50,8 @@ pub(in crate::cluster) struct RawNode {
     pub(in crate::cluster) endpoint: Option<Located<Endpoint>>,
     /// Address of a cloud node in the `private-range`.
     pub(in crate::cluster) private_address: Option<Located<Ipv4Addr>>,
+    /// Type of a cloud node's server; the `server-type` of `[hetzner]` unless given.
+    pub(in crate::cluster) server_type: Option<Located<DnsLabel>>,
     /// Where the node stands, a DNS label; all control planes stand in one place.
     pub(in crate::cluster) site: Option<Located<DnsLabel>>,
     /// Kubernetes labels.
@@ -153,6 +155,7 @@ impl RawNode {
             vpn_address: table.optional("vpn-address").address(),
             endpoint: table.optional("endpoint").parsed(),
             private_address: table.optional("private-address").address(),
+            server_type: table.optional("server-type").parsed(),
             site: table.optional("site").parsed(),
             labels: table.optional("labels").map(),
             taints: table.optional("taints").list(),

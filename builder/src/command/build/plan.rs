@@ -56,7 +56,7 @@ fn keys(arguments: &Arguments, cluster: &Cluster) -> anyhow::Result<SigningKeys>
 }
 
 /// The folder of a build that names none: each image has its own, for none may take another's place.
-fn folder_name(profile: &str, image: &str, arch: Arch) -> String {
+pub(in crate::command) fn folder_name(profile: &str, image: &str, arch: Arch) -> String {
     if image == IMAGE { format!("{profile}-{arch}") } else { format!("{profile}-{image}-{arch}") }
 }
 

@@ -1,0 +1,185 @@
+//! What is there at a provider: everything that a plan is made from, looked at once.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::price::PriceByTime;
+use super::wanted::{AddressFamily, CLUSTER_LABEL, Rule};
+use crate::cluster::Range;
+use crate::units::{Arch, Bytes};
+
+/// Label of snapshots; its value is the content digest of the disk image, shortened.
+pub const DIGEST_LABEL: &str = "imgbuild.org/digest";
+
+/// Everything of the project that a cluster could meet, its own or not.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Currency of all prices, `EUR`.
+    pub currency: String,
+    /// Where servers can stand: name, and the zone that one network reaches.
+    pub locations: BTreeMap<String, String>,
+    /// What servers can be made of.
+    pub types: Vec<ServerType>,
+    /// What an address costs, by location.
+    pub address_prices: BTreeMap<(AddressFamily, String), PriceByTime>,
+    /// Networks.
+    pub networks: Vec<Found<Network>>,
+    /// Firewalls.
+    pub firewalls: Vec<Found<Firewall>>,
+    /// Placement groups.
+    pub placement_groups: Vec<Found<()>>,
+    /// Primary IPs.
+    pub addresses: Vec<Found<Address>>,
+    /// Servers.
+    pub servers: Vec<Found<Server>>,
+    /// Snapshots that imgbuild has made, of any cluster.
+    pub snapshots: Vec<Found<Snapshot>>,
+    /// The zone that names are written to, where it is there.
+    pub zone: Option<Zone>,
+}
+
+/// A resource.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Found<T> {
+    /// Its number at the provider.
+    pub id: u64,
+    /// Its name, unique among its kind.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What else is known of it.
+    pub is: T,
+}
+
+impl Observed {
+    /// The snapshot of an image.
+    pub fn snapshot(&self, digest: &str, arch: Arch) -> Option<&Found<Snapshot>> {
+        let is_it = |found: &&Found<Snapshot>| {
+            found.labels.get(DIGEST_LABEL).is_some_and(|label| label == digest)
+                && found.is.arch == Some(arch)
+                && found.is.is_available
+        };
+        self.snapshots.iter().find(is_it)
+    }
+}
+
+impl<T> Found<T> {
+    /// Whether it belongs to the cluster.
+    pub fn is_of(&self, cluster: &str) -> bool {
+        self.labels.get(CLUSTER_LABEL).is_some_and(|owner| owner == cluster)
+    }
+}
+
+/// What a server can be made of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ServerType {
+    /// `cx33`.
+    pub name: String,
+    /// Of its processor; `None` where no image fits.
+    pub arch: Option<Arch>,
+    /// Its disk.
+    pub disk: Bytes,
+    /// Where it is offered.
+    pub offers: BTreeMap<String, Offer>,
+}
+
+/// A server type at a location.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Offer {
+    /// Whether it is in stock, where that is said.
+    pub is_available: Option<bool>,
+    /// What it costs.
+    pub price: PriceByTime,
+}
+
+/// A private network.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Network {
+    /// All of it; `None` where it is no range that a cluster could have.
+    pub range: Option<Range>,
+    /// Its subnets for servers, with their zones.
+    pub subnets: Vec<(Range, String)>,
+}
+
+/// A firewall.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Firewall {
+    /// What it lets in; `None` for a rule that is none of ours.
+    pub rules: Vec<Option<Rule>>,
+    /// Whether it is applied to all servers of its cluster, those to come included.
+    pub is_applied: bool,
+}
+
+/// A Primary IP.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Address {
+    /// Of which kind.
+    pub family: AddressFamily,
+    /// The address that a server has by it: of an IPv6 range its first host, `::1`.
+    pub ip: IpAddr,
+    /// Where it can be used.
+    pub location: String,
+    /// The number of the server that has it.
+    pub server: Option<u64>,
+}
+
+/// A server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Server {
+    /// What it is made of.
+    pub server_type: String,
+    /// Where it stands.
+    pub location: String,
+    /// What it does.
+    pub power: Power,
+    /// Its addresses in private networks, by the network's number.
+    pub private_addresses: BTreeMap<u64, Ipv4Addr>,
+    /// Whether the provider keeps it from being deleted.
+    pub is_protected: bool,
+}
+
+/// What a server does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Power {
+    /// It runs, or is on its way up.
+    On,
+    /// It is off.
+    Off,
+    /// It is being changed by somebody.
+    Busy,
+}
+
+/// A snapshot.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Snapshot {
+    /// Which processors it is for.
+    pub arch: Option<Arch>,
+    /// Smallest disk it fits.
+    pub disk: Bytes,
+    /// Whether it can be used already.
+    pub is_available: bool,
+}
+
+/// A DNS zone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Zone {
+    /// Its number.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Whether records can be written to it.
+    pub is_writable: bool,
+    /// Records by name relative to the zone (`@` is its own) and type.
+    pub records: BTreeMap<(String, String), Records>,
+}
+
+/// All records of a name and a type.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Records {
+    /// Their values, sorted.
+    pub values: Vec<String>,
+    /// Seconds that others keep them; the zone's without.
+    pub ttl: Option<u32>,
+    /// Labels of the record set.
+    pub labels: BTreeMap<String, String>,
+}

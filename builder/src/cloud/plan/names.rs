@@ -1,0 +1,112 @@
+//! Names of the cluster in the zone.
+
+use super::{Action, Intent, Kind, PlanError, PlannedName, Step, addresses};
+use crate::cloud::observed::{Observed, Records, Zone};
+use crate::cloud::wanted::{AddressFamily, CLUSTER_LABEL, NamedAddress, Wanted};
+
+/// What is done to the zone, and what somebody has to do elsewhere.
+pub(super) fn steps(
+    wanted: &Wanted,
+    observed: &Observed,
+) -> Result<(Vec<Step>, Vec<PlannedName>), PlanError> {
+    let shown = each(&wanted.dns.shown).map(|(name, family)| PlannedName {
+        name: name.name.clone(),
+        record: family.record(),
+        values: addresses(name, family, wanted, observed),
+    });
+    let shown = shown.collect();
+    let Some(name) = &wanted.dns.zone else { return Ok((Vec::new(), shown)) };
+    let Some(zone) = &observed.zone else { return Err(PlanError::Zone { name: name.clone() }) };
+    if !zone.is_writable {
+        return Err(PlanError::Secondary { name: name.clone() });
+    }
+    let written = each(&wanted.dns.written).map(|(name, family)| step(name, family, zone, wanted, observed));
+    let mut steps = written.collect::<Result<Vec<_>, _>>()?;
+    steps.extend(superfluous(zone, wanted));
+    Ok((steps, shown))
+}
+
+fn each(names: &[NamedAddress]) -> impl Iterator<Item = (&NamedAddress, AddressFamily)> {
+    names.iter().flat_map(|name| AddressFamily::ALL.map(|family| (name, family)))
+}
+
+fn step(
+    name: &NamedAddress,
+    family: AddressFamily,
+    zone: &Zone,
+    wanted: &Wanted,
+    observed: &Observed,
+) -> Result<Step, PlanError> {
+    let relative = relative(&name.name, &zone.name);
+    let values = addresses(name, family, wanted, observed);
+    let record = family.record();
+    let found = zone.records.get(&(relative.clone(), record.to_owned()));
+    // A name that is another's stands for no address (RFC 1034, section 3.6.2).
+    if zone.records.contains_key(&(relative.clone(), "CNAME".to_owned())) {
+        let (name, cluster) = (format!("{} CNAME", name.name), wanted.name.clone());
+        return Err(PlanError::Foreign { kind: "record set", name, cluster });
+    }
+    let (intent, actions) = match found {
+        None => (Intent::Create, vec![Action::CreateRecords { zone: zone.id, record }]),
+        Some(found) if !is_own(found, wanted) => {
+            return Err(PlanError::Foreign {
+                kind: "record set",
+                name: format!("{} {record}", name.name),
+                cluster: wanted.name.clone(),
+            });
+        }
+        Some(found) => {
+            let (zone, name) = (zone.id, relative);
+            let set = (!has_values(found, &values)).then(|| Action::SetRecords {
+                zone,
+                name: name.clone(),
+                record,
+            });
+            let ttl = (found.ttl != Some(wanted.dns.ttl)).then_some(Action::ChangeTtl { zone, name, record });
+            let actions: Vec<Action> = set.into_iter().chain(ttl).collect();
+            (if actions.is_empty() { Intent::Keep } else { Intent::Change }, actions)
+        }
+    };
+    let shown = values.into_iter().map(|value| value.unwrap_or_else(|| "of its server".to_owned()));
+    let detail = format!("{record} {}", shown.collect::<Vec<_>>().join(" "));
+    Ok(Step::new(intent, Kind::Name, &name.name, detail, actions))
+}
+
+fn is_own(found: &Records, wanted: &Wanted) -> bool {
+    found.labels.get(CLUSTER_LABEL) == Some(&wanted.name)
+}
+
+fn has_values(found: &Records, values: &[Option<String>]) -> bool {
+    let mut values: Vec<Option<&String>> = values.iter().map(Option::as_ref).collect();
+    values.sort_unstable();
+    found.values.iter().map(Some).eq(values)
+}
+
+/// `@` is the zone itself.
+fn relative(name: &str, zone: &str) -> String {
+    match name.strip_suffix(zone).map(|rest| rest.trim_end_matches('.')) {
+        None | Some("") => "@".to_owned(),
+        Some(rest) => rest.to_owned(),
+    }
+}
+
+/// Records that the cluster has made and names no longer.
+fn superfluous(zone: &Zone, wanted: &Wanted) -> Vec<Step> {
+    let names: Vec<(String, &str)> = each(&wanted.dns.written)
+        .map(|(name, family)| (relative(&name.name, &zone.name), family.record()))
+        .collect();
+    let is_named =
+        |name: &str, record: &str| names.iter().any(|(own, own_record)| own == name && *own_record == record);
+    let old = zone
+        .records
+        .iter()
+        .filter(|((name, record), found)| is_own(found, wanted) && !is_named(name, record));
+    let step = |((name, record), found): (&(String, String), &Records)| {
+        let whole = if name == "@" { zone.name.clone() } else { format!("{name}.{}", zone.name) };
+        let detail = format!("{record} {}", found.values.join(" "));
+        let actions =
+            vec![Action::DeleteRecords { zone: zone.id, name: name.clone(), record: record.clone() }];
+        Step::new(Intent::Delete, Kind::Name, &whole, detail, actions)
+    };
+    old.map(step).collect()
+}

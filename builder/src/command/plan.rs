@@ -1,0 +1,94 @@
+//! `imgbuild plan`: what would be done in the cloud, and what it costs, before anything is.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::build::folder_name;
+use super::project::{self, Access};
+use super::{Context, Note as _, failure};
+use crate::bundle::manifest::Manifest;
+use crate::cloud::plan::{Built, Plan, PlanError};
+use crate::cloud::wanted::{Server, Wanted};
+use crate::cluster::Cluster;
+use crate::hetzner::request_line;
+
+/// For all questions together.
+const ALLOWED: Duration = Duration::from_mins(2);
+/// Letters of a digest that a label has room for: 63 at most.
+const DIGEST: usize = 48;
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    let cluster = context.cluster()?;
+    let wanted = Wanted::new(&cluster, project::of(&cluster)?);
+    let project = arguments.access.open(context)?;
+    let observed = project.run("looking at the project", ALLOWED, async |operation| {
+        project.client.observe(operation, &wanted).await
+    })?;
+    let plan = Plan::new(&wanted, &observed, &built(&cluster, &wanted)?, request_line).map_err(of_plan)?;
+    if context.printer.is_json() {
+        return Ok(context.printer.json(&plan)?);
+    }
+    Ok(context.printer.data(&plan.to_string())?)
+}
+
+/// What lies in the build folders of the servers' images.
+fn built(cluster: &Cluster, wanted: &Wanted) -> anyhow::Result<Vec<Built>> {
+    let mut built: Vec<Built> = Vec::new();
+    for server in &wanted.servers {
+        if built.iter().any(|built| built.is_of(server)) {
+            continue;
+        }
+        let folder = cluster.beside("out").join(folder_name(&server.profile, &server.image, server.arch));
+        if !folder.exists() {
+            continue;
+        }
+        let manifest = Manifest::load(&folder).map_err(failure::of_manifest)?;
+        let digest = manifest.disk.fs_verity.to_string().chars().take(DIGEST).collect();
+        let Server { profile, image, arch, .. } = server.clone();
+        built.push(Built { profile, image, arch, size: manifest.disk.size, digest });
+    }
+    Ok(built)
+}
+
+fn of_plan(fault: PlanError) -> anyhow::Error {
+    let hint = match &fault {
+        PlanError::Foreign { kind: "record set", .. } => {
+            "remove it from the zone, if nobody needs it, or name the cluster otherwise".to_owned()
+        }
+        PlanError::Foreign { .. } => "rename it, or the cluster".to_owned(),
+        PlanError::Range { .. } => {
+            "a network's range cannot be changed: `private-range` has to be its own".to_owned()
+        }
+        PlanError::Subnet { .. } => "remove it, or choose a location in its zone".to_owned(),
+        PlanError::Location { known, .. } => format!("there are {}", known.join(", ")),
+        PlanError::Type { known, .. } | PlanError::Architecture { known, .. } => {
+            format!("images of this architecture run on {}", known.join(", "))
+        }
+        PlanError::Unfit { server, .. } => {
+            format!("delete the server `{server}`, so that it is made anew, or change the node back")
+        }
+        PlanError::Full { .. } => {
+            "`other-server-types` and `other-locations` of `[hetzner]` name more that would do".to_owned()
+        }
+        PlanError::Elsewhere { .. } => {
+            "a location of `[hetzner]` has to be theirs; what stands elsewhere has to go".to_owned()
+        }
+        PlanError::Zone { name } => format!("make the zone `{name}` in the project, or leave out `dns-zone`"),
+        PlanError::Secondary { .. } => {
+            "leave out `dns-zone`, and write the names where the zone is".to_owned()
+        }
+        PlanError::Protected { name } => format!("end the protection of `{name}` in the project's console"),
+    };
+    let is_input = !matches!(fault, PlanError::Full { .. });
+    let fault = anyhow::Error::from(fault);
+    if is_input { fault.input().hint(hint) } else { fault.hint(hint) }
+}
