@@ -119,7 +119,7 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     aftermath::dry_run_tells_what_is_there(&edge2)?;
     edges_reach_each_other(&edge1, &edge2)?;
     let overview = joining.operate(&["status"], api, &scene)?;
-    let ready = overview.lines().skip(1).filter(|line| line.contains(" Ready"));
+    let ready = overview.lines().skip(1).filter(|line| line.split_whitespace().nth(3) == Some("Ready"));
     ensure!(ready.count() == 3 && overview.lines().count() == 4, "the operator sees:\n{overview}");
     ensure!(overview.trim_end().ends_with("Ready     may be away for 30 days"), "edge2 is:\n{overview}");
     let taints = ask(&["get", "node", "edge2", "-o=jsonpath={.spec.taints[*].key}"])?;

@@ -47,6 +47,7 @@ impl Newcomer {
     fn wait_for_word(&self, system: &System, machine: &mut impl Surroundings) -> anyhow::Result<()> {
         let tunnel_key = private_key::ensure(system)?.context("a dry run joins nothing")?;
         let mut reporter = Reporter::new(system);
+        reporter.begins(Phase::Claiming, "asking the cluster to be let in")?;
         let mut claiming = Claiming::new(&self.cluster, (&self.key, &tunnel_key), false, system, machine)?;
         loop {
             match claiming.claim(&Right::Approval, &mut reporter, machine)? {
