@@ -38,6 +38,9 @@ struct Arguments {
     /// Leave out the boots, which are emulated and take some minutes
     #[arg(long)]
     without_boots: bool,
+    /// Measure nothing but a control plane that is switched on again
+    #[arg(long, conflicts_with = "without_boots")]
+    only_control_plane: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -73,6 +76,11 @@ fn bench(arguments: &Arguments) -> anyhow::Result<bool> {
         Some(program) => program.clone(),
         None => std::env::current_exe().context("finding this program")?.with_file_name("imgbuild"),
     };
+    if arguments.only_control_plane {
+        let mut report = Report::default();
+        let measured = measure::joined(work.path(), &mut report);
+        return show(&report, measured, arguments);
+    }
     let ours = Ours::prepare(&program, &work.path().join("cluster"), &folder.join("cache"))?;
     let peer = Peer::prepare(&folder, work.path(), &ours.selection()?)?;
     let mkosi = match &arguments.mkosi {
@@ -85,6 +93,11 @@ fn bench(arguments: &Arguments) -> anyhow::Result<bool> {
 
     let mut report = Report::default();
     let measured = measure(arguments, &ours, &peer, mkosi, work.path(), &mut report);
+    show(&report, measured, arguments)
+}
+
+/// Prints what was measured, whether or not all was.
+fn show(report: &Report, measured: anyhow::Result<()>, arguments: &Arguments) -> anyhow::Result<bool> {
     let text = if arguments.json { report.json()? } else { report.table() };
     io::stdout().write_all(text.as_bytes()).context("printing the report")?;
     measured.context("measuring the rest")?;

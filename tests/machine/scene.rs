@@ -44,11 +44,11 @@ pub struct Scene {
 impl Scene {
     /// Finds the programs and makes the cluster folder.
     pub fn open() -> anyhow::Result<Self> {
-        let test = std::env::current_exe().context("asking where the test program lies")?;
-        let programs =
-            test.parent().and_then(Path::parent).context("the test program lies in no target folder")?;
-        let path = programs.join(PROGRAM);
-        ensure!(path.is_file(), "`{}` is missing; `make build` makes it", path.display());
+        let own = std::env::current_exe().context("asking where this program lies")?;
+        // Programs lie beside it, or one above the tests' `deps`.
+        let mut folders = own.ancestors().skip(1).take(2);
+        let programs = folders.find(|folder| folder.join(PROGRAM).is_file());
+        let programs = programs.with_context(|| format!("`{PROGRAM}` is missing; `make build` makes it"))?;
         let folder = programs.join("machines");
         fs::create_dir_all(folder.join("home/.ssh")).context("making the scene's folder")?;
         let lock = File::create(folder.join("lock")).context("opening the scene's lock")?;
