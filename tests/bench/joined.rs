@@ -17,7 +17,7 @@ const PROFILE: &str = "telling-joined";
 const TELL: &str = r#"at() { systemctl show --value --property "$2TimestampMonotonic" "$1"; }
 for i in $(seq 600); do
   case $(firstboot status) in *'phase       ready'*) is_ready=yes; break ;; esac
-  sleep 1
+  sleep 5
 done
 test "$is_ready" && printf '\nreport %s %s %s %s %s end\n' \
   "$(at firstboot.service ExecMainStart)" "$(at firstboot.service ExecMainExit)" \
@@ -31,10 +31,10 @@ const OPERATING: Duration = Duration::from_mins(1);
 /// Seconds from the kernel's entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Joined {
-    firstboot: f64,
-    configured: f64,
-    serve: f64,
-    online: f64,
+    pub(crate) firstboot: f64,
+    pub(crate) configured: f64,
+    pub(crate) serve: f64,
+    pub(crate) online: f64,
     /// To k3s' start.
     pub(crate) k3s: f64,
 }

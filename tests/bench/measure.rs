@@ -181,6 +181,9 @@ pub(crate) fn joined(work: &Path, report: &mut Report) -> anyhow::Result<()> {
     report.samples.extend([
         Samples::guest("control plane: kernel to k3s", joined.k3s),
         Samples::guest("  firstboot's own part", own),
+        Samples::guest("    its settings, before the network", joined.configured - joined.firstboot),
+        Samples::guest("    kernel to its service", joined.serve),
+        Samples::guest("    kernel to the network", joined.online),
     ]);
     report.bounds.push(Bound::ratio("firstboot, until k3s starts : its boot", own / (joined.k3s - own), 0.1));
     Ok(())
