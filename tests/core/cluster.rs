@@ -1,7 +1,8 @@
 //! Machines that have never been touched form a cluster by being switched on.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use imgbuild::machine::Forward;
@@ -119,8 +120,7 @@ fn switched_on_machines_become_a_cluster() -> anyhow::Result<()> {
     let ready = overview.lines().skip(1).filter(|line| line.split_whitespace().nth(3) == Some("Ready"));
     ensure!(ready.count() == 3 && overview.lines().count() == 4, "the operator sees:\n{overview}");
     ensure!(overview.trim_end().ends_with("Ready     may be away for 30 days"), "edge2 is:\n{overview}");
-    let taints = ask(&["get", "node", "edge2", "-o=jsonpath={.spec.taints[*].key}"])?;
-    ensure!(taints.split(' ').any(|key| key == "imgbuild.org/transient"), "its taints are {taints}");
+    has_taint("edge2", "imgbuild.org/transient", &ask)?;
     let phases = "-o=jsonpath={range .items[*]}{.spec.node} {.spec.phase} {end}";
     let reports = kubectl(&kubeconfig, &["get", "nodereports", phases])?;
     ensure!(reports == "cp1 ready edge1 ready edge2 ready ", "they say of themselves: {reports}");
@@ -192,6 +192,19 @@ fn edges_reach_each_other(edge1: &Vm, edge2: &Vm) -> anyhow::Result<()> {
     edge1.run("ping -c 3 -W 10 -M do -s 1202 10.42.4.0")?;
     edge1.run("! ping -c 1 -W 10 -M do -s 1203 10.42.4.0")?;
     Ok(())
+}
+
+/// The control plane looks every minute.
+fn has_taint(node: &str, key: &str, ask: &impl Fn(&[&str]) -> anyhow::Result<String>) -> anyhow::Result<()> {
+    let started = Instant::now();
+    loop {
+        let taints = ask(&["get", "node", node, "-o=jsonpath={.spec.taints[*].key}"])?;
+        if taints.split(' ').any(|taint| taint == key) {
+            return Ok(());
+        }
+        ensure!(started.elapsed() < ASKING, "the taints of `{node}` are {taints}");
+        thread::sleep(Duration::from_secs(2));
+    }
 }
 
 /// An admin's, minted without the cluster, with the API as this computer reaches it.
