@@ -180,10 +180,9 @@ pub(crate) fn joined(work: &Path, report: &mut Report) -> anyhow::Result<()> {
     let own = joined.own();
     report.samples.extend([
         Samples::guest("control plane: kernel to k3s", joined.k3s),
-        Samples::guest("  firstboot's own part", own),
-        Samples::guest("    its settings, before the network", joined.configured - joined.firstboot),
-        Samples::guest("    kernel to its service", joined.serve),
-        Samples::guest("    kernel to the network", joined.online),
+        Samples::guest("  firstboot, processor time", own),
+        Samples::guest("    its settings, before the network", joined.settings),
+        Samples::guest("    its service", joined.service),
     ]);
     report.bounds.push(Bound::ratio("firstboot, until k3s starts : its boot", own / (joined.k3s - own), 0.1));
     Ok(())
