@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use firstboot::claim::code::Code;
 use firstboot::claim::report::NodeReport;
 use firstboot::claim::store::{Joined, Verdict, Waiting};
+use firstboot::kubernetes::{is_true, ready_condition};
 use firstboot::lifetime::AwayDays;
 use firstboot::status::Phase;
 use firstboot::ticket::Hardware;
@@ -128,11 +129,8 @@ impl Overview {
 
 impl Seen {
     fn new(name: &str, node: Option<&Value>, place: Option<&Joined>, report: Option<NodeReport>) -> Self {
-        let condition = node.and_then(|node| {
-            let conditions = node["status"]["conditions"].as_array()?;
-            conditions.iter().find(|condition| condition["type"] == "Ready")
-        });
-        let is_ready = condition.is_some_and(|condition| condition["status"] == "True");
+        let condition = node.and_then(ready_condition);
+        let is_ready = condition.is_some_and(is_true);
         let revoked = place.and_then(|place| place.revoked.as_deref());
         let state = match (node, is_ready, place) {
             _ if revoked.is_some() => State::Revoked,

@@ -84,6 +84,20 @@ pub enum ApiError {
     },
 }
 
+/// Where Kubernetes has its nodes.
+pub const NODES: &str = "/api/v1/nodes";
+
+/// Whether a node of Kubernetes is Ready, since when, and why: its condition of that type.
+pub fn ready_condition(node: &Value) -> Option<&Value> {
+    let conditions = node["status"]["conditions"].as_array()?;
+    conditions.iter().find(|condition| condition["type"] == "Ready")
+}
+
+/// Whether that condition says so.
+pub fn is_true(condition: &Value) -> bool {
+    condition["status"] == "True"
+}
+
 impl Api {
     /// The API of the control plane on this machine, as its admin.
     pub fn of_control_plane(system: &System) -> Result<Self, ApiError> {

@@ -1,7 +1,7 @@
 //! How long a cluster remembers a node that is away.
 //!
 //! A *resident* node keeps its place for ever. A *transient* one was approved for as long as it comes back: a laptop, or
-//! a box that is lent. It has a taint of its own, and after so many days without a report all traces of it are removed.
+//! a box that is lent. It has a taint of its own, and once it was away for so many days all traces of it are removed.
 
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime};

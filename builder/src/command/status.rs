@@ -2,13 +2,12 @@
 
 use clap::Args;
 use firstboot::claim::objects::Objects;
+use firstboot::kubernetes::NODES;
 
 use super::Context;
 use super::api::Access;
 use crate::overview::Overview;
 
-/// Nodes as Kubernetes knows them.
-const NODES: &str = "/api/v1/nodes";
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct Arguments {

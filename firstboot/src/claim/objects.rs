@@ -16,7 +16,7 @@ use super::code::Code;
 use super::event::ClaimEvent;
 use super::report::NodeReport;
 use super::store::{Burnt, Joined, Store, StoreError, Waiting};
-use crate::kubernetes::{Api, ApiError, Reach};
+use crate::kubernetes::{self, Api, ApiError, Reach};
 use crate::ticket::Nonce;
 
 pub use self::decisions::DecisionError;
@@ -63,6 +63,12 @@ impl Objects {
         }
         let api = (self.reach)().map_err(not_ready)?;
         Ok(self.api.get_or_init(|| api))
+    }
+
+    /// A new machine of its name sets another password, and Kubernetes forgets the old one.
+    fn remove_from_kubernetes(&self, name: &str) -> Result<(), StoreError> {
+        self.forget_password(name)?;
+        self.api()?.delete(&format!("{}/{name}", kubernetes::NODES)).map_err(not_ready)
     }
 
     fn node(&self, name: &str) -> Result<Option<Value>, StoreError> {

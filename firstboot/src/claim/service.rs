@@ -200,8 +200,8 @@ impl Service {
                 let reason = format!("`{}` is the node of key {}", membership.node, known.key.fingerprint());
                 return Ok(refuse(Cause::Superseded, reason));
             }
-            (None, Some(AwayDays(days))) => {
-                let reason = format!("`{}` could be away for {days} days, and is forgotten", membership.node);
+            (None, Some(days)) => {
+                let reason = format!("`{}` could be away for {days}, and is forgotten", membership.node);
                 return Ok(refuse(Cause::Forgotten, reason));
             }
             // A control plane that was re-created knows nobody: then a resident's membership alone is enough.

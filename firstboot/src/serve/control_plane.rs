@@ -46,8 +46,7 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
     let bundle = given(facts, system, &mut reporter)?;
     reporter.step("claim", StepState::Changed)?;
     install::install(&bundle, system)?;
-    let mut peers = Vec::new();
-    machine.connect(&bundle.wireguard_key, &peers)?;
+    machine.connect(&bundle.wireguard_key, &[])?;
     write_files(facts, "vpn", system)?;
     reporter.step("vpn", StepState::Changed)?;
     let store = Arc::new(Objects::reached_by(machine.api()));
@@ -58,17 +57,14 @@ pub(super) fn run(facts: &Facts, system: &System, machine: &mut impl Machine) ->
     let api = wait_for_api(&mut reporter, machine)?;
     bundle.order.finish(system)?;
     bootstrap::run(facts, &bundle, &api, system, &mut reporter, machine)?;
-    let (mut listening, mut looked) = (Listening::default(), None);
+    let (mut joined, mut listening, mut looked) = (Vec::new(), Listening::default(), None);
     loop {
-        let mut joined = Vec::new();
         match store.all_joined() {
-            Ok(all) => {
-                peers = all.iter().cloned().map(Peer::from).collect();
-                joined = all;
-            }
+            Ok(all) => joined = all,
             // Those of before stay: a restart of the API cuts no tunnel.
             Err(fault) => say(&format!("who has joined is not known: {fault}")),
         }
+        let peers: Vec<Peer> = joined.iter().cloned().map(Peer::from).collect();
         let tunnels = machine.connect(&bundle.wireguard_key, &peers)?;
         for fault in tunnels.faults {
             say(&fault);

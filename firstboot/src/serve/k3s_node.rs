@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::reporter::say;
-use crate::kubernetes::{Api, ApiError};
+use crate::kubernetes::{Api, ApiError, NODES, is_true, ready_condition};
 use crate::plan::node_annotations;
 use crate::record::NodeRecord;
 
@@ -25,7 +25,7 @@ pub(super) enum Seen {
 /// Looks at the node's object, and makes sure that it has the annotations of the record.
 pub(super) fn look(api: &Api, record: &NodeRecord) -> Seen {
     let name = record.node.name.as_str();
-    let path = format!("/api/v1/nodes/{name}");
+    let path = format!("{NODES}/{name}");
     let answer = api.get(&path);
     let annotated = answer.as_ref().ok().and_then(Option::as_ref);
     let annotated = annotated.and_then(|node| annotated_as(&node_annotations(record), name, node));
@@ -62,10 +62,8 @@ fn judge(answer: Result<Option<Value>, ApiError>) -> Seen {
 }
 
 fn ready(node: &Value) -> Seen {
-    let conditions = node["status"]["conditions"].as_array();
-    let condition = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
-    match condition {
-        Some(condition) if condition["status"] == "True" => Seen::Ready,
+    match ready_condition(node) {
+        Some(condition) if is_true(condition) => Seen::Ready,
         Some(condition) => {
             let message = condition["message"].as_str().filter(|message| !message.is_empty());
             let text =

@@ -86,9 +86,7 @@ impl Objects {
         };
         let (before, _) = self.change(&of.node, next)?;
         if before.is_some() {
-            // A new machine of its name sets another password, and Kubernetes forgets the old one.
-            self.forget_password(&of.node)?;
-            self.api()?.delete(&format!("/api/v1/nodes/{}", of.node)).map_err(not_ready)?;
+            self.remove_from_kubernetes(&of.node)?;
         }
         Ok(before)
     }

@@ -42,6 +42,12 @@ fn a_transient_node_has_its_taint_and_leaves_no_trace_once_it_was_away_for_too_l
     assert!(!is_overdue(days(99)), "it is Ready, whatever its reports say");
     let taints = || server.run(&["get", "node", "edge1", "-o=jsonpath={.spec.taints[*].key}"]);
     assert!(taints().contains("imgbuild.org/transient"), "{}", taints());
+    let at = humantime::format_rfc3339_seconds(days(10)).to_string();
+    let ready = json!({ "type": "Ready", "status": "Unknown", "lastTransitionTime": at });
+    let status = json!({ "status": { "conditions": [ready] } }).to_string();
+    server.run(&["patch", "node", "edge1", "--subresource=status", "--type=merge", "-p", &status]);
+    assert!(!is_overdue(days(39)), "so long ago it was Ready");
+    assert!(is_overdue(days(41)));
     server.run(&["delete", "node", "edge1"]);
     assert!(!is_overdue(days(29)));
     assert!(is_overdue(days(31)));
