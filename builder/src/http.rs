@@ -21,3 +21,45 @@ pub fn client(configure: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Clie
     let without_roots = |_| builder().tls_certs_only(std::iter::empty()).build();
     builder().build().or_else(without_roots)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    //! Servers that misbehave, which no library's would.
+
+    use std::future::Future;
+    use std::io;
+    use std::net::SocketAddr;
+
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::JoinHandle;
+
+    /// Hands connections to who answers them, until dropped.
+    #[derive(Debug)]
+    pub(crate) struct Listening {
+        pub(crate) address: SocketAddr,
+        task: JoinHandle<()>,
+    }
+
+    impl Listening {
+        pub(crate) async fn start<F>(answer: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+        where
+            F: Future<Output = io::Result<()>> + Send + 'static,
+        {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let task = tokio::spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    // A client that goes away is no fault of the server's.
+                    tokio::spawn(answer(stream));
+                }
+            });
+            Self { address, task }
+        }
+    }
+
+    impl Drop for Listening {
+        fn drop(&mut self) {
+            self.task.abort();
+        }
+    }
+}

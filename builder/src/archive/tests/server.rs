@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use reqwest::Url;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
+
+use crate::http::tests::Listening;
 
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug)]
@@ -35,27 +37,19 @@ struct State {
 #[derive(Debug)]
 pub(in super::super) struct Server {
     state: Arc<Mutex<State>>,
-    base: String,
-    task: tokio::task::JoinHandle<()>,
+    listening: Listening,
 }
 
 impl Server {
     pub(in super::super) async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::<Mutex<State>>::default();
         let shared = Arc::clone(&state);
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                // A client that goes away is no fault of the server's.
-                tokio::spawn(answer(stream, Arc::clone(&shared)));
-            }
-        });
-        Self { state, base, task }
+        let listening = Listening::start(move |stream| answer(stream, Arc::clone(&shared))).await;
+        Self { state, listening }
     }
 
     pub(in super::super) fn url(&self, path: &str) -> Url {
-        Url::parse(&format!("{}{path}", self.base)).unwrap()
+        Url::parse(&format!("http://{}{path}", self.listening.address)).unwrap()
     }
 
     pub(in super::super) fn put(&self, path: &str, data: impl Into<Vec<u8>>) {
@@ -74,12 +68,6 @@ impl Server {
     /// Paths asked for since the last call, with the position asked for.
     pub(in super::super) fn requests(&self) -> Vec<(String, Option<usize>)> {
         std::mem::take(&mut self.state.lock().unwrap().requests)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -1,14 +1,16 @@
 //! An HTTP/1.1 server that gives scripted answers, and remembers what it was asked.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::hetzner::{Client, Endpoint, Operation, Pace, Run, Stop, Token};
+use crate::http::tests::Listening;
 
 pub(super) const TOKEN: &str = "jEheVytlAoFl7F8MqUQ7jAo2hOXASztX";
 
@@ -74,23 +76,15 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Api {
     state: Arc<Mutex<State>>,
-    base: String,
-    task: tokio::task::JoinHandle<()>,
+    listening: Listening,
 }
 
 impl Api {
     pub(super) async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let base = format!("http://{}/v1", listener.local_addr().unwrap());
         let state = Arc::<Mutex<State>>::default();
         let shared = Arc::clone(&state);
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                // A client that goes away is no fault of the server's.
-                tokio::spawn(answer(stream, Arc::clone(&shared)));
-            }
-        });
-        Self { state, base, task }
+        let listening = Listening::start(move |stream| answer(stream, Arc::clone(&shared))).await;
+        Self { state, listening }
     }
 
     /// Answers the next requests of `line`, `GET /servers`, one after the other. Others find no script.
@@ -98,8 +92,12 @@ impl Api {
         self.state.lock().unwrap().answers.entry(line.to_owned()).or_default().extend(answers);
     }
 
-    pub(super) fn address(&self) -> &str {
-        self.base.trim_start_matches("http://").trim_end_matches("/v1")
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.listening.address
+    }
+
+    fn base(&self) -> String {
+        format!("http://{}/v1", self.address())
     }
 
     /// What was asked since the last call.
@@ -117,7 +115,7 @@ impl Api {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), format!("{TOKEN}\n")).unwrap();
         let client =
-            Client::new(Endpoint::parse(&self.base).unwrap(), Token::load(file.path()).unwrap()).unwrap();
+            Client::new(Endpoint::parse(&self.base()).unwrap(), Token::load(file.path()).unwrap()).unwrap();
         client.with_pace(Pace {
             request: Duration::from_millis(400),
             retries: 5,
@@ -127,12 +125,6 @@ impl Api {
             first_poll: Duration::from_millis(1),
             longest_poll: Duration::from_millis(4),
         })
-    }
-}
-
-impl Drop for Api {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
