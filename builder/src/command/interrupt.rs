@@ -110,14 +110,22 @@ pub(super) fn guard<T>(work: impl FnOnce(&Cleanup) -> anyhow::Result<T>) -> anyh
 
 /// A flag that is raised when the user or the system wants the work to end.
 pub(super) fn flag() -> anyhow::Result<Flag> {
+    flag_and(|| {})
+}
+
+/// The same, and `tell` is called at once, for work that does not ask.
+pub(super) fn flag_and(tell: impl FnOnce() + Send + 'static) -> anyhow::Result<Flag> {
     let flag = Flag::default();
     let raised = flag.clone();
-    on_signal(move |ended| raised.raise(ended))?;
+    on_signal(move |ended| {
+        raised.raise(ended);
+        tell();
+    })?;
     Ok(flag)
 }
 
 /// Calls `act` in a thread of its own at the first SIGINT or SIGTERM.
-pub(super) fn on_signal(act: impl FnOnce(Ended) + Send + 'static) -> anyhow::Result<()> {
+fn on_signal(act: impl FnOnce(Ended) + Send + 'static) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().build().context("watching for Ctrl-C")?;
     let signals = runtime

@@ -9,7 +9,7 @@ use super::project::{self, Access};
 use super::{Context, Note as _, failure};
 use crate::bundle::manifest::Manifest;
 use crate::cloud::plan::{Built, Plan, PlanError};
-use crate::cloud::wanted::{Server, Wanted};
+use crate::cloud::wanted::{DiskImage, Wanted};
 use crate::cluster::Cluster;
 use crate::hetzner::request_line;
 
@@ -42,21 +42,16 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
 
 /// What lies in the build folders of the servers' images.
 fn built(cluster: &Cluster, wanted: &Wanted) -> anyhow::Result<Vec<Built>> {
-    let mut built: Vec<Built> = Vec::new();
-    for server in &wanted.servers {
-        if built.iter().any(|built| built.is_of(server)) {
-            continue;
-        }
-        let folder = cluster.beside("out").join(folder_name(&server.profile, &server.image, server.arch));
+    let look = |of: &DiskImage| {
+        let folder = cluster.beside("out").join(folder_name(&of.profile, &of.image, of.arch));
         if !folder.exists() {
-            continue;
+            return Ok(None);
         }
         let manifest = Manifest::load(&folder).map_err(failure::of_manifest)?;
         let digest = manifest.disk.fs_verity.to_string().chars().take(DIGEST).collect();
-        let Server { profile, image, arch, .. } = server.clone();
-        built.push(Built { profile, image, arch, size: manifest.disk.size, digest });
-    }
-    Ok(built)
+        Ok(Some(Built { of: of.clone(), size: manifest.disk.size, digest }))
+    };
+    wanted.images().into_iter().filter_map(|of| look(of).transpose()).collect()
 }
 
 fn of_plan(fault: PlanError) -> anyhow::Error {

@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Context, Note as _, interrupt};
+use super::interrupt::{self, Flag};
+use super::{Context, Note as _};
 use crate::cluster::{Cluster, Hetzner};
 use crate::hetzner::{Client, Endpoint, Operation, Stop, Token};
 
@@ -24,6 +25,7 @@ pub(super) struct Project {
     pub(super) client: Client,
     runtime: Runtime,
     stop: Stop,
+    interrupted: Flag,
 }
 
 impl Access {
@@ -40,11 +42,12 @@ impl Access {
         let endpoint = Endpoint::choose().map_err(|fault| anyhow::Error::from(fault).input())?;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let (stopper, stop) = Stop::new();
-        interrupt::on_signal(move |_| stopper.stop())?;
+        let interrupted = interrupt::flag_and(move || stopper.stop())?;
         Ok(Project {
             client: Client::new(endpoint, token)?,
             runtime: runtime.context("starting to talk to Hetzner")?,
             stop,
+            interrupted,
         })
     }
 }
@@ -58,7 +61,10 @@ impl Project {
         work: impl AsyncFnOnce(&Operation) -> Result<T, crate::hetzner::HetznerError>,
     ) -> anyhow::Result<T> {
         let operation = Operation::new(name, allowed, &self.stop);
-        self.runtime.block_on(work(&operation)).map_err(|fault| {
+        let done = self.runtime.block_on(work(&operation));
+        // Whatever fails then fails because of that.
+        self.interrupted.check()?;
+        done.map_err(|fault| {
             let hint = fault.hint();
             let fault = anyhow::Error::from(fault);
             match hint {
