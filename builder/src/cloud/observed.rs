@@ -113,8 +113,6 @@ pub struct Firewall {
 /// A Primary IP.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Address {
-    /// Of which kind.
-    pub family: AddressFamily,
     /// The address that a server has by it: of an IPv6 range its first host, `::1`.
     pub ip: IpAddr,
     /// Where it can be used.

@@ -2,21 +2,22 @@
 //!
 //! Nothing of another owner is touched: what has a name that the cluster needs, and not its label, is a fault.
 
+mod action;
+mod error;
 mod names;
 mod place;
 mod servers;
 mod shared;
 
-use std::net::Ipv4Addr;
-
 use serde::Serialize;
-use thiserror::Error;
 
 use super::observed::{Found, Observed};
 use super::price::PriceByTime;
-use super::wanted::{AddressFamily, NamedAddress, Rule, Server, Wanted};
-use crate::cluster::Range;
-use crate::units::{Arch, Bytes};
+use super::wanted::{AddressFamily, DiskImage, NamedAddress, Wanted};
+use crate::units::Bytes;
+
+pub use action::Action;
+pub use error::PlanError;
 
 /// What is to be done.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -42,54 +43,43 @@ pub struct Plan {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedImage {
-    /// Profile.
-    pub profile: String,
-    /// What it is laid on.
-    pub image: String,
-    /// Architecture.
-    pub arch: Arch,
-    /// Value of the snapshot's label; unknown before it is built.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
-    /// The snapshot that has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub snapshot: Option<u64>,
-    /// What has to be done.
+    /// Which.
+    #[serde(flatten)]
+    pub of: DiskImage,
+    /// Where it comes from.
+    #[serde(flatten)]
     pub origin: Origin,
 }
 
 /// Where an image comes from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(tag = "origin", rename_all = "lowercase")]
 pub enum Origin {
     /// It has to be built, and uploaded.
     Build,
     /// It is built, and has to be uploaded.
-    Upload,
+    Upload {
+        /// Value of the snapshot's label.
+        digest: String,
+    },
     /// There is a snapshot of it.
-    Reuse,
+    Reuse {
+        /// Value of its label.
+        digest: String,
+        /// Which.
+        snapshot: u64,
+    },
 }
 
-/// What was built of a profile.
+/// An image that was built.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Built {
-    /// Profile.
-    pub profile: String,
-    /// What it is laid on.
-    pub image: String,
-    /// Architecture.
-    pub arch: Arch,
+    /// Which.
+    pub of: DiskImage,
     /// Size of the disk image.
     pub size: Bytes,
     /// Value of [`DIGEST_LABEL`](super::observed::DIGEST_LABEL).
     pub digest: String,
-}
-
-impl Built {
-    /// Whether it is the image of a server.
-    pub fn is_of(&self, server: &Server) -> bool {
-        (&self.profile, &self.image, self.arch) == (&server.profile, &server.image, server.arch)
-    }
 }
 
 /// What becomes of one resource.
@@ -150,140 +140,6 @@ pub enum Kind {
     Name,
 }
 
-/// One call of the provider.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Action {
-    /// Makes the network with its subnet.
-    CreateNetwork {
-        /// Both.
-        range: Range,
-        /// Locations that it reaches.
-        zone: String,
-    },
-    /// Adds its subnet to the network.
-    AddSubnet {
-        /// Which network.
-        network: u64,
-        /// All of it.
-        range: Range,
-        /// Locations that it reaches.
-        zone: String,
-    },
-    /// Makes the firewall, applied to all servers of the cluster.
-    CreateFirewall {
-        /// What it lets in.
-        rules: Vec<Rule>,
-    },
-    /// Gives the firewall these rules and no others.
-    SetRules {
-        /// Which firewall.
-        firewall: u64,
-        /// What it lets in.
-        rules: Vec<Rule>,
-    },
-    /// Applies the firewall to all servers of the cluster.
-    ApplyFirewall {
-        /// Which firewall.
-        firewall: u64,
-    },
-    /// Makes the placement group.
-    CreatePlacementGroup,
-    /// Makes a Primary IP.
-    CreateAddress {
-        /// Of which kind.
-        family: AddressFamily,
-        /// Where.
-        location: String,
-    },
-    /// Makes a server, which stays off.
-    CreateServer {
-        /// What it is made of.
-        server_type: String,
-        /// Where.
-        location: String,
-    },
-    /// Gives a server its address in the network.
-    AttachToNetwork {
-        /// Which server; the one that is made without it.
-        server: Option<u64>,
-        /// The address.
-        address: Ipv4Addr,
-    },
-    /// Takes a server out of the network.
-    DetachFromNetwork {
-        /// Which server.
-        server: u64,
-        /// Which network.
-        network: u64,
-    },
-    /// Gives a server its Primary IP; it is off.
-    AssignAddress {
-        /// Which address.
-        address: u64,
-        /// Which server.
-        server: u64,
-    },
-    /// Switches a server off, as its power button does.
-    Shutdown {
-        /// Which server.
-        server: u64,
-    },
-    /// Gives a server another image.
-    Rebuild {
-        /// Which server.
-        server: u64,
-    },
-    /// Switches a server on.
-    PowerOn {
-        /// Which server; the one that is made without it.
-        server: Option<u64>,
-    },
-    /// Removes a server.
-    DeleteServer {
-        /// Which.
-        server: u64,
-    },
-    /// Removes a Primary IP.
-    DeleteAddress {
-        /// Which.
-        address: u64,
-    },
-    /// Makes the records of a name.
-    CreateRecords {
-        /// The zone.
-        zone: u64,
-        /// `A` or `AAAA`.
-        record: &'static str,
-    },
-    /// Gives a name these records and no others.
-    SetRecords {
-        /// The zone.
-        zone: u64,
-        /// Relative to the zone.
-        name: String,
-        /// `A` or `AAAA`.
-        record: &'static str,
-    },
-    /// Changes how long others keep the records of a name.
-    ChangeTtl {
-        /// The zone.
-        zone: u64,
-        /// Relative to the zone.
-        name: String,
-        /// `A` or `AAAA`.
-        record: &'static str,
-    },
-    /// Removes the records of a name.
-    DeleteRecords {
-        /// The zone.
-        zone: u64,
-        /// Relative to the zone.
-        name: String,
-        /// Their type.
-        record: String,
-    },
-}
-
 /// A name with its addresses.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -296,109 +152,14 @@ pub struct PlannedName {
     pub values: Vec<Option<String>>,
 }
 
-/// Why there is no plan.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum PlanError {
-    /// A name is taken.
-    #[error("the {kind} `{name}` is there already, and does not belong to the cluster `{cluster}`")]
-    Foreign {
-        /// What.
-        kind: &'static str,
-        /// Its name.
-        name: String,
-        /// The cluster.
-        cluster: String,
-    },
-    /// A network's range cannot be changed.
-    #[error("the network `{name}` is {found}, `private-range` is {wanted}")]
-    Range {
-        /// Its name.
-        name: String,
-        /// What it has.
-        found: String,
-        /// What the cluster file says.
-        wanted: Range,
-    },
-    /// The provider does not know a location.
-    #[error("there is no location `{name}`")]
-    Location {
-        /// The name.
-        name: String,
-        /// All that there are.
-        known: Vec<String>,
-    },
-    /// The provider does not know a server type.
-    #[error("there is no server type `{name}`")]
-    Type {
-        /// The name.
-        name: String,
-        /// Those that would do.
-        known: Vec<String>,
-    },
-    /// No location has all servers.
-    #[error("no location has room for all servers: {}", .reasons.join("; "))]
-    Full {
-        /// Why each does not do.
-        reasons: Vec<String>,
-    },
-    /// None of the types is of a node's architecture.
-    #[error("none of the server types of `{server}` is {arch}")]
-    Architecture {
-        /// Name of the server.
-        server: String,
-        /// What its image is for.
-        arch: Arch,
-        /// Those that would do.
-        known: Vec<String>,
-    },
-    /// A server that is there cannot have the node's image.
-    #[error("the server `{server}` is `{server_type}`, which has {reason}")]
-    Unfit {
-        /// Its name.
-        server: String,
-        /// What it is made of.
-        server_type: String,
-        /// Why not.
-        reason: String,
-    },
-    /// Servers or addresses stand elsewhere, or apart.
-    #[error("servers and addresses of the cluster are in {}, and stand in one of its locations or nowhere", .found.join(" and "))]
-    Elsewhere {
-        /// Where.
-        found: Vec<String>,
-    },
-    /// The network's subnets leave no room for its own.
-    #[error(
-        "the network `{name}` has the subnet {range} in {zone}, which is in the way of its own in {wanted}"
-    )]
-    Subnet {
-        /// Its name.
-        name: String,
-        /// The other subnet.
-        range: Range,
-        /// Where that is.
-        zone: String,
-        /// Where its own has to be.
-        wanted: String,
-    },
-    /// What is to go is protected.
-    #[error("the server `{name}` is no node any more, and is protected from being deleted")]
-    Protected {
-        /// Its name.
-        name: String,
-    },
-    /// The project has no such zone.
-    #[error("the project has no zone `{name}`")]
-    Zone {
-        /// Its name.
-        name: String,
-    },
-    /// The zone is a copy.
-    #[error("the zone `{name}` is a secondary one: its records are written elsewhere")]
-    Secondary {
-        /// Its name.
-        name: String,
-    },
+impl Origin {
+    /// Value of the label of its snapshot; unknown before it is built.
+    pub fn digest(&self) -> Option<&str> {
+        match self {
+            Self::Build => None,
+            Self::Upload { digest } | Self::Reuse { digest, .. } => Some(digest),
+        }
+    }
 }
 
 impl Plan {
@@ -431,12 +192,6 @@ impl Plan {
             total,
         })
     }
-
-    /// Whether everything is as it should be.
-    pub fn is_done(&self) -> bool {
-        self.images.iter().all(|image| image.origin == Origin::Reuse)
-            && self.steps.iter().all(|step| step.intent == Intent::Keep)
-    }
 }
 
 impl Step {
@@ -454,32 +209,17 @@ impl Step {
     }
 }
 
-/// An image for each profile and architecture that a server has.
 fn images(wanted: &Wanted, observed: &Observed, built: &[Built]) -> Vec<PlannedImage> {
-    let mut all: Vec<&Server> = Vec::new();
-    for server in &wanted.servers {
-        if all.iter().all(|other| !other.has_image_of(server)) {
-            all.push(server);
-        }
-    }
-    let image = |server: &Server| {
-        let (built, arch) = (built.iter().find(|built| built.is_of(server)), server.arch);
-        let snapshot = built.and_then(|built| observed.snapshot(&built.digest, arch));
-        let origin = match (built, snapshot) {
-            (_, Some(_)) => Origin::Reuse,
-            (Some(_), None) => Origin::Upload,
-            (None, None) => Origin::Build,
-        };
-        PlannedImage {
-            profile: server.profile.clone(),
-            image: server.image.clone(),
-            arch,
-            digest: built.map(|built| built.digest.clone()),
-            snapshot: snapshot.map(|snapshot| snapshot.id),
-            origin,
+    let origin = |of: &DiskImage| {
+        let Some(built) = built.iter().find(|built| built.of == *of) else { return Origin::Build };
+        let digest = built.digest.clone();
+        match observed.snapshot(&digest, of.arch) {
+            Some(found) => Origin::Reuse { digest, snapshot: found.id },
+            None => Origin::Upload { digest },
         }
     };
-    all.into_iter().map(image).collect()
+    let image = |of: &DiskImage| PlannedImage { of: of.clone(), origin: origin(of) };
+    wanted.images().into_iter().map(image).collect()
 }
 
 /// The one with this name, which has to be the cluster's own.

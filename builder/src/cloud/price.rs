@@ -63,12 +63,6 @@ impl Amount {
         let one = 10_u64.pow(digits);
         format!("{}.{:0width$}", rounded / one, rounded % one, width = usize::try_from(digits).unwrap_or(0))
     }
-
-    /// So many of it; no more than can be counted.
-    #[must_use]
-    pub const fn times(self, count: u64) -> Self {
-        Self(self.0.saturating_mul(count))
-    }
 }
 
 impl std::iter::Sum for Amount {
@@ -144,6 +138,6 @@ mod tests {
         assert_eq!([price.rounded(2), price.rounded(4), price.rounded(9)], ["0.01", "0.0135", "0.013549999"]);
         assert_eq!("9.995".parse::<Amount>().unwrap().rounded(2), "10.00");
         let tenth: Amount = "0.1".parse().unwrap();
-        assert_eq!([tenth, tenth.times(2)].into_iter().sum::<Amount>().to_string(), "0.30");
+        assert_eq!([tenth; 3].into_iter().sum::<Amount>().to_string(), "0.30");
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::plan::{Intent, Kind, Origin, Plan, PlannedImage, PlannedName};
+use super::wanted::DiskImage;
 use crate::printable::text as printable;
 
 impl Intent {
@@ -80,15 +81,14 @@ impl fmt::Display for Plan {
     }
 }
 
-fn image_line(image: &PlannedImage) -> String {
-    let digest = image.digest.as_ref().map(|digest| format!(" {digest}")).unwrap_or_default();
-    let origin = match (image.origin, image.snapshot) {
-        (Origin::Build, _) => "is built and uploaded".to_owned(),
-        (Origin::Upload, _) => "is uploaded".to_owned(),
-        (Origin::Reuse, Some(snapshot)) => format!("is there, snapshot {snapshot}"),
-        (Origin::Reuse, None) => "is there".to_owned(),
+fn image_line(PlannedImage { of: DiskImage { arch, profile, image }, origin }: &PlannedImage) -> String {
+    let digest = origin.digest().map(|digest| format!(" {digest}")).unwrap_or_default();
+    let origin = match origin {
+        Origin::Build => "is built and uploaded".to_owned(),
+        Origin::Upload { .. } => "is uploaded".to_owned(),
+        Origin::Reuse { snapshot, .. } => format!("is there, snapshot {snapshot}"),
     };
-    format!("image {} on {} for {}{digest} {origin}", image.profile, image.image, image.arch)
+    format!("image {profile} on {image} for {arch}{digest} {origin}")
 }
 
 fn name_line(name: &PlannedName) -> String {

@@ -91,12 +91,9 @@ pub struct Server {
     pub node: String,
     /// What that does.
     pub role: Role,
-    /// Architecture of its image.
-    pub arch: Arch,
-    /// Profile of its image.
-    pub profile: String,
-    /// What the profile is laid on.
-    pub image: String,
+    /// What its disk gets.
+    #[serde(flatten)]
+    pub disk: DiskImage,
     /// Types, the first that is in stock.
     pub types: Vec<String>,
     /// Its address in the private network.
@@ -104,6 +101,17 @@ pub struct Server {
     pub private_address: Option<Ipv4Addr>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+}
+
+/// What an image is made of.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct DiskImage {
+    /// Architecture.
+    pub arch: Arch,
+    /// Profile.
+    pub profile: String,
+    /// What the profile is laid on.
+    pub image: String,
 }
 
 /// Names of the cluster.
@@ -189,9 +197,15 @@ impl Wanted {
         }
     }
 
-    /// Labels of what the whole cluster shares.
-    pub fn labels(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([(CLUSTER_LABEL.to_owned(), self.name.clone())])
+    /// The images of its servers, each once.
+    pub fn images(&self) -> Vec<&DiskImage> {
+        let mut images: Vec<&DiskImage> = Vec::new();
+        for server in &self.servers {
+            if !images.contains(&&server.disk) {
+                images.push(&server.disk);
+            }
+        }
+        images
     }
 }
 
@@ -203,9 +217,11 @@ impl Server {
             name: format!("{}-{}", cluster.name, node.name),
             node: node.name.to_string(),
             role: node.role,
-            arch: node.arch,
-            profile: node.profile.to_string(),
-            image: node.image.to_string(),
+            disk: DiskImage {
+                arch: node.arch,
+                profile: node.profile.to_string(),
+                image: node.image.to_string(),
+            },
             types: std::iter::once(own).chain(others).map(ToString::to_string).collect(),
             private_address: node.private_address,
             labels: BTreeMap::from([
@@ -213,11 +229,6 @@ impl Server {
                 (NODE_LABEL.to_owned(), node.name.to_string()),
             ]),
         }
-    }
-
-    /// Whether another server has the same image.
-    pub fn has_image_of(&self, other: &Self) -> bool {
-        (&self.profile, &self.image, self.arch) == (&other.profile, &other.image, other.arch)
     }
 
     /// Name of its Primary IP, unique in the project.

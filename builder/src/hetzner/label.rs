@@ -8,8 +8,6 @@ use firstboot::random::random;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use crate::cloud::wanted::CLUSTER_LABEL as CLUSTER;
-
 /// Label of what a run has made; its value is the run's number.
 pub const RUN: &str = "imgbuild.org/run";
 
@@ -141,16 +139,17 @@ impl fmt::Display for Selector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloud::wanted::CLUSTER_LABEL;
 
     #[test]
     fn refuses_values_that_hetzner_would_refuse() {
         for value in ["", "a", "lab-1.example_org", &"a".repeat(63)] {
-            let labels = Labels::default().with(CLUSTER, value).unwrap();
-            assert_eq!(labels.get(CLUSTER), Some(value));
+            let labels = Labels::default().with(CLUSTER_LABEL, value).unwrap();
+            assert_eq!(labels.get(CLUSTER_LABEL), Some(value));
         }
         for value in ["-a", "a-", "a b", "a/b", "\u{e4}", &"a".repeat(64)] {
-            let fault = LabelError { key: CLUSTER, value: value.to_owned() };
-            assert_eq!(Labels::default().with(CLUSTER, value), Err(fault));
+            let fault = LabelError { key: CLUSTER_LABEL, value: value.to_owned() };
+            assert_eq!(Labels::default().with(CLUSTER_LABEL, value), Err(fault));
         }
     }
 
@@ -169,7 +168,7 @@ mod tests {
 
     #[test]
     fn selects_by_all_labels() {
-        let mut labels = Labels::default().with(CLUSTER, "lab").unwrap();
+        let mut labels = Labels::default().with(CLUSTER_LABEL, "lab").unwrap();
         let run = Run("0123".to_owned());
         assert!(!run.has_made(&labels));
         labels.mark(&run);

@@ -55,7 +55,7 @@ impl Client {
             networks: networks.into_iter().map(network).collect(),
             firewalls: firewalls.into_iter().map(|found| firewall(found, wanted)).collect(),
             placement_groups: groups.into_iter().map(placement_group).collect(),
-            addresses: addresses.into_iter().filter_map(address).collect(),
+            addresses: addresses.into_iter().map(address).collect(),
             servers: servers.into_iter().map(server).collect(),
             snapshots: snapshots.into_iter().map(snapshot).collect(),
             zone,
@@ -81,6 +81,10 @@ impl Client {
 
 fn texts(labels: &Labels) -> BTreeMap<String, String> {
     labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn observed_as<T>(id: u64, name: String, labels: &Labels, is: T) -> Found<T> {
+    Found { id, name, labels: texts(labels), is }
 }
 
 fn price(at: &PriceAt) -> PriceByTime {
@@ -133,7 +137,7 @@ fn network(found: Network) -> Found<observed::Network> {
     let subnets = found.subnets.iter().filter(|subnet| subnet.kind == SubnetType::Cloud);
     let subnets = subnets.filter_map(|subnet| Some((range(subnet.ip_range)?, subnet.network_zone.clone())));
     let is = observed::Network { range: range(found.ip_range), subnets: subnets.collect() };
-    Found { id: found.id.0, name: found.name, labels: texts(&found.labels), is }
+    observed_as(found.id.0, found.name, &found.labels, is)
 }
 
 fn firewall(found: Firewall, wanted: &Wanted) -> Found<observed::Firewall> {
@@ -143,7 +147,7 @@ fn firewall(found: Firewall, wanted: &Wanted) -> Found<observed::Firewall> {
         rules: found.rules.iter().map(rule).collect(),
         is_applied: found.applied_to.iter().any(is_to_all),
     };
-    Found { id: found.id.0, name: found.name, labels: texts(&found.labels), is }
+    observed_as(found.id.0, found.name, &found.labels, is)
 }
 
 /// One that lets in from everywhere.
@@ -162,22 +166,18 @@ fn rule(found: &Rule) -> Option<wanted::Rule> {
 }
 
 fn placement_group(found: PlacementGroup) -> Found<()> {
-    Found { id: found.id.0, name: found.name, labels: texts(&found.labels), is: () }
+    observed_as(found.id.0, found.name, &found.labels, ())
 }
 
-fn address(found: PrimaryIp) -> Option<Found<observed::Address>> {
+fn address(found: PrimaryIp) -> Found<observed::Address> {
     let ip = match found.ip {
         PublicAddress::V4(address) => address.into(),
         // Servers have the first host of their range.
         PublicAddress::V6(net) => Ipv6Addr::from_bits(net.network().to_bits() | 1).into(),
     };
-    let is = observed::Address {
-        family: family(&found.kind)?,
-        ip,
-        location: found.location.name,
-        server: found.assignee_id.map(|id| id.0),
-    };
-    Some(Found { id: found.id.0, name: found.name, labels: texts(&found.labels), is })
+    let is =
+        observed::Address { ip, location: found.location.name, server: found.assignee_id.map(|id| id.0) };
+    observed_as(found.id.0, found.name, &found.labels, is)
 }
 
 fn server(found: Server) -> Found<observed::Server> {
@@ -192,7 +192,7 @@ fn server(found: Server) -> Found<observed::Server> {
         private_addresses: found.private_net.iter().map(|net| (net.network.0, net.ip)).collect(),
         is_protected: found.protection.delete,
     };
-    Found { id: found.id.0, name: found.name, labels: texts(&found.labels), is }
+    observed_as(found.id.0, found.name, &found.labels, is)
 }
 
 fn snapshot(found: Image) -> Found<observed::Snapshot> {
@@ -201,7 +201,7 @@ fn snapshot(found: Image) -> Found<observed::Snapshot> {
         disk: bytes(found.disk_size),
         is_available: found.status == ImageStatus::Available,
     };
-    Found { id: found.id.0, name: found.description, labels: texts(&found.labels), is }
+    observed_as(found.id.0, found.description, &found.labels, is)
 }
 
 fn records(found: Rrset) -> ((String, String), observed::Records) {

@@ -75,7 +75,7 @@ fn settled(wanted: &Wanted, observed: &Observed) -> BTreeSet<String> {
 
 /// A name that nobody knows is a slip; a type of another architecture is for other nodes.
 fn check_types(server: &Server, observed: &Observed) -> Result<(), PlanError> {
-    let fits = |known: &&ServerType| known.arch == Some(server.arch);
+    let fits = |known: &&ServerType| known.arch == Some(server.disk.arch);
     let known = || observed.types.iter().filter(fits).map(|known| known.name.clone()).collect();
     for name in &server.types {
         if observed.types.iter().all(|known| known.name != *name) {
@@ -85,7 +85,7 @@ fn check_types(server: &Server, observed: &Observed) -> Result<(), PlanError> {
     if observed.types.iter().filter(fits).any(|fitting| server.types.contains(&fitting.name)) {
         return Ok(());
     }
-    Err(PlanError::Architecture { server: server.name.clone(), arch: server.arch, known: known() })
+    Err(PlanError::Architecture { server: server.name.clone(), arch: server.disk.arch, known: known() })
 }
 
 /// A server that is there has to be one that the node's image runs on.
@@ -96,8 +96,8 @@ fn check_fit(server: &Server, observed: &Observed, built: &[Built]) -> Result<()
         return Ok(());
     };
     let least = least_disk(server, observed, built);
-    let reason = if known.arch != Some(server.arch) {
-        format!("no {}", server.arch)
+    let reason = if known.arch != Some(server.disk.arch) {
+        format!("no {}", server.disk.arch)
     } else if known.disk < least {
         format!("a disk of {}, the image {least}", known.disk)
     } else {
@@ -122,7 +122,7 @@ fn type_of(
     let least = least_disk(server, observed, built);
     let mut reasons = Vec::new();
     let candidates = server.types.iter().filter_map(|name| known(name));
-    for known in candidates.filter(|known| known.arch == Some(server.arch)) {
+    for known in candidates.filter(|known| known.arch == Some(server.disk.arch)) {
         match known.offers.get(location) {
             _ if known.disk < least => {
                 reasons.push(format!("`{}` has a disk of {}, the image {least}", known.name, known.disk));
@@ -139,7 +139,8 @@ fn type_of(
 
 /// Of the image, and of the disk that its snapshot was made of.
 fn least_disk(server: &Server, observed: &Observed, built: &[Built]) -> Bytes {
-    let Some(built) = built.iter().find(|built| built.is_of(server)) else { return Bytes(0) };
-    let snapshot = observed.snapshot(&built.digest, built.arch).map_or(Bytes(0), |snapshot| snapshot.is.disk);
+    let Some(built) = built.iter().find(|built| built.of == server.disk) else { return Bytes(0) };
+    let snapshot =
+        observed.snapshot(&built.digest, built.of.arch).map_or(Bytes(0), |snapshot| snapshot.is.disk);
     Bytes(built.size.0.max(snapshot.0))
 }

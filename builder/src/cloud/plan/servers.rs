@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::place::Place;
-use super::{Action, Intent, Kind, Origin, PlanError, PlannedImage, Step, own};
+use super::{Action, Intent, Kind, PlanError, PlannedImage, Step, own};
 use crate::cloud::observed::{DIGEST_LABEL, Found, Observed, Power, Server as FoundServer};
 use crate::cloud::wanted::{AddressFamily, Server, Wanted};
 
@@ -55,10 +55,7 @@ fn server(
     images: &[PlannedImage],
 ) -> Result<Step, PlanError> {
     let (server_type, price) = place.types.get(&server.name).cloned().unwrap_or_default();
-    let is_its = |image: &&PlannedImage| {
-        (&image.profile, &image.image, image.arch) == (&server.profile, &server.image, server.arch)
-    };
-    let image = images.iter().find(is_its);
+    let image = images.iter().find(|image| image.of == server.disk);
     let found = own(&observed.servers, &server.name, "server", &wanted.name)?;
     let (intent, detail, actions) = if let Some(found) = found {
         let (reasons, actions) = changes(server, found, wanted, observed, image);
@@ -123,12 +120,10 @@ fn changes(
         change("without its address", shutdown.into_iter().chain(assign).collect());
         is_off = true;
     }
-    match image {
+    match image.map(|image| image.origin.digest()) {
         // Nothing is re-imaged on a guess.
-        Some(image) if image.origin == Origin::Build => {
-            change("re-imaged if its image is another", Vec::new());
-        }
-        Some(image) if found.labels.get(DIGEST_LABEL) != image.digest.as_ref() => {
+        Some(None) => change("re-imaged if its image is another", Vec::new()),
+        Some(digest) if found.labels.get(DIGEST_LABEL).map(String::as_str) != digest => {
             change("of another image", vec![Action::Rebuild { server: found.id }]);
         }
         _ => {}

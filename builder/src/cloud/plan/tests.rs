@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::*;
-use crate::cloud::observed::{Address, DIGEST_LABEL, Firewall, Network, Offer, Power, Records, Server};
-use crate::cloud::observed::{ServerType, Snapshot, Zone};
+use crate::cloud::observed::{
+    Address, DIGEST_LABEL, Firewall, Network, Offer, Power, Records, Server, ServerType, Snapshot, Zone,
+};
 use crate::cloud::price::{Amount, Price};
 use crate::cloud::wanted::CLUSTER_LABEL;
 use crate::cloud::wanted::tests::{FILE, wanted};
+use crate::units::Arch;
 
 /// Cents of a month.
 fn price(cents: u64) -> PriceByTime {
@@ -49,8 +51,8 @@ fn empty() -> Observed {
 
 fn built() -> Vec<Built> {
     let digest = "d1".to_owned();
-    let (profile, image) = ("cloud".to_owned(), "disk".to_owned());
-    vec![Built { profile, image, arch: Arch::Amd64, size: Bytes(5 << 30), digest }]
+    let of = DiskImage { arch: Arch::Amd64, profile: "cloud".to_owned(), image: "disk".to_owned() };
+    vec![Built { of, size: Bytes(5 << 30), digest }]
 }
 
 fn labels(more: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -67,7 +69,7 @@ fn whole() -> Observed {
     let wanted = wanted(FILE);
     let range = wanted.network.as_ref().unwrap().range;
     let address = |id, (server_id, server): (u64, &str), family: AddressFamily, ip: IpAddr| {
-        let is = Address { family, ip, location: "fsn1".to_owned(), server: Some(server_id) };
+        let is = Address { ip, location: "fsn1".to_owned(), server: Some(server_id) };
         found(id, &format!("{server}-{}", family.name()), is)
     };
     let server = |id, name: &str, server_type: &str, address: [u8; 4]| {
@@ -202,7 +204,7 @@ fn everything_is_made_in_an_empty_project_in_an_order_that_works() {
 fn nothing_is_done_where_all_is_there() {
     let plan = plan_in(&whole()).unwrap();
     assert_eq!(changes(&whole()), [""; 0]);
-    assert!(plan.is_done());
+    assert!(plan.images.iter().all(|image| matches!(image.origin, Origin::Reuse { .. })));
     assert_eq!(plan.total.monthly.net.to_string(), "25.48");
 }
 
@@ -396,26 +398,22 @@ fn what_the_provider_does_not_know_is_named() {
 fn images_are_reused_by_what_is_in_them() {
     let origin = |observed: &Observed, built: &[Built]| {
         let plan = Plan::new(&wanted(FILE), observed, built, |_| String::new()).unwrap();
-        plan.images.iter().map(|image| (image.origin, image.snapshot)).collect::<Vec<_>>()
+        plan.images.into_iter().map(|image| image.origin).collect::<Vec<_>>()
     };
-    assert_eq!(origin(&whole(), &built()), [(Origin::Reuse, Some(31))]);
-    assert_eq!(origin(&whole(), &[]), [(Origin::Build, None)], "nothing is known of it");
-    let other = vec![Built { digest: "d2".to_owned(), ..built().remove(0) }];
-    assert_eq!(origin(&whole(), &other), [(Origin::Upload, None)]);
+    let digest = |digest: &str| digest.to_owned();
+    assert_eq!(origin(&whole(), &built()), [Origin::Reuse { digest: digest("d1"), snapshot: 31 }]);
+    assert_eq!(origin(&whole(), &[]), [Origin::Build], "nothing is known of it");
+    let other = vec![Built { digest: digest("d2"), ..built().remove(0) }];
+    assert_eq!(origin(&whole(), &other), [Origin::Upload { digest: digest("d2") }]);
     let mut there = whole();
     there.snapshots[0].is.is_available = false;
-    assert_eq!(origin(&there, &built()), [(Origin::Upload, None)]);
+    assert_eq!(origin(&there, &built()), [Origin::Upload { digest: digest("d1") }]);
 }
 
 #[test]
 fn what_is_left_over_elsewhere_holds_nothing_there() {
     let mut there = empty();
-    let is = Address {
-        family: AddressFamily::Ipv4,
-        ip: IpAddr::from([198, 51, 100, 9]),
-        location: "nbg1".to_owned(),
-        server: None,
-    };
+    let is = Address { ip: IpAddr::from([198, 51, 100, 9]), location: "nbg1".to_owned(), server: None };
     there.addresses.push(found(9, "lab-worker9-ipv4", is));
     assert_eq!(plan_in(&there).unwrap().location, "fsn1");
     assert!(changes(&there).contains(&"Delete lab-worker9-ipv4: DeleteAddress".to_owned()));

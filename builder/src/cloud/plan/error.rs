@@ -1,0 +1,111 @@
+//! Why there is no plan.
+
+use thiserror::Error;
+
+use crate::cluster::Range;
+use crate::units::Arch;
+
+/// Why there is no plan.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum PlanError {
+    /// A name is taken.
+    #[error("the {kind} `{name}` is there already, and does not belong to the cluster `{cluster}`")]
+    Foreign {
+        /// What.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// The cluster.
+        cluster: String,
+    },
+    /// A network's range cannot be changed.
+    #[error("the network `{name}` is {found}, `private-range` is {wanted}")]
+    Range {
+        /// Its name.
+        name: String,
+        /// What it has.
+        found: String,
+        /// What the cluster file says.
+        wanted: Range,
+    },
+    /// The provider does not know a location.
+    #[error("there is no location `{name}`")]
+    Location {
+        /// The name.
+        name: String,
+        /// All that there are.
+        known: Vec<String>,
+    },
+    /// The provider does not know a server type.
+    #[error("there is no server type `{name}`")]
+    Type {
+        /// The name.
+        name: String,
+        /// Those that would do.
+        known: Vec<String>,
+    },
+    /// No location has all servers.
+    #[error("no location has room for all servers: {}", .reasons.join("; "))]
+    Full {
+        /// Why each does not do.
+        reasons: Vec<String>,
+    },
+    /// None of the types is of a node's architecture.
+    #[error("none of the server types of `{server}` is {arch}")]
+    Architecture {
+        /// Name of the server.
+        server: String,
+        /// What its image is for.
+        arch: Arch,
+        /// Those that would do.
+        known: Vec<String>,
+    },
+    /// A server that is there cannot have the node's image.
+    #[error("the server `{server}` is `{server_type}`, which has {reason}")]
+    Unfit {
+        /// Its name.
+        server: String,
+        /// What it is made of.
+        server_type: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Servers or addresses stand elsewhere, or apart.
+    #[error("servers and addresses of the cluster are in {}, and stand in one of its locations or nowhere", .found.join(" and "))]
+    Elsewhere {
+        /// Where.
+        found: Vec<String>,
+    },
+    /// The network's subnets leave no room for its own.
+    #[error(
+        "the network `{name}` has the subnet {range} in {zone}, which is in the way of its own in {wanted}"
+    )]
+    Subnet {
+        /// Its name.
+        name: String,
+        /// The other subnet.
+        range: Range,
+        /// Where that is.
+        zone: String,
+        /// Where its own has to be.
+        wanted: String,
+    },
+    /// What is to go is protected.
+    #[error("the server `{name}` is no node any more, and is protected from being deleted")]
+    Protected {
+        /// Its name.
+        name: String,
+    },
+    /// The project has no such zone.
+    #[error("the project has no zone `{name}`")]
+    Zone {
+        /// Its name.
+        name: String,
+    },
+    /// The zone is a copy.
+    #[error("the zone `{name}` is a secondary one: its records are written elsewhere")]
+    Secondary {
+        /// Its name.
+        name: String,
+    },
+}
