@@ -180,8 +180,7 @@ fn admins_come_in(computer: &Vm, way_in: &Path) -> anyhow::Result<()> {
 
 /// Through the control plane, which relays, and no more than fits.
 fn edges_reach_each_other(edge1: &Vm, edge2: &Vm) -> anyhow::Result<()> {
-    let address = |vm: &Vm| vm.run("ip -4 -o address show wg0 | tr -s ' ' | cut -d' ' -f4 | cut -d/ -f1");
-    let (one, other) = (address(edge1)?.trim().to_owned(), address(edge2)?.trim().to_owned());
+    let (one, other) = (edge1.vpn_address()?, edge2.vpn_address()?);
     for (vm, own, other, pods) in
         [(edge1, &one, &other, "10.42.2.0/16"), (edge2, &other, &one, "10.42.4.0/16")]
     {

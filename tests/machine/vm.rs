@@ -214,6 +214,12 @@ impl Vm {
         self.by_ssh("ssh", ["root@127.0.0.1", command])
     }
 
+    /// Its address inside the VPN.
+    pub fn vpn_address(&self) -> anyhow::Result<String> {
+        let address = self.run("ip -4 -o address show wg0 | tr -s ' ' | cut -d' ' -f4 | cut -d/ -f1")?;
+        Ok(address.trim().to_owned())
+    }
+
     /// Copies a file into it, as one of root's at `path`; what runs here may be run there.
     pub fn put(&self, file: &Path, path: &str) -> anyhow::Result<()> {
         let place = format!("root@127.0.0.1:{path}");

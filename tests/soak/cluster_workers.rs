@@ -49,8 +49,7 @@ fn cluster_workers_are_reached_by_edges_over_the_internet_and_by_the_cloud_over_
     has_tunnel(&worker, &format!("10.99.0.11:{port}"))?;
     has_tunnel(&edge, &format!("198.51.100.2:{port}"))?;
     // Directly: each tunnel carries the address of its other end alone, but for the relay's.
-    let address = worker.run("ip -4 -o address show wg0 | tr -s ' ' | cut -d' ' -f4 | cut -d/ -f1")?;
-    edge.run(&format!("ping -c 3 -W 10 -M do -s 1252 {}", address.trim()))?;
+    edge.run(&format!("ping -c 3 -W 10 -M do -s 1252 {}", worker.vpn_address()?))?;
     let overview = site.joining.operate(&["status"], api, &site.scene)?;
     let ready = overview.lines().skip(1).filter(|line| line.trim_end().ends_with(" Ready"));
     ensure!(ready.count() == 3, "the operator sees:\n{overview}");
