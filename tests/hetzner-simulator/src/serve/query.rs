@@ -1,7 +1,5 @@
 //! Parameters of a request.
 
-use percent_encoding::percent_decode_str;
-
 /// Names and values, decoded, in their order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
@@ -9,15 +7,7 @@ pub(crate) struct Query(Vec<(String, String)>);
 impl Query {
     /// Of the part after `?`.
     pub(crate) fn parse(text: &str) -> Self {
-        let decode =
-            |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-        let pairs = text.split('&').filter(|pair| !pair.is_empty());
-        Self(
-            pairs
-                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-                .map(|(name, value)| (decode(name), decode(value)))
-                .collect(),
-        )
+        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 
     /// The first value of a name.

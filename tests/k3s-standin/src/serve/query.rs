@@ -1,7 +1,5 @@
 //! Parameters of a request.
 
-use percent_encoding::percent_decode_str;
-
 /// Names and values, decoded.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Query(Vec<(String, String)>);
@@ -9,15 +7,7 @@ pub(super) struct Query(Vec<(String, String)>);
 impl Query {
     /// Of the part after `?`.
     pub(super) fn parse(text: &str) -> Self {
-        let decode =
-            |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-        let pairs = text.split('&').filter(|pair| !pair.is_empty());
-        Self(
-            pairs
-                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-                .map(|(name, value)| (decode(name), decode(value)))
-                .collect(),
-        )
+        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 
     /// A value; empty if it is not there.
