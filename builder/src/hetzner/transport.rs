@@ -75,7 +75,8 @@ impl Reply {
 
     /// The part that must be there.
     pub(super) fn take<T: DeserializeOwned>(&mut self, part: &'static str) -> Result<T, HetznerError> {
-        self.convert(part, self.fields.get(part).cloned().unwrap_or_default())
+        let value = self.fields.remove(part).unwrap_or_default();
+        self.convert(part, value)
     }
 
     /// The part, unless it is absent or null.
