@@ -11,7 +11,7 @@
 //! - [`serve`]: becoming a member of the cluster, and staying one
 //! - [`artifacts`]: what the image lacks of its pinned artifacts
 //! - [`boot`]: what stage0 hands to firstboot
-//! - [`source`]: where the record is looked for
+//! - [`source`]: where the record is looked for; [`user_data`]: what a cloud server is given
 //! - [`plan`]: from record to steps, pure
 //! - [`converge`], [`apply`]: carrying the steps out, idempotent and safe against power loss
 //! - [`durable`]: files that survive power cuts
@@ -84,6 +84,7 @@ pub mod status;
 mod systemd;
 pub mod ticket;
 pub mod tls;
+pub mod user_data;
 pub mod wireguard;
 
 /// The unit that starts `firstboot` on a node.
