@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -15,10 +16,11 @@ use rustix::io::Errno;
 use crate::consoles;
 use crate::converge::{Mode, System};
 use crate::gate;
+use crate::hetzner::{self, Service};
 use crate::k3s::{self, RunMode};
 use crate::last_failure;
 use crate::plan::VPN_INTERFACE;
-use crate::run::run;
+use crate::run::{is_input_fault, run};
 use crate::screen;
 use crate::serve;
 use crate::source::Found;
@@ -69,6 +71,8 @@ enum Command {
         #[command(subcommand)]
         command: VpnCommand,
     },
+    /// Ask the metadata service what this server is, for as long as it takes, as its unit does
+    Metadata,
     /// Make this node a member of its cluster and keep it one, as its unit does
     Serve,
     /// Prepare what k3s needs of this image and become k3s, as its unit does
@@ -91,6 +95,7 @@ pub fn main() -> ExitCode {
         Some(Command::Status { watch }) => show_status(&arguments, *watch),
         Some(Command::Commit) => gate::commit(&System::new(&arguments.root, Mode::Apply)),
         Some(Command::Vpn { command: VpnCommand::Status }) => show_vpn(&arguments),
+        Some(Command::Metadata) => ask_metadata(&arguments),
         Some(Command::Serve) => serve_cluster(&arguments),
         Some(Command::K3s { mode }) => start_k3s(&arguments, *mode),
         None => first_boot(&arguments),
@@ -122,16 +127,41 @@ fn first_boot(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if mode == Mode::Apply {
         let text = serde_json::to_vec_pretty(&status).context("rendering status")?;
         system.ensure_file(status::PATH, &text, 0o644)?;
-        if let Err(fault) = last_failure::after_run(&status, &system) {
-            // What is said below is said all the same.
-            let _ = writeln!(io::stderr(), "the medium tells nobody of this: {fault:#}");
-        }
+        keep_for_others(&status, &system);
     }
     let _ = print(arguments, &status)?;
     if arguments.console {
         consoles::show(&status);
     }
     Ok(code)
+}
+
+fn ask_metadata(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let system = System::new(&arguments.root, Mode::Apply);
+    let pause = |time| {
+        thread::sleep(time);
+        Ok(())
+    };
+    let code = match hetzner::learn(&system, &Service::of(&system), pause) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) if is_input_fault(&fault) => ExitCode::from(RECORD_FAULT),
+        Err(fault) => return Err(fault),
+    };
+    if let Some(status) = status::read(&system)? {
+        keep_for_others(&status, &system);
+        let _ = print(arguments, &status)?;
+        if arguments.console {
+            consoles::show(&status);
+        }
+    }
+    Ok(code)
+}
+
+/// What is said on the consoles is said all the same.
+fn keep_for_others(status: &Status, system: &System) {
+    if let Err(fault) = last_failure::after_run(status, system) {
+        let _ = writeln!(io::stderr(), "the medium tells nobody of this: {fault:#}");
+    }
 }
 
 fn serve_cluster(arguments: &Arguments) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,6 @@
-//! HTTP/1.1 (RFC 9112) as far as nodes need it among each other and with the API of Kubernetes: one request and one
-//! answer per connection, and nothing longer than it may be. Requests have a `Content-Length`; answers may come in
-//! chunks.
+//! HTTP/1.1 (RFC 9112) as far as nodes need it among each other, with the API of Kubernetes and with a cloud's metadata
+//! service: one request and one answer per connection, and nothing longer than it may be. Requests have a
+//! `Content-Length`; answers may come in chunks.
 
 use std::io::{self, Read, Write};
 
@@ -79,6 +79,24 @@ pub fn read_request(stream: &mut impl Read, limit: usize) -> Result<Request, Htt
 
 /// Reads an answer whose body has at most `limit` bytes.
 pub fn read_answer(stream: &mut impl Read, limit: usize) -> Result<Answer, HttpError> {
+    read(stream, limit, Unmeasured::Refused)
+}
+
+/// The same of a server that is none of ours: where it says no length, the body ends with the connection.
+pub fn read_foreign_answer(stream: &mut impl Read, limit: usize) -> Result<Answer, HttpError> {
+    read(stream, limit, Unmeasured::ToEnd)
+}
+
+/// What becomes of a body of unknown length.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Unmeasured {
+    /// One that was cut off would look whole.
+    Refused,
+    /// RFC 9112, 6.3, rule 8.
+    ToEnd,
+}
+
+fn read(stream: &mut impl Read, limit: usize, unmeasured: Unmeasured) -> Result<Answer, HttpError> {
     let (head, rest) = read_head(stream)?;
     let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     let mut answer = httparse::Response::new(&mut fields);
@@ -87,8 +105,11 @@ pub fn read_answer(stream: &mut impl Read, limit: usize) -> Result<Answer, HttpE
     let retry_after = field(answer.headers, "retry-after").and_then(|value| value.parse().ok());
     let is_chunked = field(answer.headers, "transfer-encoding")
         .is_some_and(|coding| coding.trim().eq_ignore_ascii_case("chunked"));
+    let is_measured = field(answer.headers, "content-length").is_some();
     let body = if is_chunked {
         read_chunks(stream, rest, limit)?
+    } else if !is_measured && unmeasured == Unmeasured::ToEnd {
+        read_to_end(stream, rest, limit)?
     } else {
         let length = content_length(answer.headers)?;
         read_body(stream, rest, length, limit)?
@@ -111,6 +132,13 @@ pub fn write_request(
     );
     // In one piece: two small packets would wait for each other.
     stream.write_all(&[head.as_bytes(), body].concat())?;
+    stream.flush()
+}
+
+/// Writes a request for what `host` has at `path`.
+pub fn write_get(stream: &mut impl Write, host: &str, path: &str) -> io::Result<()> {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAccept: */*\r\n\r\n");
+    stream.write_all(head.as_bytes())?;
     stream.flush()
 }
 
@@ -165,6 +193,12 @@ fn read_body(
         stream.read_exact(&mut body[have..])?;
     }
     Ok(body)
+}
+
+fn read_to_end(stream: &mut impl Read, mut body: Vec<u8>, limit: usize) -> Result<Vec<u8>, HttpError> {
+    let room = limit.saturating_add(1).saturating_sub(body.len());
+    stream.take(u64::try_from(room).unwrap_or(u64::MAX)).read_to_end(&mut body)?;
+    if body.len() > limit { Err(HttpError::Long { what: "body", limit }) } else { Ok(body) }
 }
 
 /// A body in chunks (RFC 9112, 7.1); what follows the last one is nobody's.
@@ -280,6 +314,35 @@ mod tests {
             let fault = read_answer(&mut Dribble(text.as_bytes()), 14).unwrap_err();
             assert_eq!(fault.to_string(), expected, "{chunks:?}");
         }
+    }
+
+    #[test]
+    fn a_body_may_end_with_the_connection_where_the_server_is_none_of_ours() {
+        let answer = |body: &str| format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{body}");
+        for body in ["", "ab", "0123456789"] {
+            let text = answer(body);
+            assert_eq!(read_foreign_answer(&mut Dribble(text.as_bytes()), 10).unwrap().body, body.as_bytes());
+            assert_eq!(read_foreign_answer(&mut text.as_bytes(), 10).unwrap().body, body.as_bytes());
+            assert!(matches!(read_answer(&mut text.as_bytes(), 10), Err(HttpError::Length)));
+        }
+        let long = answer("0123456789a");
+        for fault in [
+            read_foreign_answer(&mut Dribble(long.as_bytes()), 10).unwrap_err(),
+            read_foreign_answer(&mut long.as_bytes(), 10).unwrap_err(),
+        ] {
+            assert_eq!(fault.to_string(), "body is longer than 10 bytes");
+        }
+        let measured = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab";
+        let fault = read_foreign_answer(&mut &measured[..], 10).unwrap_err();
+        assert_eq!(fault.to_string(), "the connection broke off");
+    }
+
+    #[test]
+    fn a_get_has_what_a_server_needs() {
+        let mut wire = Vec::new();
+        write_get(&mut wire, "169.254.169.254", "/hetzner/v1/userdata").unwrap();
+        assert!(wire.starts_with(b"GET /hetzner/v1/userdata HTTP/1.1\r\nHost: 169.254.169.254\r\n"));
+        assert_eq!(read_request(&mut wire.as_slice(), 0).unwrap().path, "/hetzner/v1/userdata");
     }
 
     #[test]

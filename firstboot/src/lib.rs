@@ -28,6 +28,7 @@
 //! - [`gpt`]: partition tables that survive power cuts
 //! - [`fat`]: files on the EFI system partition that survive power cuts
 //! - [`esp`]: the EFI system partition
+//! - [`hetzner`]: what the metadata service says of a server, and of its network
 //! - [`root_hash`]: what vouches for a root, and names it
 //! - [`slot`]: which of the two slots is booted
 //! - [`wireguard`]: the VPN; [`resolve`]: names to addresses
@@ -54,6 +55,7 @@ pub mod fat;
 pub mod firewall;
 pub mod gate;
 pub mod gpt;
+pub mod hetzner;
 pub mod http;
 pub mod k3s;
 pub mod key;
@@ -89,6 +91,9 @@ pub mod wireguard;
 
 /// The unit that starts `firstboot` on a node.
 pub const UNIT: &str = include_str!("../systemd/firstboot.service");
+
+/// The unit that asks the metadata service, on servers of Hetzner Cloud.
+pub const METADATA_UNIT: &str = include_str!("../systemd/firstboot-metadata.service");
 
 /// The unit that makes the node a member of its cluster, and keeps it one.
 pub const SERVE_UNIT: &str = include_str!("../systemd/firstboot-serve.service");

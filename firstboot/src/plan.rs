@@ -12,6 +12,7 @@ mod swap;
 use std::fmt;
 
 use crate::firewall::Table;
+use crate::hetzner::Network;
 use crate::record::{NodeRecord, Role};
 
 pub use k3s::{K3S_CONFIG, K3S_ORDER, K3S_TOKEN, NODE_RANGE, Order, VPN_INTERFACE, order};
@@ -129,14 +130,23 @@ impl PlannedFile {
     }
 }
 
-/// Makes the plan for a record.
+/// Makes the plan for a record, wherever the node is.
 pub fn plan(record: &NodeRecord) -> Vec<Step> {
+    plan_on(record, &Network::default())
+}
+
+/// Makes the plan for a record on a server whose provider describes its network.
+pub fn plan_on(record: &NodeRecord, provided: &Network) -> Vec<Step> {
     let mut steps = vec![
         converge("firewall", firewall::summary(record), firewall::changes(record)),
         converge("host-name", format!("is called `{}`", record.node.name), host_name(record)),
         converge("time-zone", format!("shows time of {}", record.time_zone), time_zone(record)),
         converge("ssh-keys", ssh_summary(record), vec![ssh_keys(record)]),
-        converge("network", network::summary(record), network::changes(record)),
+        converge(
+            "network",
+            network::summary(&record.interfaces, provided),
+            network::changes(&record.interfaces, provided),
+        ),
         joining("claim", claim_summary(record), Vec::new()),
         joining("vpn", format!("brings up WireGuard at {}", record.vpn.address), network::wireguard(record)),
         joining("k3s", k3s::summary(record), k3s_files(record)),
@@ -149,11 +159,23 @@ pub fn plan(record: &NodeRecord) -> Vec<Step> {
 }
 
 /// The plan of a box that has no record yet, and asks its cluster for one.
-pub fn newcomer() -> Vec<Step> {
-    vec![
-        converge("firewall", "opens nothing".to_owned(), firewall::closed()),
-        joining("claim", "asks for a place in the cluster, which a person gives".to_owned(), Vec::new()),
-    ]
+pub fn newcomer(provided: &Network) -> Vec<Step> {
+    let mut steps = unknown(provided);
+    steps.push(joining(
+        "claim",
+        "asks for a place in the cluster, which a person gives".to_owned(),
+        Vec::new(),
+    ));
+    steps
+}
+
+/// The plan of a server that nobody has given anything to, or that does not know it yet.
+pub fn unknown(provided: &Network) -> Vec<Step> {
+    let mut steps = vec![converge("firewall", "opens nothing".to_owned(), firewall::closed())];
+    if *provided != Network::default() {
+        steps.push(converge("network", network::summary(&[], provided), network::changes(&[], provided)));
+    }
+    steps
 }
 
 fn k3s_files(record: &NodeRecord) -> Vec<PlannedFile> {

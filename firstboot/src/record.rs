@@ -14,7 +14,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::check::is_dns_label;
+pub(crate) use self::check::{is_dns_label, is_mac};
+pub(crate) use self::parse::escaped;
 pub use k3s::{Gitops, K3s, Snapshots};
 pub use node::{Hardware, Longhorn, LonghornDisk, Node, Role, Swap, SwapBehavior};
 pub use parse::{RecordError, parse};

@@ -4,18 +4,21 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 
-use crate::apply::apply;
+use crate::apply::{StepState, apply};
 use crate::artifacts::{self, Artifacts};
 use crate::clock;
 use crate::cluster::{self, ClusterRecord};
 use crate::converge::{Mode, System};
 use crate::gate;
+use crate::hetzner;
 use crate::key;
 use crate::plan::{self, Change, Effect, PlannedFile, Step};
 use crate::record::{self, NodeRecord};
-use crate::source::{self, Found, Given, Item};
-use crate::status::{FileStatus, NodeStatus, Phase, Status, StepStatus};
+use crate::source::{self, Found, Given, Item, SourceError};
+use crate::status::{self, FileStatus, NodeStatus, Phase, Status, StepStatus};
 
+/// Why a machine is no node yet.
+const NO_RECORD: &str = "no node record was found";
 /// There on UEFI machines only.
 const EFI: &str = "/sys/firmware/efi";
 
@@ -34,11 +37,8 @@ pub fn run(system: &System, given: Option<Found>) -> Result<Status, Box<Stopped>
         version: 1,
         phase: Phase::Unclaimed,
         since: now(),
-        reason: "no node record was found".to_owned(),
-        hint: Some(format!(
-            "put the node's record on the EFI system partition as `{}`",
-            Item::Record.esp_file()
-        )),
+        reason: NO_RECORD.to_owned(),
+        hint: None,
         overdue: false,
         code: None,
         fingerprint: None,
@@ -55,8 +55,7 @@ pub fn run(system: &System, given: Option<Found>) -> Result<Status, Box<Stopped>
         Err(error) => {
             status.phase = Phase::Stopped;
             status.reason = format!("{error:#}");
-            let is_record_fault =
-                error.is::<record::RecordError>() || error.is::<cluster::ClusterRecordError>();
+            let is_record_fault = is_input_fault(&error);
             status.hint = is_record_fault
                 .then(|| "`imgbuild record NODE` writes a record that this image reads".to_owned());
             Err(Box::new(Stopped { status, is_record_fault }))
@@ -64,7 +63,17 @@ pub fn run(system: &System, given: Option<Found>) -> Result<Status, Box<Stopped>
     }
 }
 
+/// Whether waiting changes nothing: what the machine was given is wrong.
+pub(crate) fn is_input_fault(error: &anyhow::Error) -> bool {
+    error.is::<record::RecordError>()
+        || error.is::<cluster::ClusterRecordError>()
+        || matches!(error.downcast_ref(), Some(SourceError::UserData(_)))
+}
+
 fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyhow::Result<()> {
+    if system.mode() == Mode::Apply {
+        hetzner::mark(system)?;
+    }
     let report = source::boot_report(system)?;
     if let Some(report) = &report {
         status.root_hash = Some(report.root_hash.clone());
@@ -90,7 +99,44 @@ fn converge(system: &System, given: Option<Found>, status: &mut Status) -> anyho
         Some(found) => Given { record: Some(found), ..Given::default() },
         None => source::find(system, report.as_ref())?,
     };
-    configure(system, &given, status)
+    configure(system, &given, status)?;
+    let is_asked_next = hetzner::is_here(system) && !hetzner::is_heard(system);
+    if is_asked_next && given.record.is_none() && system.mode() == Mode::Apply {
+        status.phase = Phase::WaitingForMetadata;
+        "the metadata service is asked as soon as there is a network".clone_into(&mut status.reason);
+        status.hint = None;
+    }
+    Ok(())
+}
+
+/// Looks for the record again, in a boot that knows more than it did at its beginning, and puts it in force. Says whether
+/// the network has other settings now.
+pub(crate) fn again(system: &System, notes: &[String]) -> anyhow::Result<bool> {
+    let report = source::boot_report(system)?;
+    let given = source::ask(system, report.as_ref())?;
+    let mut outcome = Ok(());
+    let status = status::update(system, |status| {
+        let before = status.phase;
+        outcome = configure(system, &given, status);
+        if status.phase != before {
+            status.since = now();
+        }
+        add_notes(status, notes.iter().cloned());
+    })?;
+    outcome?;
+    // Last: who finds the record there takes it for being in force.
+    source::keep_all(system, &given)?;
+    let steps = status.context("firstboot has not reported in this boot")?.steps;
+    Ok(steps.iter().any(|step| step.name == "network" && step.state == StepState::Changed))
+}
+
+/// Each once: a service that is started again says them again.
+fn add_notes(status: &mut Status, notes: impl IntoIterator<Item = String>) {
+    for note in notes {
+        if !status.notes.contains(&note) {
+            status.notes.push(note);
+        }
+    }
 }
 
 /// Carries out what a machine's record asks for, or, without one, what a box of a cluster needs to ask for its place.
@@ -105,10 +151,15 @@ pub(crate) fn configure(system: &System, given: &Given, status: &mut Status) -> 
     let place = given.record.as_ref().map(|found| found.place.clone()).unwrap_or_default();
     status.node = record.as_ref().map(|record| node_status(record, place));
     status.steps.clear();
+    let (network, faults) = hetzner::network(system)?;
+    add_notes(status, faults.iter().map(ToString::to_string));
+    let is_server = hetzner::is_here(system);
     let steps = match (&record, &cluster) {
-        (Some(record), _) => plan::plan(record),
-        (None, Some(_)) => plan::newcomer(),
-        (None, None) => return Ok(()),
+        (Some(record), _) => plan::plan_on(record, &network),
+        (None, Some(_)) => plan::newcomer(&network),
+        // It has the whole Internet before it.
+        (None, None) if is_server => plan::unknown(&network),
+        (None, None) => Vec::new(),
     };
     for step in steps {
         status.steps.push(StepStatus {
@@ -118,9 +169,25 @@ pub(crate) fn configure(system: &System, given: &Given, status: &mut Status) -> 
             summary: step.summary,
         });
     }
-    if let (None, Some(cluster)) = (record, cluster) {
-        status.reason = format!("no node record was found, so this box asks cluster `{}`", cluster.name);
-        status.hint = Some("its code is shown here once the cluster has answered".to_owned());
+    if record.is_none() {
+        status.phase = Phase::Unclaimed;
+        (status.reason, status.hint) = match cluster {
+            Some(cluster) => (
+                format!("{NO_RECORD}, so this box asks cluster `{}`", cluster.name),
+                Some("its code is shown here once the cluster has answered".to_owned()),
+            ),
+            None if is_server => (
+                format!("{NO_RECORD}, and the server's user data is empty"),
+                Some("`imgbuild up` creates servers with the user data of their node".to_owned()),
+            ),
+            None => (
+                NO_RECORD.to_owned(),
+                Some(format!(
+                    "put the node's record on the EFI system partition as `{}`",
+                    Item::Record.esp_file()
+                )),
+            ),
+        };
         return Ok(());
     }
     (status.phase, status.reason) = match system.mode() {

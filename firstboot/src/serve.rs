@@ -26,7 +26,7 @@ mod member;
 mod newcomer;
 mod pace;
 mod release;
-mod reporter;
+pub(crate) mod reporter;
 mod tunnels;
 
 use std::convert::Infallible;
@@ -35,6 +35,7 @@ use anyhow::{Context as _, ensure};
 use ed25519_dalek::SigningKey;
 
 use crate::cluster::ClusterRecord;
+use crate::control_plane::install;
 use crate::converge::System;
 use crate::document;
 use crate::key;
@@ -128,6 +129,11 @@ fn know(system: &System) -> anyhow::Result<Known> {
         key,
         is_approved,
     })))
+}
+
+/// Whether this machine has its place in a cluster: a membership, or the bundle of a control plane.
+pub(crate) fn has_place(system: &System) -> bool {
+    [grant::PATH, install::KEPT].into_iter().any(|path| system.path(path).exists())
 }
 
 /// One that is for another node would bring this box that node's place, and take it from who has it. One that is not

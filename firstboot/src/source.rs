@@ -1,8 +1,9 @@
 //! Where a node is told what it is: the first source that answers, for each item by itself.
 //!
-//! QEMU's `fw_cfg` device, then the `firstboot/` folder of the EFI system partition; for the cluster record the other way
-//! round. A node record may also have come with an approval: what a medium says goes before it. An applying run keeps
-//! what it found in `/run/imgbuild/`: a dry run may not mount anything, and takes it from there.
+//! QEMU's `fw_cfg` device, then the `firstboot/` folder of the EFI system partition, then the user data of a server of
+//! Hetzner Cloud; for the cluster record the partition goes first. A node record may also have come with an approval: what
+//! a medium or user data says goes before it. User data is what [`crate::hetzner`] has heard, for asking takes a network.
+//! An applying run keeps what it found in `/run/imgbuild/`: a dry run may not mount anything, and takes it from there.
 
 mod item;
 
@@ -12,6 +13,8 @@ use thiserror::Error;
 use crate::boot::{self, BootReport};
 use crate::converge::{ConvergeError, Mode, System};
 use crate::esp::{MOUNT_POINT, MountError, MountedEsp};
+use crate::hetzner;
+use crate::user_data::DecodeError;
 
 pub use item::Item;
 
@@ -48,6 +51,9 @@ pub enum SourceError {
     /// The EFI system partition could not be mounted.
     #[error(transparent)]
     Mount(#[from] MountError),
+    /// The server was given something else.
+    #[error(transparent)]
+    UserData(#[from] DecodeError),
 }
 
 /// An item as found, not yet parsed.
@@ -121,11 +127,15 @@ pub fn boot_report(system: &System) -> Result<Option<BootReport>, SourceError> {
 
 /// Asks every source in order; an applying run keeps the answers for who comes later in this boot.
 pub fn find(system: &System, report: Option<&BootReport>) -> Result<Given, SourceError> {
+    if system.mode() == Mode::DryRun && at_hand(system, report)? == Given::default() {
+        let kept = kept(system)?;
+        if kept != Given::default() {
+            return Ok(kept);
+        }
+    }
     let given = ask(system, report)?;
-    match system.mode() {
-        Mode::Apply => keep_all(system, &given)?,
-        Mode::DryRun if given == Given::default() => return kept(system),
-        Mode::DryRun => {}
+    if system.mode() == Mode::Apply {
+        keep_all(system, &given)?;
     }
     Ok(given)
 }
@@ -166,6 +176,24 @@ fn keep(system: &System, item: Item, found: Option<&Found>) -> Result<(), Source
 
 /// Asks every source in order, and keeps nothing.
 pub fn ask(system: &System, report: Option<&BootReport>) -> Result<Given, SourceError> {
+    let at_hand = at_hand(system, report)?;
+    let approved = system.read(APPROVED)?;
+    let approved = approved.map(|text| Found { place: AS_APPROVED.to_owned(), text });
+    let by_cloud = match by_cloud(system) {
+        // A node that is known otherwise can do without.
+        Err(SourceError::UserData(_)) if at_hand.record.is_some() || approved.is_some() => Given::default(),
+        found => found?,
+    };
+    Ok(Given {
+        record: at_hand.record.or(by_cloud.record).or(approved),
+        cluster: at_hand.cluster.or(by_cloud.cluster),
+        ticket: at_hand.ticket.or(by_cloud.ticket),
+        push_key: at_hand.push_key.or(by_cloud.push_key),
+    })
+}
+
+/// What machine and medium give.
+fn at_hand(system: &System, report: Option<&BootReport>) -> Result<Given, SourceError> {
     let by_machine = Given::gather(|item| {
         let text = system.read(&item.fw_cfg())?;
         Ok::<_, SourceError>(text.map(|text| Found { place: "QEMU fw_cfg".to_owned(), text }))
@@ -175,15 +203,20 @@ pub fn ask(system: &System, report: Option<&BootReport>) -> Result<Given, Source
         Err(_) if by_machine.record.is_some() => return Ok(by_machine),
         found => found?,
     };
-    let approved = system.read(APPROVED)?;
-    let approved = approved.map(|text| Found { place: AS_APPROVED.to_owned(), text });
     Ok(Given {
-        record: by_machine.record.or(on_medium.record).or(approved),
+        record: by_machine.record.or(on_medium.record),
         // What the owner wrote to the medium decides which records are taken at all.
         cluster: on_medium.cluster.or(by_machine.cluster),
         ticket: by_machine.ticket.or(on_medium.ticket),
         push_key: by_machine.push_key.or(on_medium.push_key),
     })
+}
+
+/// What the provider gives: as it was heard in this boot, or what an earlier one has kept.
+fn by_cloud(system: &System) -> Result<Given, SourceError> {
+    let Some(known) = hetzner::known(system)? else { return Ok(Given::default()) };
+    let mut find = known.find()?;
+    Given::gather(|item| Ok(find(item)))
 }
 
 fn by_medium(system: &System, report: Option<&BootReport>) -> Result<Given, SourceError> {

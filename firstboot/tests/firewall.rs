@@ -348,8 +348,13 @@ fn a_box_that_is_no_node_yet_may_ask_and_is_not_asked() {
         let packets: Vec<Way> =
             TO_NODE.iter().map(|&(from, packet, ..)| (from, near(from), packet)).collect();
         net.judge("to the box", &packets, &vec![false; packets.len()]);
-        let claim = [(NODE_PUBLIC, STRANGER, Tcp(443)), (POD, STRANGER, Tcp(443))];
-        net.judge("from the box, and through it", &claim, &[true, false]);
+        let ways = [
+            (NODE_PUBLIC, STRANGER, Tcp(443)),
+            (POD, STRANGER, Tcp(443)),
+            (NODE_PUBLIC, METADATA, Tcp(80)),
+            (POD, METADATA, Tcp(80)),
+        ];
+        net.judge("from the box, and through it", &ways, &[true, false, true, false]);
         assert_eq!(net.load_table(&closed()), Loaded::Unchanged);
         assert_eq!(net.load(&rules(Role::Edge, Posture::Production)), Loaded::Replaced);
     });

@@ -134,6 +134,7 @@ fn place_programs(tree: &mut Tree, programs: &Programs) -> anyhow::Result<()> {
     tree.write("usr/bin/firstboot", Metadata::root(0o755), programs.firstboot.clone())?;
     for (name, text) in [
         ("firstboot.service", firstboot::UNIT),
+        ("firstboot-metadata.service", firstboot::METADATA_UNIT),
         ("firstboot-serve.service", firstboot::SERVE_UNIT),
         ("firstboot-commit.service", firstboot::COMMIT_UNIT),
     ] {

@@ -233,7 +233,8 @@ fn is_k3s_version(text: &str) -> bool {
     })
 }
 
-fn is_mac(text: &str) -> bool {
+/// Whether a text is an Ethernet address, in six pairs.
+pub(crate) fn is_mac(text: &str) -> bool {
     text.len() == 17
         && text.split(':').count() == 6
         && text.split(':').all(|pair| pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit()))

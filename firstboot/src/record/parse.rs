@@ -82,7 +82,7 @@ fn syntax(error: &serde_json::Error) -> RecordError {
 }
 
 /// Faults are shown on consoles, where a control character would be a command.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() {

@@ -18,7 +18,8 @@ pub(crate) struct BackOff {
 }
 
 impl BackOff {
-    pub(super) const fn new(first: Duration, longest: Duration) -> Self {
+    /// The shortest, and the longest.
+    pub(crate) const fn new(first: Duration, longest: Duration) -> Self {
         Self { next: first, first, longest }
     }
 

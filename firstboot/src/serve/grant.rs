@@ -16,7 +16,7 @@ use crate::plan::K3S_TOKEN;
 use crate::public_key::PublicKey;
 
 /// Where it lies; no secret, and for nobody's eyes all the same.
-const PATH: &str = "/var/lib/imgbuild/membership.json";
+pub(super) const PATH: &str = "/var/lib/imgbuild/membership.json";
 const VERSION: u32 = 1;
 
 /// A node's place in the cluster.

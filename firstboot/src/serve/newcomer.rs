@@ -13,7 +13,6 @@ use super::grant;
 use super::machine::Surroundings;
 use super::release;
 use super::reporter::{Reporter, say};
-use crate::apply::StepState;
 use crate::claim::message::{Grant, Right};
 use crate::cluster::ClusterRecord;
 use crate::converge::System;
@@ -22,7 +21,7 @@ use crate::public_key::PublicKey;
 use crate::record::{self, NodeRecord, Role};
 use crate::run;
 use crate::source;
-use crate::status::{self, Phase};
+use crate::status::Phase;
 use crate::wireguard::private_key;
 
 /// What such a box knows of itself.
@@ -102,19 +101,11 @@ impl Newcomer {
 
 /// What `firstboot` does at every later boot.
 fn settle(system: &System, machine: &mut impl Surroundings) -> anyhow::Result<()> {
-    let report = source::boot_report(system)?;
-    let given = source::ask(system, report.as_ref())?;
-    let mut outcome = Ok(());
-    let status = status::update(system, |status| outcome = run::configure(system, &given, status))?;
-    outcome?;
-    // Last: who finds the record there takes it for being in force.
-    source::keep_all(system, &given)?;
-    let steps = status.context("firstboot has not reported in this boot")?.steps;
-    if steps.iter().any(|step| step.name == "network" && step.state == StepState::Changed) {
+    if run::again(system, &[])?
+        && let Err(fault) = machine.renew_network()
+    {
         // Whatever it was: the record is kept, and in force after the next start.
-        if let Err(fault) = machine.renew_network() {
-            say(&format!("the network stays as it is until the next start: {fault:#}"));
-        }
+        say(&format!("the network stays as it is until the next start: {fault:#}"));
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::status::{self, Phase, Status};
 
 /// Tells what has changed, once.
 #[derive(Debug)]
-pub(super) struct Reporter<'a> {
+pub(crate) struct Reporter<'a> {
     system: &'a System,
     last: Option<Told>,
     /// Whether that was told by an earlier start.
@@ -60,13 +60,13 @@ impl From<Status> for Told {
 
 impl<'a> Reporter<'a> {
     /// Goes on from what was told in this boot. A status that cannot be read has told nobody anything.
-    pub(super) fn new(system: &'a System) -> Self {
+    pub(crate) fn new(system: &'a System) -> Self {
         let last = status::read(system).ok().flatten().map(Told::from);
         Self { system, last, is_inherited: true, medium: Medium::Unknown, pace: Pace::new() }
     }
 
     /// The node is in this phase, for this reason; `hint` is what a person can do about it.
-    pub(super) fn phase(&mut self, phase: Phase, reason: &str, hint: Option<&str>) -> anyhow::Result<()> {
+    pub(crate) fn phase(&mut self, phase: Phase, reason: &str, hint: Option<&str>) -> anyhow::Result<()> {
         self.tell(phase, reason, hint, None).map(drop)
     }
 
@@ -187,7 +187,7 @@ impl<'a> Reporter<'a> {
 }
 
 /// To the journal; what is worth a person's eyes at the machine is a phase.
-pub(super) fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     // Nobody is there to be told that nobody can be told.
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -13,6 +13,8 @@ const DEADLINE: Duration = Duration::from_mins(10);
 pub enum Phase {
     /// No record was found.
     Unclaimed,
+    /// A cloud server waits until the metadata service says what it is.
+    WaitingForMetadata,
     /// A dry run: what would be done is listed, nothing was.
     Planned,
     /// The record's settings are in force.
@@ -40,6 +42,7 @@ impl Phase {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Unclaimed => "unclaimed",
+            Self::WaitingForMetadata => "waiting for metadata",
             Self::Planned => "planned",
             Self::Configured => "configured",
             Self::WaitingForOperator => "waiting for its operator",
@@ -56,7 +59,11 @@ impl Phase {
     /// How long it may last. What waits for a person waits for ever.
     pub const fn deadline(self) -> Option<Duration> {
         match self {
-            Self::Claiming | Self::Connecting | Self::StartingK3s | Self::Bootstrapping => Some(DEADLINE),
+            Self::WaitingForMetadata
+            | Self::Claiming
+            | Self::Connecting
+            | Self::StartingK3s
+            | Self::Bootstrapping => Some(DEADLINE),
             Self::Unclaimed
             | Self::Planned
             | Self::Configured
