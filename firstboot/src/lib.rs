@@ -119,6 +119,21 @@ mod tests {
     }
 
     #[test]
+    fn who_joins_waits_for_what_the_metadata_service_says() {
+        let after = |unit: &str| {
+            let line = unit.lines().find_map(|line| line.strip_prefix("After=")).unwrap();
+            line.split(' ').map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert!(after(SERVE_UNIT).contains(&"firstboot-metadata.service".to_owned()));
+        // It asks by the network, which `firstboot.service` comes before.
+        for unit in ["firstboot.service", "systemd-networkd.service"] {
+            assert!(after(METADATA_UNIT).contains(&unit.to_owned()), "{METADATA_UNIT}");
+        }
+        let line = format!("\nRestartPreventExitStatus={}\n", cli::RECORD_FAULT);
+        assert!(METADATA_UNIT.contains(&line) && METADATA_UNIT.contains("\nTimeoutStartSec=infinity\n"));
+    }
+
+    #[test]
     fn the_gate_does_not_hold_up_what_it_waits_for() {
         // A unit that counts as starting while it waits would keep the machine from ever having started.
         assert!(COMMIT_UNIT.contains("\nType=exec\nExecStart=/usr/bin/firstboot commit\n"), "{COMMIT_UNIT}");

@@ -102,31 +102,44 @@ impl Service {
         Self { exchange, ..self }
     }
 
-    /// The same, reached by these interfaces as well.
-    #[cfg(test)]
-    pub(super) fn by(self, interfaces: &[&str]) -> Self {
-        Self { interfaces: interfaces.iter().map(|name| (*name).to_owned()).collect(), ..self }
-    }
-
     /// Asks for all that a node needs; `serial` is what the firmware says of who asks.
     pub(super) fn ask(&self, serial: Option<&str>) -> Result<Answers, ServiceError> {
-        let instance = self.get("/metadata/instance-id")?.map(|text| text.trim().to_owned());
+        let mut asking = Asking { service: self, way: None };
+        let instance = asking.get("/metadata/instance-id")?.map(|text| text.trim().to_owned());
         let instance = instance.filter(|text| !text.is_empty()).ok_or(ServiceError::NoInstance)?;
         let instance = escaped(&instance);
         if let Some(own) = serial.filter(|serial| *serial != instance) {
             return Err(ServiceError::Instance { found: instance, own: escaped(own) });
         }
-        let user_data = self.get("/userdata")?;
-        let network_config = self.get("/metadata/network-config")?;
-        let private_networks = self.get("/metadata/private-networks")?;
+        let user_data = asking.get("/userdata")?;
+        let network_config = asking.get("/metadata/network-config")?;
+        let private_networks = asking.get("/metadata/private-networks")?;
         Ok(Answers::of(instance, user_data, network_config, private_networks))
     }
+}
 
+/// Who asks the service several things, by one way.
+struct Asking<'a> {
+    service: &'a Service,
+    /// How it was reached first.
+    way: Option<Way<'a>>,
+}
+
+/// How the service is reached.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// As the routes say.
+    Routes,
+    /// By this interface, whatever they say.
+    Interface(&'a str),
+}
+
+impl<'a> Asking<'a> {
     /// What lies at a path; `None` where nothing does.
-    fn get(&self, path: &str) -> Result<Option<String>, ServiceError> {
+    fn get(&mut self, path: &str) -> Result<Option<String>, ServiceError> {
         let path = format!("{BASE}{path}");
-        let mut stream = Timed::new(self.connect()?, self.exchange);
-        let host = self.address.ip().to_string();
+        let mut stream = Timed::new(self.connect()?, self.service.exchange);
+        let host = self.service.address.ip().to_string();
         let answer = http::write_get(&mut stream, &host, &path)
             .map_err(HttpError::from)
             .and_then(|()| http::read_foreign_answer(&mut stream, LONGEST));
@@ -143,20 +156,38 @@ impl Service {
 
     /// By the routes, else by each interface. The DHCP of private networks now and then routes the service's address to
     /// where nobody answers, and such a route goes before the default route of the public side.
-    fn connect(&self) -> Result<TcpStream, ServiceError> {
-        let address = self.address;
-        let routed = match TcpStream::connect_timeout(&address, self.connect) {
-            Ok(stream) => return Ok(stream),
-            Err(source) => ServiceError::Connect { address, source },
+    fn connect(&mut self) -> Result<TcpStream, ServiceError> {
+        let address = self.service.address;
+        let refused = |source| ServiceError::Connect { address, source };
+        if let Some(way) = self.way {
+            return self.service.connect(way).map_err(refused);
+        }
+        let routed = match self.service.connect(Way::Routes) {
+            Ok(stream) => {
+                self.way = Some(Way::Routes);
+                return Ok(stream);
+            }
+            Err(source) => refused(source),
         };
-        let by_interface = |name: &String| {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-            socket.bind_device(Some(name.as_bytes()))?;
-            socket.connect_timeout(&address.into(), self.connect)?;
-            socket.set_nonblocking(false)?;
-            Ok::<_, io::Error>(TcpStream::from(socket))
+        let ways = self.service.interfaces.iter().map(|name| Way::Interface(name));
+        let mut reached = ways.filter_map(|way| Some((way, self.service.connect(way).ok()?)));
+        let (way, stream) = reached.next().ok_or(routed)?;
+        self.way = Some(way);
+        Ok(stream)
+    }
+}
+
+impl Service {
+    fn connect(&self, way: Way<'_>) -> io::Result<TcpStream> {
+        let Way::Interface(name) = way else {
+            return TcpStream::connect_timeout(&self.address, self.connect);
         };
-        self.interfaces.iter().find_map(|name| by_interface(name).ok()).ok_or(routed)
+        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.bind_device(Some(name.as_bytes()))?;
+        socket.connect_timeout(&self.address.into(), self.connect)?;
+        // As it was before it was connected within some time.
+        socket.set_nonblocking(false)?;
+        Ok(socket.into())
     }
 }
 

@@ -1,4 +1,4 @@
-//! What nodes are given from outside: signed documents, the contents of each kind, the cluster record, codes.
+//! What nodes are given from outside: user data, signed documents, the contents of each kind, the cluster record, codes.
 
 #![no_main]
 
@@ -12,6 +12,7 @@ use firstboot::document;
 use firstboot::membership::Membership;
 use firstboot::public_key::PublicKey;
 use firstboot::ticket::Ticket;
+use firstboot::user_data;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let key = PublicKey::of(&SigningKey::from_bytes(&[1; 32]));
@@ -23,6 +24,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let _ = serde_json::from_slice::<Bundle>(data);
     let _ = serde_json::from_slice::<Reply>(data);
     let _ = cluster::parse(data);
+    let _ = user_data::decode(data);
     let Ok(text) = str::from_utf8(data) else { return };
     if let Ok(code) = text.parse::<Code>() {
         assert_eq!(code.to_string().parse::<Code>().as_ref(), Ok(&code));
