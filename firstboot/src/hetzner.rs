@@ -12,6 +12,7 @@ mod answers;
 mod learning;
 pub mod network;
 mod service;
+mod yaml;
 
 use crate::converge::{ConvergeError, System};
 

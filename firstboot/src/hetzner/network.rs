@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use super::answers::Answers;
+use super::yaml;
 use crate::record::{escaped, is_mac};
 
 /// The interfaces of a server.
@@ -200,14 +201,11 @@ impl RawPrivate {
 
 /// Keys that are not asked for are the provider's to add.
 fn parse<T: DeserializeOwned>(part: &'static str, text: &str) -> Result<Option<T>, NetworkError> {
-    if text.trim().is_empty() {
-        return Ok(None);
-    }
-    let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options).map_err(|fault| {
-        // It is shown on consoles, in one line.
-        NetworkError::Form { part, reason: escaped(&fault.to_string()) }
-    })
+    // It is shown on consoles, in one line.
+    let form =
+        |fault: &dyn std::fmt::Display| NetworkError::Form { part, reason: escaped(&fault.to_string()) };
+    let value = yaml::parse(text).map_err(|fault| form(&fault))?;
+    serde_json::from_value(value).map_err(|fault| form(&fault))
 }
 
 fn mac(part: &'static str, text: &str) -> Result<String, NetworkError> {

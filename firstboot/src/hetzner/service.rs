@@ -39,7 +39,15 @@ pub(super) enum ServiceError {
         #[source]
         source: io::Error,
     },
-    /// The exchange broke off, took too long, or is no HTTP.
+    /// It took too long.
+    #[error("`{path}` is not answered within {} seconds", time.as_secs_f32())]
+    Slow {
+        /// What was asked for.
+        path: String,
+        /// How long it may take.
+        time: Duration,
+    },
+    /// The exchange broke off, or is no HTTP.
     #[error("reading `{path}`")]
     Broken {
         /// What was asked for.
@@ -134,7 +142,7 @@ enum Way<'a> {
     Interface(&'a str),
 }
 
-impl<'a> Asking<'a> {
+impl Asking<'_> {
     /// What lies at a path; `None` where nothing does.
     fn get(&mut self, path: &str) -> Result<Option<String>, ServiceError> {
         let path = format!("{BASE}{path}");
@@ -145,6 +153,9 @@ impl<'a> Asking<'a> {
             .and_then(|()| http::read_foreign_answer(&mut stream, LONGEST));
         let answer = match answer {
             Ok(answer) => answer,
+            Err(HttpError::Connection(fault)) if is_slow(&fault) => {
+                return Err(ServiceError::Slow { path, time: self.service.exchange });
+            }
             Err(source) => return Err(ServiceError::Broken { path, source }),
         };
         match answer.status {
@@ -189,6 +200,11 @@ impl Service {
         socket.set_nonblocking(false)?;
         Ok(socket.into())
     }
+}
+
+/// A socket whose time is over says one or the other.
+fn is_slow(fault: &io::Error) -> bool {
+    matches!(fault.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// Bridges, tunnels and the loopback have no device.

@@ -67,7 +67,7 @@ fn boot(system: &System) -> Status {
         let _folder = std::fs::remove_file(entry.path());
     }
     let _none = std::fs::remove_dir_all(system.path("/etc"));
-    let status = run(system, None).map_or_else(|stopped| stopped.status, |status| status);
+    let status = run(system, None).unwrap_or_else(|stopped| stopped.status);
     system.ensure_file(status::PATH, &serde_json::to_vec(&status).unwrap(), 0o644).unwrap();
     status
 }
