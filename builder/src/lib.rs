@@ -4,7 +4,8 @@
 //! ([`rootfs`], [`archive`], [`format`]). [`tree`] and [`units`] are what they exchange,
 //! [`derived`] is what they need not do twice;
 //! [`identity`] keeps the cluster's secrets, [`secure_boot`] is what some of them are for;
-//! [`hetzner`] is the cloud that nodes may live in; [`operator`] does for a machine what its owner does;
+//! [`hetzner`] is the cloud that nodes may live in, [`ssh`] leads to machines that are none yet;
+//! [`operator`] does for a machine what its owner does;
 //! [`cluster`], [`profile`] and [`image`] are the [`settings`] that people write, [`deployment`] is what ArgoCD is told of
 //! them.
 
@@ -37,6 +38,7 @@ pub mod secret;
 pub mod secure_boot;
 pub mod settings;
 pub mod spelling;
+pub mod ssh;
 pub mod terminal;
 pub mod tree;
 pub mod units;
