@@ -6,10 +6,11 @@
 //! provider -> Observed ----+
 //! ```
 //!
-//! All of it is pure. A provider ([`crate::hetzner`]) says what is there, how its reference has a call, and does it.
+//! All of this is pure. [`upload`] brings an image to where snapshots are made of it. A provider ([`crate::hetzner`]) says what is there, how its reference has a call, and does it.
 
 pub mod observed;
 pub mod plan;
 pub mod price;
 mod render;
+pub mod upload;
 pub mod wanted;

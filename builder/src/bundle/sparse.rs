@@ -33,6 +33,20 @@ pub fn facts(file: &File) -> io::Result<DiskFacts> {
     Ok(DiskFacts { size, fs_verity: verity::file_digest(file, size)? })
 }
 
+/// The sections with data of a file of this size, in order, as the file system knows them.
+pub fn sections(file: &File, size: Bytes) -> io::Result<Vec<Range<u64>>> {
+    let mut sections = Vec::new();
+    let mut position = 0;
+    while position < size.0 {
+        let data = data_from(file, position..size.0)?;
+        position = data.end;
+        if !data.is_empty() {
+            sections.push(data);
+        }
+    }
+    Ok(sections)
+}
+
 /// Whether a part of a file has nothing but zeros.
 pub fn is_zero(file: &File, range: Range<u64>) -> io::Result<bool> {
     let mut position = range.start;
@@ -131,6 +145,16 @@ mod tests {
         assert_ne!(facts(&sparse).unwrap(), facts(&file(&[(2 << 20, b"data")])).unwrap());
         assert!(is_zero(&sparse, 0..1 << 20).unwrap() && is_zero(&dense, 2 << 20..SIZE).unwrap());
         assert!(!is_zero(&sparse, 0..SIZE).unwrap() && !is_zero(&dense, 0..SIZE).unwrap());
+    }
+
+    #[test]
+    fn sections_are_all_that_is_no_zero() {
+        let sparse = file(&[(1 << 20, b"data"), (SIZE - 4, b"data")]);
+        let sections = sections(&sparse, Bytes(SIZE)).unwrap();
+        let [one, last] = &sections[..] else { panic!("{sections:?}") };
+        assert!(one.contains(&(1 << 20)) && one.end < SIZE - 4 && last.end == SIZE, "{sections:?}");
+        assert!(super::sections(&file(&[]), Bytes(SIZE)).unwrap().is_empty());
+        assert!(super::sections(&sparse, Bytes(SIZE + 1)).is_err());
     }
 
     #[test]
