@@ -5,7 +5,7 @@
 //!        without zeros                                 = the image's?
 //! ```
 //!
-//! - The host is trusted first ([`trust`]); only then anything is sent.
+//! - The host is trusted first, and `shadow.rs` says why; only then anything is sent.
 //! - The disk is found and discarded. What a discarded disk has lost reads as zeros nearly everywhere, so zeros are not
 //!   sent; where that is not so, the comparison at the end tells, and they are.
 //! - Blocks with anything in them are cut into chunks, each compressed as a stream of its own while others are on their
@@ -14,9 +14,8 @@
 //! - What the disk then holds is read back from it, past every cache. Where it differs from the image, that part is
 //!   written once more, zeros and all.
 //!
-//! What is sent as commands is fixed text with numbers and the path of the disk, which has been checked ([`script`]).
-//!
-//! [`trust`]: self::shadow
+//! What is sent as commands is fixed text with numbers and the path of the disk, which has been checked
+//! (`script.rs`).
 
 use std::path::Path;
 use std::sync::Arc;
