@@ -17,6 +17,7 @@ mod export;
 mod file;
 pub mod key_file;
 mod protection;
+mod push_key;
 mod rsa_key;
 mod sealing;
 pub mod search;

@@ -3,7 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
@@ -18,8 +18,8 @@ use firstboot::control_plane::order::Order;
 use firstboot::control_plane::push::{self, PushError};
 use firstboot::public_key::PublicKey;
 use firstboot::random::random;
-use firstboot::secret_key::SecretKey;
 use firstboot::source::Item;
+use firstboot::user_data::{self, EncodeError};
 use firstboot::{record, ticket};
 use serde_json::{Value, json};
 use ssh_key::LineEnding;
@@ -45,6 +45,14 @@ pub struct Given {
     pub push: Option<Push>,
 }
 
+/// What a node of a cluster is given to join, or to begin the cluster.
+pub struct Joining {
+    /// Some of it is secret until it was used.
+    pub items: Vec<(Item, Zeroizing<String>)>,
+    /// What is pushed to a control plane.
+    pub push: Option<Push>,
+}
+
 /// A bundle for a node that holds the private half of a one-time key.
 pub struct Push {
     bundle: Zeroizing<String>,
@@ -56,6 +64,13 @@ pub struct Push {
 impl std::fmt::Debug for Push {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Push").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Joining {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let items: Vec<_> = self.items.iter().map(|(item, _)| item).collect();
+        formatter.debug_struct("Joining").field("items", &items).field("push", &self.push).finish()
     }
 }
 
@@ -72,41 +87,60 @@ pub fn joining(
     secrets: &ClusterSecrets,
     folder: &Path,
 ) -> anyhow::Result<Given> {
-    let mut record = cluster.record(node);
-    if node.role == Role::ControlPlane {
-        record.operator_addresses.push(USER_NETWORK_HOST.into());
-    }
-    let signed = record::sign(&record, &secrets.operator_key).context("signing the node record")?;
-    let cluster_record =
-        serde_json::to_vec_pretty(&secrets.record(cluster)).context("rendering the cluster record")?;
-    let mut given = Given {
-        items: vec![
-            write(Item::Record, signed.as_bytes(), folder)?,
-            write(Item::Cluster, &cluster_record, folder)?,
-        ],
+    let run: [u8; 8] = random().context("numbering the machine")?;
+    let run = u64::from_be_bytes(run).to_string();
+    let Joining { items, push } = Joining::new(cluster, node, secrets, &[USER_NETWORK_HOST.into()], &run)?;
+    let items = items.iter().map(|(item, text)| write(*item, text.as_bytes(), folder));
+    Ok(Given {
+        items: items.collect::<anyhow::Result<_>>()?,
+        forwards: push.as_ref().map(|push| Forward::both(push.port).into()).unwrap_or_default(),
         joins: true,
-        ..Given::default()
-    };
-    if node.role == Role::ControlPlane {
-        let key = SecretKey::new(random().context("making the one-time key")?);
+        push,
+    })
+}
+
+impl Joining {
+    /// What the machine that `run` makes of `node` is given. A control plane takes its bundle from one of `operators`, as
+    /// it sees their addresses, or from anywhere where there is none: it is signed either way.
+    pub fn new(
+        cluster: &Cluster,
+        node: &Node,
+        secrets: &ClusterSecrets,
+        operators: &[IpAddr],
+        run: &str,
+    ) -> anyhow::Result<Self> {
+        let mut record = cluster.record(node);
+        if node.role == Role::ControlPlane {
+            record.operator_addresses.extend(operators);
+        }
+        let signed = record::sign(&record, &secrets.operator_key).context("signing the node record")?;
+        let cluster_record =
+            serde_json::to_string_pretty(&secrets.record(cluster)).context("rendering the cluster record")?;
+        let mut items = vec![(Item::Record, signed.into()), (Item::Cluster, cluster_record.into())];
+        if node.role != Role::ControlPlane {
+            let ticket = secrets.ticket(node, ticket::VALID, false, SystemTime::now())?;
+            items.push((Item::Ticket, ticket.into()));
+            return Ok(Self { items, push: None });
+        }
+        let key = secrets.push_key(node.name.as_str(), run);
         let public = PublicKey::of(&SigningKey::from_bytes(key.bytes()));
-        let text = Zeroizing::new(String::from(key));
-        given.items.push(write(Item::PushKey, text.as_bytes(), folder)?);
+        items.push((Item::PushKey, String::from(key).into()));
         let order = Order::init(ClusterId(random().context("numbering the order")?));
         let bundle = secrets.bundle(cluster, node, order, objects(cluster, secrets)?)?;
-        let port = cluster.network.vpn_port;
-        given.forwards = Forward::both(port).into();
-        given.push = Some(Push {
+        let push = Push {
             bundle: secrets.sign_bundle(&bundle)?.into(),
             key: public,
             membership_key: PublicKey::of(&secrets.membership_key),
-            port,
-        });
-    } else {
-        let text = Zeroizing::new(secrets.ticket(node, ticket::VALID, false, SystemTime::now())?);
-        given.items.push(write(Item::Ticket, text.as_bytes(), folder)?);
+            port: cluster.network.vpn_port,
+        };
+        Ok(Self { items, push: Some(push) })
     }
-    Ok(given)
+
+    /// The same as a cloud server finds it at the metadata service.
+    pub fn user_data(&self) -> Result<String, EncodeError> {
+        let items = self.items.iter().map(|(item, text)| (*item, text.as_str().to_owned()));
+        user_data::encode(&items.collect())
+    }
 }
 
 /// The objects of Kubernetes that are as secret as the identity, in the order in which they are made.
@@ -160,29 +194,43 @@ fn write(item: Item, text: &[u8], folder: &Path) -> anyhow::Result<(Item, PathBu
     Ok((item, path))
 }
 
+/// What became of one try to push.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Pushed {
+    /// The node has its bundle.
+    Kept,
+    /// It does not take it, and says why.
+    Refused(String),
+    /// It does not answer, or not yet.
+    Silent(String),
+}
+
 impl Push {
-    /// Tries until the node has its bundle, which is told then, or says why it does not take it. A node that has one,
-    /// from an earlier start or from a push whose answer was lost, does not listen for another: its claims are answered.
+    /// Tries once, at one of the node's addresses. A node that has a bundle, from an earlier start or from a push whose
+    /// answer was lost, does not listen for another: its claims are answered.
+    pub fn once(&self, address: IpAddr) -> Pushed {
+        let address = SocketAddr::from((address, self.port));
+        match push::push(&self.bundle, address, &self.key) {
+            Ok(()) => Pushed::Kept,
+            Err(fault @ PushError::Refused { .. }) => Pushed::Refused(fault.to_string()),
+            Err(PushError::Exchange(_)) if client::answers(address, &self.membership_key) => Pushed::Kept,
+            Err(PushError::Exchange(fault)) => Pushed::Silent(format!("{:#}", anyhow::Error::from(fault))),
+        }
+    }
+
+    /// Tries until the node has its bundle, which is told then, or says why it does not take it.
     pub fn begin(self) -> anyhow::Result<Receiver<Result<(), String>>> {
         let (told, outcome) = mpsc::channel();
         let work = move || {
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-            loop {
-                let sent = match push::push(&self.bundle, address, &self.key) {
-                    Ok(()) => told.send(Ok(())),
-                    Err(fault @ PushError::Refused { .. }) => told.send(Err(fault.to_string())),
-                    Err(PushError::Exchange(_)) if client::answers(address, &self.membership_key) => {
-                        told.send(Ok(()))
-                    }
-                    Err(PushError::Exchange(_)) => {
-                        thread::sleep(AGAIN);
-                        continue;
-                    }
-                };
-                // Nobody listens any more: the machine has ended.
-                drop(sent);
-                return;
-            }
+            let outcome = loop {
+                match self.once(Ipv4Addr::LOCALHOST.into()) {
+                    Pushed::Kept => break Ok(()),
+                    Pushed::Refused(reason) => break Err(reason),
+                    Pushed::Silent(_) => thread::sleep(AGAIN),
+                }
+            };
+            // Nobody listens any more: the machine has ended.
+            drop(told.send(outcome));
         };
         thread::Builder::new().name("push".to_owned()).spawn(work).context("starting to push the bundle")?;
         Ok(outcome)
@@ -192,7 +240,7 @@ impl Push {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::net::{IpAddr, TcpListener};
+    use std::net::TcpListener;
 
     use firstboot::claim::challenge::Challenger;
     use firstboot::http::Answer;

@@ -47,7 +47,7 @@ use crate::source;
 use crate::status::Phase;
 use crate::ticket::Ticket;
 
-pub use self::bootstrap::{ALL_MADE, MADE_BEFORE, MADE_WITHOUT_ARGOCD, rights_of_admins};
+pub use self::bootstrap::{ALL_MADE, MADE_BEFORE, MADE_WITHOUT_ARGOCD, MARKER, rights_of_admins};
 use self::live::{Bare, Live};
 use self::newcomer::Newcomer;
 use self::release::Released;

@@ -15,7 +15,7 @@ use super::authority::AuthorityError;
 use super::rsa_key::{RsaKey, RsaKeyError};
 use super::sealing::{SealingKey, SealingKeyError};
 use super::search::hexadecimal;
-use super::wireguard;
+use super::{push_key, wireguard};
 use crate::secret::Secret;
 use crate::units::{Sha256, Timestamp};
 
@@ -150,6 +150,11 @@ impl ClusterSecrets {
     /// Private WireGuard key of the control plane `node`.
     pub fn wireguard_key(&self, node: &str) -> SecretKey {
         wireguard::derive(&self.wireguard_key, &self.id, node)
+    }
+
+    /// One-time key of the machine that the run `run` has made of the control-plane node `node`.
+    pub fn push_key(&self, node: &str, run: &str) -> SecretKey {
+        push_key::derive(self.operator_key.as_bytes(), &self.id, node, run)
     }
 
     /// Another server password. k3s encrypts what it keeps in its datastore by it, so that a running cluster has to be

@@ -23,7 +23,8 @@ use crate::status::Phase;
 /// ArgoCD's objects in the image, as the builder has converted them.
 const ARGOCD: &str = "/usr/share/argocd/install.json";
 const ADMINS: &str = include_str!("admins.json");
-const MARKER: &str = "/api/v1/namespaces/kube-system/configmaps/imgbuild-bootstrap";
+/// The object that is made last, once all others are there.
+pub const MARKER: &str = "/api/v1/namespaces/kube-system/configmaps/imgbuild-bootstrap";
 /// What the consoles say once all is there.
 pub const ALL_MADE: &str = "ArgoCD's and the cluster's other first objects are made";
 /// The same where an earlier start has made it.
