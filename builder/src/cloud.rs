@@ -6,11 +6,13 @@
 //! provider -> Observed ----+
 //! ```
 //!
-//! All of this is pure. [`upload`] brings an image to where snapshots are made of it. A provider ([`crate::hetzner`]) says what is there, how its reference has a call, and does it.
+//! Planning is pure. [`upload`] brings an image onto a disk, [`snapshot`] makes one of that. A provider
+//! ([`crate::hetzner`]) says what is there, how its reference has a call, and does it.
 
 pub mod observed;
 pub mod plan;
 pub mod price;
 mod render;
+pub mod snapshot;
 pub mod upload;
 pub mod wanted;

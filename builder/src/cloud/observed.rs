@@ -63,6 +63,21 @@ impl Observed {
     }
 }
 
+impl Observed {
+    /// What an address costs where it is.
+    pub fn price_of(&self, address: &Address) -> Option<PriceByTime> {
+        let family = if address.ip.is_ipv4() { AddressFamily::Ipv4 } else { AddressFamily::Ipv6 };
+        self.address_prices.get(&(family, address.location.clone())).copied()
+    }
+}
+
+impl Zone {
+    /// A name that is relative to the zone, whole; `@` is the zone itself.
+    pub fn whole_name(&self, relative: &str) -> String {
+        if relative == "@" { self.name.clone() } else { format!("{relative}.{}", self.name) }
+    }
+}
+
 impl<T> Found<T> {
     /// Whether it belongs to the cluster.
     pub fn is_of(&self, cluster: &str) -> bool {
@@ -99,6 +114,8 @@ pub struct Network {
     pub range: Option<Range>,
     /// Its subnets for servers, with their zones.
     pub subnets: Vec<(Range, String)>,
+    /// Numbers of the servers in it.
+    pub servers: Vec<u64>,
 }
 
 /// A firewall.
@@ -108,6 +125,8 @@ pub struct Firewall {
     pub rules: Vec<Option<Rule>>,
     /// Whether it is applied to all servers of its cluster, those to come included.
     pub is_applied: bool,
+    /// Whether it is applied to anything else.
+    pub has_others: bool,
 }
 
 /// A Primary IP.
@@ -156,6 +175,8 @@ pub struct Snapshot {
     pub disk: Bytes,
     /// Whether it can be used already.
     pub is_available: bool,
+    /// Numbers of the servers that are made of it.
+    pub servers: Vec<u64>,
 }
 
 /// A DNS zone.

@@ -6,6 +6,7 @@ mod action;
 mod error;
 mod names;
 mod place;
+mod removal;
 mod servers;
 mod shared;
 
@@ -18,6 +19,7 @@ use crate::units::Bytes;
 
 pub use action::Action;
 pub use error::PlanError;
+pub use removal::Spared;
 
 /// What is to be done.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -25,8 +27,9 @@ pub use error::PlanError;
 pub struct Plan {
     /// Name of the cluster.
     pub cluster: String,
-    /// Where its servers stand.
-    pub location: String,
+    /// Where its servers stand, of a plan that makes some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
     /// Currency of all prices.
     pub currency: String,
     /// The images that servers are made of.
@@ -138,6 +141,8 @@ pub enum Kind {
     Server,
     /// A name in the zone.
     Name,
+    /// A snapshot.
+    Snapshot,
 }
 
 /// A name with its addresses.
@@ -150,6 +155,22 @@ pub struct PlannedName {
     pub record: &'static str,
     /// The addresses that are known; `None` for one that is still to be made.
     pub values: Vec<Option<String>>,
+}
+
+impl PlannedImage {
+    /// Where each image of the servers comes from.
+    pub fn all(wanted: &Wanted, observed: &Observed, built: &[Built]) -> Vec<Self> {
+        let origin = |of: &DiskImage| {
+            let Some(built) = built.iter().find(|built| built.of == *of) else { return Origin::Build };
+            let digest = built.digest.clone();
+            match observed.snapshot(&digest, of.arch) {
+                Some(found) => Origin::Reuse { digest, snapshot: found.id },
+                None => Origin::Upload { digest },
+            }
+        };
+        let image = |of: &DiskImage| Self { of: of.clone(), origin: origin(of) };
+        wanted.images().into_iter().map(image).collect()
+    }
 }
 
 impl Origin {
@@ -171,7 +192,7 @@ impl Plan {
         built: &[Built],
         request: impl Fn(&Action) -> String,
     ) -> Result<Self, PlanError> {
-        let images = images(wanted, observed, built);
+        let images = PlannedImage::all(wanted, observed, built);
         let place = place::choose(wanted, observed, built)?;
         let mut steps = shared::steps(wanted, observed, &place)?;
         steps.extend(servers::steps(wanted, observed, &place, &images)?);
@@ -184,13 +205,21 @@ impl Plan {
         let total = stays.filter_map(|step| step.price).sum();
         Ok(Self {
             cluster: wanted.name.clone(),
-            location: place.location,
+            location: Some(place.location),
             currency: observed.currency.clone(),
             images,
             steps,
             shown,
             total,
         })
+    }
+}
+
+impl Plan {
+    /// Whether anything is done by it.
+    pub fn is_anything(&self) -> bool {
+        self.steps.iter().any(|step| !step.actions.is_empty())
+            || self.images.iter().any(|image| !matches!(image.origin, Origin::Reuse { .. }))
     }
 }
 
@@ -207,19 +236,6 @@ impl Step {
             has_unknown_price: false,
         }
     }
-}
-
-fn images(wanted: &Wanted, observed: &Observed, built: &[Built]) -> Vec<PlannedImage> {
-    let origin = |of: &DiskImage| {
-        let Some(built) = built.iter().find(|built| built.of == *of) else { return Origin::Build };
-        let digest = built.digest.clone();
-        match observed.snapshot(&digest, of.arch) {
-            Some(found) => Origin::Reuse { digest, snapshot: found.id },
-            None => Origin::Upload { digest },
-        }
-    };
-    let image = |of: &DiskImage| PlannedImage { of: of.clone(), origin: origin(of) };
-    wanted.images().into_iter().map(image).collect()
 }
 
 /// The one with this name, which has to be the cluster's own.

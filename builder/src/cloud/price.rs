@@ -56,6 +56,13 @@ impl fmt::Display for Amount {
 }
 
 impl Amount {
+    /// So many times; a thousandth more or less does not count.
+    #[must_use]
+    pub fn times(self, count: f64) -> Self {
+        let thousandths: u64 = format!("{:.0}", count.max(0.0) * 1e3).parse().unwrap_or(0);
+        Self(self.0.saturating_mul(thousandths) / 1000)
+    }
+
     /// With so many digits behind the point, nine at most.
     pub fn rounded(self, digits: u32) -> String {
         let unit = 10_u64.pow(u32::try_from(DIGITS).unwrap_or(0).saturating_sub(digits));

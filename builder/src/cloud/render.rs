@@ -28,6 +28,7 @@ impl Kind {
             Self::Address => "Primary IP",
             Self::Server => "server",
             Self::Name => "name",
+            Self::Snapshot => "snapshot",
         }
     }
 }
@@ -35,10 +36,13 @@ impl Kind {
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cluster, location, currency, .. } = self;
-        writeln!(formatter, "Cluster `{cluster}` in {location}; prices in {currency}, without VAT")?;
-        writeln!(formatter)?;
+        let place = location.as_ref().map(|location| format!(" in {location}")).unwrap_or_default();
+        writeln!(formatter, "Cluster `{cluster}`{place}; prices in {currency}, without VAT")?;
+        if !self.images.is_empty() {
+            writeln!(formatter)?;
+        }
         for image in &self.images {
-            writeln!(formatter, "{}", image_line(image))?;
+            writeln!(formatter, "{image}")?;
         }
         let width = |text: fn(&super::plan::Step) -> usize| self.steps.iter().map(text).max().unwrap_or(0);
         let (names, details) = (width(|step| step.name.len()), width(|step| step.detail.chars().count()));
@@ -75,24 +79,30 @@ impl fmt::Display for Plan {
             writeln!(formatter, "\nTo be written where your DNS is:")?;
         }
         for name in &self.shown {
-            writeln!(formatter, "  {}", name_line(name))?;
+            writeln!(formatter, "  {name}")?;
         }
         Ok(())
     }
 }
 
-fn image_line(PlannedImage { of: DiskImage { arch, profile, image }, origin }: &PlannedImage) -> String {
-    let digest = origin.digest().map(|digest| format!(" {digest}")).unwrap_or_default();
-    let origin = match origin {
-        Origin::Build => "is built and uploaded".to_owned(),
-        Origin::Upload { .. } => "is uploaded".to_owned(),
-        Origin::Reuse { snapshot, .. } => format!("is there, snapshot {snapshot}"),
-    };
-    format!("image {profile} on {image} for {arch}{digest} {origin}")
+impl fmt::Display for PlannedImage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { of: DiskImage { arch, profile, image }, origin } = self;
+        let digest = origin.digest().map(|digest| format!(" {digest}")).unwrap_or_default();
+        write!(formatter, "image {profile} on {image} for {arch}{digest} ")?;
+        match origin {
+            Origin::Build => formatter.write_str("is built and uploaded"),
+            Origin::Upload { .. } => formatter.write_str("is uploaded"),
+            Origin::Reuse { snapshot, .. } => write!(formatter, "is there, snapshot {snapshot}"),
+        }
+    }
 }
 
-fn name_line(name: &PlannedName) -> String {
-    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "(not made yet)".to_owned());
-    let values: Vec<_> = name.values.iter().map(value).collect();
-    format!("{} {} {}", name.name, name.record, values.join(" "))
+impl fmt::Display for PlannedName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, record, values } = self;
+        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "(not made yet)".to_owned());
+        let values: Vec<_> = values.iter().map(value).collect();
+        write!(formatter, "{name} {record} {}", values.join(" "))
+    }
 }

@@ -294,13 +294,13 @@ impl Dns {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::path::Path;
 
     use super::*;
     use crate::cluster::Available;
 
-    pub(in crate::cloud) const FILE: &str = r#"
+    pub(crate) const FILE: &str = r#"
 version = 1
 [cluster]
 name = "lab"
@@ -331,7 +331,7 @@ name = "edge1"
 role = "edge"
 "#;
 
-    pub(in crate::cloud) fn wanted(text: &str) -> Wanted {
+    pub(crate) fn wanted(text: &str) -> Wanted {
         let available = Available {
             profiles: vec!["cloud".to_owned(), "edge".to_owned()],
             images: vec!["disk".to_owned()],

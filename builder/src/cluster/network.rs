@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
+use ipnet::Ipv4Net;
 use thiserror::Error;
 
 use super::text::checked_text;
@@ -117,6 +118,12 @@ impl Range {
 fn mask(address: Ipv4Addr, prefix: u8) -> Ipv4Addr {
     let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
     Ipv4Addr::from_bits(address.to_bits() & mask)
+}
+
+impl From<Range> for Ipv4Net {
+    fn from(range: Range) -> Self {
+        Self::new_assert(range.first, range.prefix)
+    }
 }
 
 impl fmt::Display for Range {

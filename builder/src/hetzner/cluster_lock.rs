@@ -7,15 +7,16 @@
 //!
 //! A run renews it long before it expires, and stops when it cannot. An expired one is taken over: removed *by the
 //! number that was looked at*, then made anew, so that of two who take over, one meets the other's new lock, and nobody
-//! removes that. Clocks of operators may differ by two minutes. What the API cannot give is a fence: a run that sleeps past
+//! removes that. One whose process was killed is expired at once for whoever runs on the same computer. Clocks of operators may differ by two minutes. What the API cannot give is a fence: a run that sleeps past
 //! its expiry between [`ClusterLock::check`] and a request still sends that request.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::firewall::{CreateFirewall, Firewall};
-use super::label::near_value;
-use super::{Client, ErrorCode, FirewallId, HetznerError, Labels, Operation, Run};
+use super::label::{RUN, near_value};
+use super::process;
+use super::{Client, ErrorCode, FirewallId, HetznerError, Labels, Operation, Query, Run, Selector};
 use crate::printable;
 use crate::units::Timestamp;
 
@@ -23,6 +24,8 @@ use crate::units::Timestamp;
 pub const LOCK: &str = "imgbuild.org/lock";
 /// Label that says whose it is.
 const OWNER: &str = "imgbuild.org/owner";
+/// Label that says by which process.
+const PROCESS: &str = "imgbuild.org/process";
 /// Label that says since when, in seconds of Unix: no label holds a colon.
 const SINCE: &str = "imgbuild.org/since";
 /// Label that says until when, likewise.
@@ -55,6 +58,10 @@ pub struct Holder {
     pub since: Option<Timestamp>,
     /// Until when, unless it is renewed.
     pub expires: Option<Timestamp>,
+    /// Number of the run.
+    pub run: Option<String>,
+    /// Name of its process.
+    process: Option<String>,
 }
 
 impl fmt::Display for Holder {
@@ -76,12 +83,21 @@ impl Holder {
         let label = |key| firewall.labels.get(key);
         let time = |key| label(key)?.parse().ok().map(Timestamp);
         let owner = label(OWNER).filter(|owner| !owner.is_empty()).map(str::to_owned);
-        Self { lock: firewall.name.clone(), owner, since: time(SINCE), expires: time(EXPIRES) }
+        let text = |key| label(key).map(str::to_owned);
+        Self {
+            lock: firewall.name.clone(),
+            owner,
+            since: time(SINCE),
+            expires: time(EXPIRES),
+            run: text(RUN),
+            process: text(PROCESS),
+        }
     }
 
     /// Without an end that can be read, somebody else has changed it, and only people know.
     fn is_expired(&self, now: Timestamp) -> bool {
-        self.expires.is_some_and(|expires| expires.0.saturating_add(SKEW.as_secs()) < now.0)
+        self.process.as_deref().is_some_and(process::is_gone)
+            || self.expires.is_some_and(|expires| expires.0.saturating_add(SKEW.as_secs()) < now.0)
     }
 
     /// What to do.
@@ -112,6 +128,9 @@ impl ClusterLock {
                 .with(OWNER, &near_value(owner))?
                 .with(SINCE, &now.0.to_string())?
                 .with(EXPIRES, &expires.0.to_string())?;
+            if let Some(process) = process::own() {
+                labels = labels.with(PROCESS, &process)?;
+            }
             let (rules, apply_to) = (Vec::new(), Vec::new());
             let wanted = CreateFirewall { name: name.clone(), rules, apply_to, labels: labels.clone() };
             let error = match client.create(operation, run, wanted).await {
@@ -167,6 +186,31 @@ impl ClusterLock {
     pub async fn release(self, client: &Client, operation: &Operation) -> Result<(), HetznerError> {
         let actions = client.delete::<Firewall>(operation, self.id).await?;
         client.wait(operation, actions).await
+    }
+
+    /// Removes what an [`ClusterLock::acquire`] that failed may have made all the same.
+    pub async fn forget(client: &Client, operation: &Operation, run: &Run) -> Result<(), HetznerError> {
+        let query = Query::default().label(&Selector::exists(LOCK).and(&run.selector()));
+        for found in client.list::<Firewall>(operation, &query).await? {
+            client.delete::<Firewall>(operation, found.id).await?;
+        }
+        Ok(())
+    }
+
+    /// All locks of the project, each with whether its time is over.
+    pub async fn all(
+        client: &Client,
+        operation: &Operation,
+    ) -> Result<Vec<(FirewallId, Holder, bool)>, HetznerError> {
+        let query = Query::default().label(&Selector::exists(LOCK));
+        let found: Vec<Firewall> = client.list(operation, &query).await?;
+        let now = now();
+        let lock = |found: &Firewall| {
+            let holder = Holder::of(found);
+            let is_expired = holder.is_expired(now);
+            (found.id, holder, is_expired)
+        };
+        Ok(found.iter().map(lock).collect())
     }
 
     fn lost(&self) -> HetznerError {

@@ -72,6 +72,8 @@ open_enum! {
         ServerAlreadyAttached = "server_already_attached",
         /// The firewall is applied already.
         FirewallAlreadyApplied = "firewall_already_applied",
+        /// The firewall is not applied to it any more.
+        FirewallAlreadyRemoved = "firewall_already_removed",
         /// Used by something else.
         ResourceInUse = "resource_in_use",
         /// The zone is fed by another DNS server.
@@ -237,6 +239,14 @@ pub enum HetznerError {
     LockLost {
         /// The cluster.
         cluster: String,
+    },
+    /// What a plan counts on is there no longer.
+    #[error("the {kind} `{name}` that the plan counts on is gone")]
+    Gone {
+        /// What it is.
+        kind: &'static str,
+        /// Its name.
+        name: String,
     },
     /// A label cannot be what it should be.
     #[error(transparent)]

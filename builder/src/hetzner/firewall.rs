@@ -137,6 +137,15 @@ impl ApplyTo {
     pub const fn server(id: ServerId) -> Self {
         Self::Server { server: AppliedServer { id } }
     }
+
+    /// The same that it is applied to.
+    fn of(applied: AppliedTo) -> Option<Self> {
+        match applied {
+            AppliedTo::Server { server } => Some(Self::Server { server }),
+            AppliedTo::LabelSelector { label_selector } => Some(Self::LabelSelector { label_selector }),
+            AppliedTo::Other => None,
+        }
+    }
 }
 
 resource!(Firewall, FirewallId, "firewall", "firewalls", labelled);
@@ -203,6 +212,26 @@ impl Client {
         let settled = [ErrorCode::FirewallAlreadyApplied];
         self.act_on_firewall(operation, id, "apply_to_resources", Body::of(&Apply { apply_to }), &settled)
             .await
+    }
+
+    /// Takes a firewall from all that it is applied to: one that is in use cannot be removed.
+    pub async fn remove_from_resources(
+        &self,
+        operation: &Operation,
+        id: FirewallId,
+    ) -> Result<Vec<Action>, HetznerError> {
+        #[derive(Serialize)]
+        struct Remove {
+            remove_from: Vec<ApplyTo>,
+        }
+        let Some(found) = self.get::<Firewall>(operation, id).await? else { return Ok(Vec::new()) };
+        let remove_from: Vec<ApplyTo> = found.applied_to.into_iter().filter_map(ApplyTo::of).collect();
+        if remove_from.is_empty() {
+            return Ok(Vec::new());
+        }
+        let settled = [ErrorCode::FirewallAlreadyRemoved];
+        let body = Body::of(&Remove { remove_from });
+        self.act_on_firewall(operation, id, "remove_from_resources", body, &settled).await
     }
 
     async fn act_on_firewall(

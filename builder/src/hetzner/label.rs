@@ -49,6 +49,13 @@ impl Labels {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
+    /// These labels but for one.
+    #[must_use]
+    pub fn without(mut self, key: &str) -> Self {
+        self.0.remove(key);
+        self
+    }
+
     /// Adds what says which run has made it.
     pub(super) fn mark(&mut self, run: &Run) {
         self.0.insert(RUN.to_owned(), run.0.clone());

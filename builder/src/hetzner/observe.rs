@@ -1,21 +1,21 @@
 //! What is there in a project, in the words that a plan is made of.
 
 use std::collections::BTreeMap;
-use std::net::Ipv6Addr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::firewall::{AppliedTo, Direction, Firewall, Protocol, Rule};
 use super::image::{Image, ImageStatus};
+use super::label::RUN;
 use super::location::Location;
 use super::network::{Network, SubnetType};
 use super::placement_group::PlacementGroup;
 use super::price::PriceAt;
-use super::primary_ip::{IpType, PrimaryIp, PublicAddress};
+use super::primary_ip::{IpType, PrimaryIp};
 use super::server::{Server, ServerStatus};
 use super::server_type::{Architecture, Gigabytes, ServerType};
 use super::zone::{Rrset, Zone, ZoneMode};
-use super::{Client, HetznerError, Labels, Operation, Query, Selector};
+use super::{Client, HetznerError, ImageId, Labels, Operation, Query, Selector};
 use crate::cloud::observed::{self, DIGEST_LABEL, Found, Observed, Power};
 use crate::cloud::price::PriceByTime;
 use crate::cloud::wanted::{self, AddressFamily, CLUSTER_LABEL, Wanted};
@@ -42,6 +42,16 @@ impl Client {
             self.snapshots(operation, &images),
             self.observe_zone(operation, wanted.dns.zone.as_deref()),
         )?;
+        let made_of = |id: ImageId| {
+            let made =
+                servers.iter().filter(|server| server.image.as_ref().is_some_and(|image| image.id == id));
+            made.map(|server| server.id.0).collect()
+        };
+        let snapshots = snapshots.into_iter().map(|found| {
+            let servers = made_of(found.id);
+            snapshot(found, servers)
+        });
+        let snapshots = snapshots.collect();
         let address_prices = pricing.primary_ips.iter().flat_map(|prices| {
             let family = family(&prices.kind);
             let prices = prices.prices.iter();
@@ -57,7 +67,7 @@ impl Client {
             placement_groups: groups.into_iter().map(placement_group).collect(),
             addresses: addresses.into_iter().map(address).collect(),
             servers: servers.into_iter().map(server).collect(),
-            snapshots: snapshots.into_iter().map(snapshot).collect(),
+            snapshots,
             zone,
         })
     }
@@ -136,7 +146,11 @@ fn server_type(found: &ServerType) -> observed::ServerType {
 fn network(found: Network) -> Found<observed::Network> {
     let subnets = found.subnets.iter().filter(|subnet| subnet.kind == SubnetType::Cloud);
     let subnets = subnets.filter_map(|subnet| Some((range(subnet.ip_range)?, subnet.network_zone.clone())));
-    let is = observed::Network { range: range(found.ip_range), subnets: subnets.collect() };
+    let is = observed::Network {
+        range: range(found.ip_range),
+        subnets: subnets.collect(),
+        servers: found.servers.iter().map(|id| id.0).collect(),
+    };
     observed_as(found.id.0, found.name, &found.labels, is)
 }
 
@@ -146,6 +160,7 @@ fn firewall(found: Firewall, wanted: &Wanted) -> Found<observed::Firewall> {
     let is = observed::Firewall {
         rules: found.rules.iter().map(rule).collect(),
         is_applied: found.applied_to.iter().any(is_to_all),
+        has_others: !found.applied_to.iter().all(is_to_all),
     };
     observed_as(found.id.0, found.name, &found.labels, is)
 }
@@ -170,13 +185,11 @@ fn placement_group(found: PlacementGroup) -> Found<()> {
 }
 
 fn address(found: PrimaryIp) -> Found<observed::Address> {
-    let ip = match found.ip {
-        PublicAddress::V4(address) => address.into(),
-        // Servers have the first host of their range.
-        PublicAddress::V6(net) => Ipv6Addr::from_bits(net.network().to_bits() | 1).into(),
+    let is = observed::Address {
+        ip: found.ip.of_server(),
+        location: found.location.name,
+        server: found.assignee_id.map(|id| id.0),
     };
-    let is =
-        observed::Address { ip, location: found.location.name, server: found.assignee_id.map(|id| id.0) };
     observed_as(found.id.0, found.name, &found.labels, is)
 }
 
@@ -195,11 +208,13 @@ fn server(found: Server) -> Found<observed::Server> {
     observed_as(found.id.0, found.name, &found.labels, is)
 }
 
-fn snapshot(found: Image) -> Found<observed::Snapshot> {
+fn snapshot(found: Image, servers: Vec<u64>) -> Found<observed::Snapshot> {
     let is = observed::Snapshot {
         arch: arch(&found.architecture),
         disk: bytes(found.disk_size),
-        is_available: found.status == ImageStatus::Available,
+        // What still carries the label of a run is not finished, whatever its status says.
+        is_available: found.status == ImageStatus::Available && found.labels.get(RUN).is_none(),
+        servers,
     };
     observed_as(found.id.0, found.description, &found.labels, is)
 }

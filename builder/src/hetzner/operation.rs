@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -18,37 +19,39 @@ impl Stopper {
     }
 }
 
-/// What operations look at.
+/// What operations look at: any of some stoppers.
 #[derive(Clone, Debug)]
-pub struct Stop(Option<watch::Receiver<bool>>);
+pub struct Stop(Vec<watch::Receiver<bool>>);
 
 impl Stop {
     /// Both ends.
     pub fn new() -> (Stopper, Self) {
         let (sender, receiver) = watch::channel(false);
-        (Stopper(sender), Self(Some(receiver)))
+        (Stopper(sender), Self(vec![receiver]))
     }
 
     /// One that never comes: for the clean-up after the one that came.
     pub const fn never() -> Self {
-        Self(None)
+        Self(Vec::new())
     }
 
     /// Whether it came.
     pub fn is_stopped(&self) -> bool {
-        self.0.as_ref().is_some_and(|receiver| *receiver.borrow())
+        self.0.iter().any(|receiver| *receiver.borrow())
     }
 
     /// Comes back once it came.
     async fn stopped(&self) {
-        if let Some(receiver) = &self.0 {
-            let came = receiver.clone().wait_for(|is_stopped| *is_stopped).await.is_ok();
-            if came {
-                return;
-            }
-        }
-        // Nobody is left who could stop it.
-        std::future::pending::<()>().await;
+        let each = self.0.iter().map(|receiver| {
+            Box::pin(async {
+                if receiver.clone().wait_for(|is_stopped| *is_stopped).await.is_err() {
+                    // Nobody is left who could stop it.
+                    std::future::pending::<()>().await;
+                }
+            })
+        });
+        let each: Vec<_> = each.collect();
+        if each.is_empty() { std::future::pending().await } else { select_all(each).await.0 }
     }
 }
 
@@ -65,6 +68,14 @@ impl Operation {
     /// Begins now and may take as long as is `allowed`. `name` is for messages: `creating the servers`.
     pub fn new(name: impl Into<String>, allowed: Duration, stop: &Stop) -> Self {
         Self { name: name.into(), allowed, deadline: Instant::now() + allowed, stop: stop.clone() }
+    }
+
+    /// Part of it, which can be stopped by itself, too.
+    pub fn part(&self) -> (Self, Stopper) {
+        let (stopper, stop) = Stop::new();
+        let mut part = self.clone();
+        part.stop.0.extend(stop.0);
+        (part, stopper)
     }
 
     /// What is left of its time.
@@ -115,6 +126,18 @@ mod tests {
     use super::*;
 
     const LONG: Duration = Duration::from_mins(10);
+
+    #[tokio::test]
+    async fn a_part_is_stopped_by_itself_and_with_the_whole() {
+        let (stopper, stop) = Stop::new();
+        let operation = Operation::new("waiting", LONG, &stop);
+        let ((one, stop_one), (other, _stop_other)) = (operation.part(), operation.part());
+        stop_one.stop();
+        assert!(one.run(std::future::pending::<()>()).await.is_err());
+        assert!(other.check().is_ok() && operation.check().is_ok());
+        stopper.stop();
+        assert!(other.run(std::future::pending::<()>()).await.is_err());
+    }
 
     #[tokio::test]
     async fn is_stopped_while_it_waits_from_another_thread() {

@@ -1,6 +1,6 @@
 //! Primary IPs: public addresses that outlive their server.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,16 @@ pub enum PublicAddress {
     V4(Ipv4Addr),
     /// A range of IPv6 addresses.
     V6(Ipv6Net),
+}
+
+impl PublicAddress {
+    /// The address that a server has by it: of a range its first host, `::1`.
+    pub fn of_server(self) -> IpAddr {
+        match self {
+            Self::V4(address) => address.into(),
+            Self::V6(net) => Ipv6Addr::from_bits(net.network().to_bits() | 1).into(),
+        }
+    }
 }
 
 /// A Primary IP.

@@ -26,6 +26,11 @@ pub fn request_line(action: &Action) -> String {
         Action::PowerOn { server: id } => server(id, "poweron"),
         Action::DeleteServer { server } => format!("DELETE /servers/{server}"),
         Action::DeleteAddress { address } => format!("DELETE /primary_ips/{address}"),
+        Action::DeletePlacementGroup { group } => format!("DELETE /placement_groups/{group}"),
+        Action::RemoveFirewall { firewall } => of("firewalls", *firewall, "remove_from_resources"),
+        Action::DeleteFirewall { firewall } => format!("DELETE /firewalls/{firewall}"),
+        Action::DeleteNetwork { network } => format!("DELETE /networks/{network}"),
+        Action::DeleteSnapshot { snapshot } => format!("DELETE /images/{snapshot}"),
         Action::CreateRecords { zone, .. } => format!("POST /zones/{zone}/rrsets"),
         Action::SetRecords { zone, name, record } => {
             format!("POST /zones/{zone}/rrsets/{name}/{record}/actions/set_records")

@@ -1,6 +1,7 @@
 //! Servers, and what can be done to one.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,11 @@ use super::{
     PlacementGroupId, PrimaryIpId, Query, ServerId, SshKeyId,
 };
 use crate::secret::Secret;
+
+/// A system that was asked to end has so long until it is switched off.
+const SHUTDOWN: Duration = Duration::from_mins(2);
+/// Between two looks at a server that is to go off.
+const LOOK: Duration = Duration::from_secs(2);
 
 open_enum! {
     /// What a server does.
@@ -264,6 +270,21 @@ impl Client {
         self.act_on_server(operation, id, "shutdown", Body::NONE).await
     }
 
+    /// Waits for a system that was asked to end, and switches the server off where it does not.
+    pub async fn wait_until_off(&self, operation: &Operation, id: ServerId) -> Result<(), HetznerError> {
+        let mut waited = Duration::ZERO;
+        while waited < SHUTDOWN {
+            let found: Option<Server> = self.get(operation, id).await?;
+            if found.is_none_or(|server| server.status == ServerStatus::Off) {
+                return Ok(());
+            }
+            operation.pause(LOOK, None).await?;
+            waited += LOOK;
+        }
+        let actions = self.poweroff(operation, id).await?;
+        self.wait(operation, actions).await
+    }
+
     /// Switches it off and on.
     pub async fn reset(&self, operation: &Operation, id: ServerId) -> Result<Vec<Action>, HetznerError> {
         self.act_on_server(operation, id, "reset", Body::NONE).await
@@ -312,6 +333,20 @@ impl Client {
         let body = Body::of(&AttachToNetwork { network, ip });
         let settled = [ErrorCode::ServerAlreadyAttached];
         self.act(operation, server(id), "attach_to_network", body, &settled).await?.actions()
+    }
+
+    /// Takes it out of a network.
+    pub async fn detach_from_network(
+        &self,
+        operation: &Operation,
+        id: ServerId,
+        network: NetworkId,
+    ) -> Result<Vec<Action>, HetznerError> {
+        #[derive(Serialize)]
+        struct Detach {
+            network: NetworkId,
+        }
+        self.act_on_server(operation, id, "detach_from_network", Body::of(&Detach { network })).await
     }
 
     /// Protects it, or ends that.

@@ -207,6 +207,22 @@ impl Client {
             .actions()
     }
 
+    /// Gives a record set these labels and no others.
+    pub async fn set_rrset_labels(
+        &self,
+        operation: &Operation,
+        zone: ZoneId,
+        (name, kind): (&str, &RecordType),
+        labels: &Labels,
+    ) -> Result<(), HetznerError> {
+        #[derive(Serialize)]
+        struct Update<'a> {
+            labels: &'a Labels,
+        }
+        let request = Request::new(Method::PUT, rrset(zone, name, kind));
+        self.call(operation, &request.with_body(Body::of(&Update { labels }))).await.map(drop)
+    }
+
     /// Removes a record set.
     pub async fn delete_rrset(
         &self,

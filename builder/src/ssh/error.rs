@@ -66,10 +66,12 @@ pub enum SshError {
         source: russh::Error,
     },
     /// It does not let the key in.
-    #[error("{address} lets `root` not in with the key of this run")]
+    #[error("{address} does not let `{user}` in with this key")]
     Refused {
         /// Who.
         address: SocketAddr,
+        /// As whom.
+        user: String,
     },
     /// It is not the host that it was.
     #[error("{address} has another host key than before: {found}, not {trusted}")]

@@ -11,8 +11,8 @@ use super::connection::{Connection, Watch};
 use super::{HostKey, Key, SshError, algorithms};
 use crate::hetzner::{HetznerError, Operation};
 
-/// The user of every connection: rescue systems have no other.
-const USER: &str = "root";
+/// The user of rescue systems, which have no other.
+const ROOT: &str = "root";
 /// A booting machine may know the key a little later than it answers; one that never does is told from it by so many
 /// refusals.
 const REFUSALS: u32 = 5;
@@ -53,6 +53,7 @@ impl Default for Pace {
 #[derive(Debug)]
 pub struct Host {
     address: SocketAddr,
+    user: String,
     key: Key,
     pace: Pace,
     trusted: OnceLock<HostKey>,
@@ -60,8 +61,14 @@ pub struct Host {
 
 impl Host {
     /// Who lets `root` in at `address` with `key`.
-    pub const fn new(address: SocketAddr, key: Key, pace: Pace) -> Self {
-        Self { address, key, pace, trusted: OnceLock::new() }
+    pub fn new(address: SocketAddr, key: Key, pace: Pace) -> Self {
+        Self { address, user: ROOT.to_owned(), key, pace, trusted: OnceLock::new() }
+    }
+
+    /// The same for another user.
+    #[must_use]
+    pub fn with_user(self, user: &str) -> Self {
+        Self { user: user.to_owned(), ..self }
     }
 
     /// Trusts the host of this connection: no other one is talked to from now on.
@@ -123,15 +130,17 @@ impl Host {
             .await
             .map_err(|error| error.at(address))?;
         let handshake = |source| SshError::Handshake { address, source };
-        let answer =
-            session.authenticate_publickey(USER, self.key.for_authentication()).await.map_err(handshake)?;
+        let answer = session
+            .authenticate_publickey(&self.user, self.key.for_authentication())
+            .await
+            .map_err(handshake)?;
         match answer {
             AuthResult::Success => {}
             // This is how russh tells that the connection ended meanwhile.
             AuthResult::Failure { remaining_methods, .. } if remaining_methods.is_empty() => {
                 return Err(handshake(russh::Error::Disconnect));
             }
-            AuthResult::Failure { .. } => return Err(SshError::Refused { address }),
+            AuthResult::Failure { .. } => return Err(SshError::Refused { address, user: self.user.clone() }),
         }
         Connection::new(address, session, seen).ok_or_else(|| handshake(russh::Error::UnknownKey))
     }

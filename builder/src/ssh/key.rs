@@ -21,6 +21,11 @@ impl Key {
         Ok(Self(Arc::new(PrivateKey::from(Ed25519Keypair::from_seed(&seed)))))
     }
 
+    /// One that is kept elsewhere, as OpenSSH writes it, not encrypted.
+    pub fn from_openssh(text: &str) -> Result<Self, SshError> {
+        PrivateKey::from_openssh(text).map(|key| Self(Arc::new(key))).map_err(SshError::Key)
+    }
+
     /// Its public half as a line of `authorized_keys`: `ssh-ed25519 AAAA…`.
     pub fn public_line(&self) -> Result<String, SshError> {
         self.0.public_key().to_openssh().map_err(SshError::Key)
@@ -40,6 +45,13 @@ impl fmt::Debug for Key {
 /// The public key of a host, by which it is known again. It shows as OpenSSH's fingerprint, `SHA256:…`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HostKey(Box<PublicKey>);
+
+impl HostKey {
+    /// A key as `known_hosts` has it behind the names: `ssh-ed25519 AAAA…`.
+    pub fn from_openssh(text: &str) -> Result<Self, SshError> {
+        PublicKey::from_openssh(text).map(|key| Self::from(&key)).map_err(SshError::Key)
+    }
+}
 
 impl From<&PublicKey> for HostKey {
     fn from(key: &PublicKey) -> Self {

@@ -103,10 +103,37 @@ pub enum Action {
         /// Which.
         address: u64,
     },
+    /// Removes the placement group.
+    DeletePlacementGroup {
+        /// Which.
+        group: u64,
+    },
+    /// Takes the firewall from all that it is applied to.
+    RemoveFirewall {
+        /// Which firewall.
+        firewall: u64,
+    },
+    /// Removes the firewall.
+    DeleteFirewall {
+        /// Which.
+        firewall: u64,
+    },
+    /// Removes the network.
+    DeleteNetwork {
+        /// Which.
+        network: u64,
+    },
+    /// Removes a snapshot.
+    DeleteSnapshot {
+        /// Which.
+        snapshot: u64,
+    },
     /// Makes the records of a name.
     CreateRecords {
         /// The zone.
         zone: u64,
+        /// Relative to the zone.
+        name: String,
         /// `A` or `AAAA`.
         record: &'static str,
     },

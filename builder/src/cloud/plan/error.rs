@@ -108,4 +108,14 @@ pub enum PlanError {
         /// Its name.
         name: String,
     },
+    /// Something of the cluster is in use by what is not.
+    #[error("the {kind} `{name}` is used by servers outside the cluster{}", .by.as_ref().map(|by| format!(": {by}")).unwrap_or_default())]
+    InUse {
+        /// What.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// By which, where that is known.
+        by: Option<String>,
+    },
 }

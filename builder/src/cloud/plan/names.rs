@@ -47,7 +47,7 @@ fn step(
         return Err(PlanError::Foreign { kind: "record set", name, cluster });
     }
     let (intent, actions) = match found {
-        None => (Intent::Create, vec![Action::CreateRecords { zone: zone.id, record }]),
+        None => (Intent::Create, vec![Action::CreateRecords { zone: zone.id, name: relative, record }]),
         Some(found) if !is_own(found, wanted) => {
             return Err(PlanError::Foreign {
                 kind: "record set",
@@ -102,7 +102,7 @@ fn superfluous(zone: &Zone, wanted: &Wanted) -> Vec<Step> {
         .iter()
         .filter(|((name, record), found)| is_own(found, wanted) && !is_named(name, record));
     let step = |((name, record), found): (&(String, String), &Records)| {
-        let whole = if name == "@" { zone.name.clone() } else { format!("{name}.{}", zone.name) };
+        let whole = zone.whole_name(name);
         let detail = format!("{record} {}", found.values.join(" "));
         let actions =
             vec![Action::DeleteRecords { zone: zone.id, name: name.clone(), record: record.clone() }];

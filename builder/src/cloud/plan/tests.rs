@@ -104,7 +104,7 @@ fn whole() -> Observed {
         networks: vec![found(
             1,
             "lab",
-            Network { range: Some(range), subnets: vec![(range, "eu-central".to_owned())] },
+            Network { range: Some(range), subnets: vec![(range, "eu-central".to_owned())], servers: vec![] },
         )],
         firewalls: vec![found(
             2,
@@ -112,6 +112,7 @@ fn whole() -> Observed {
             Firewall {
                 rules: wanted.firewall.rules.iter().cloned().rev().map(Some).collect(),
                 is_applied: true,
+                has_others: false,
             },
         )],
         placement_groups: vec![found(3, "lab", ())],
@@ -128,7 +129,12 @@ fn whole() -> Observed {
         snapshots: vec![found(
             31,
             "",
-            Snapshot { arch: Some(Arch::Amd64), disk: Bytes(40 << 30), is_available: true },
+            Snapshot {
+                arch: Some(Arch::Amd64),
+                disk: Bytes(40 << 30),
+                is_available: true,
+                servers: Vec::new(),
+            },
         )],
         zone: Some(Zone { records: records.into(), ..empty().zone.unwrap() }),
         ..empty()
@@ -285,8 +291,8 @@ fn all_move_to_another_location_or_none_does() {
     }
     let plan = plan_in(&there).unwrap();
     assert_eq!(
-        (plan.location.as_str(), types(&plan)),
-        ("nbg1", vec!["cx33 in nbg1".to_owned(), "cx43 in nbg1".to_owned()])
+        (plan.location.as_deref(), types(&plan)),
+        (Some("nbg1"), vec!["cx33 in nbg1".to_owned(), "cx43 in nbg1".to_owned()])
     );
     for name in ["cx43", "cpx32"] {
         sold_out(&mut there, name, "nbg1");
@@ -415,7 +421,7 @@ fn what_is_left_over_elsewhere_holds_nothing_there() {
     let mut there = empty();
     let is = Address { ip: IpAddr::from([198, 51, 100, 9]), location: "nbg1".to_owned(), server: None };
     there.addresses.push(found(9, "lab-worker9-ipv4", is));
-    assert_eq!(plan_in(&there).unwrap().location, "fsn1");
+    assert_eq!(plan_in(&there).unwrap().location.unwrap(), "fsn1");
     assert!(changes(&there).contains(&"Delete lab-worker9-ipv4: DeleteAddress".to_owned()));
 }
 

@@ -129,11 +129,11 @@ impl Api {
 }
 
 /// An operation with time enough.
-pub(super) fn operation() -> Operation {
+pub(crate) fn operation() -> Operation {
     Operation::new("testing", Duration::from_mins(1), &Stop::never())
 }
 
-pub(super) fn run() -> Run {
+pub(crate) fn run() -> Run {
     Run::new().unwrap()
 }
 
