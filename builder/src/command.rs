@@ -6,9 +6,11 @@ mod boot;
 mod build;
 mod check;
 mod clean;
+mod cloud;
 mod cluster_file;
 mod deployment;
 mod diff;
+mod down;
 pub mod failure;
 mod file;
 mod identity;
@@ -19,13 +21,16 @@ mod kubeconfig;
 mod lock;
 mod locking;
 mod node;
+mod orphans;
 mod plan;
 mod project;
 mod record;
 mod size;
 mod slot;
+mod snapshots;
 mod status;
 mod ticket;
+mod up;
 mod verify;
 
 use std::ffi::OsString;
@@ -41,6 +46,7 @@ use crate::cluster::Cluster;
 use crate::derived;
 use crate::environment;
 use crate::printer::{Color, Printer, Verbosity};
+use crate::terminal::Terminal;
 use crate::units::{Sha256, Timestamp};
 
 pub use failure::Note;
@@ -133,6 +139,16 @@ pub enum Command {
     Node(node::Arguments),
     /// Show what would be done at Hetzner, each call and its price
     Plan(plan::Arguments),
+    /// Upload images to Hetzner, as snapshots that servers are made of
+    Cloud(cloud::Arguments),
+    /// Make the servers of a cluster at Hetzner, and wait until they are its nodes
+    Up(up::Arguments),
+    /// Remove all that a cluster has at Hetzner
+    Down(down::Arguments),
+    /// The snapshots at Hetzner that servers are made of
+    Snapshots(snapshots::Arguments),
+    /// Show what interrupted runs have left at Hetzner
+    Orphans(orphans::Arguments),
     /// Mint a way to the Kubernetes API for kubectl and its like
     Kubeconfig(kubeconfig::Arguments),
     /// The people who may do everything
@@ -162,6 +178,20 @@ impl Context {
         let folder = file.parent().unwrap_or(Path::new(""));
         // Without a leading `.`: the path is for people too.
         Ok(folder.strip_prefix(".").unwrap_or(folder).to_owned())
+    }
+
+    /// Fails unless the user lets it happen: by `--yes`, or by an answer at the terminal.
+    fn ask(&self, question: &str) -> anyhow::Result<()> {
+        if self.global.yes {
+            return Ok(());
+        }
+        match Terminal::agrees(question) {
+            Some(true) => Ok(()),
+            Some(false) => Err(anyhow::anyhow!("nothing was done").input()),
+            None => Err(anyhow::anyhow!("nothing was done: without a terminal nobody can be asked")
+                .input()
+                .hint("`--yes` says yes beforehand")),
+        }
     }
 
     /// The cache that was named, or the user's.
@@ -235,6 +265,11 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Record(arguments) => record::run(&arguments, context),
         Command::Ticket(arguments) => ticket::run(&arguments, context),
         Command::Plan(arguments) => plan::run(&arguments, context),
+        Command::Cloud(arguments) => cloud::run(&arguments, context),
+        Command::Up(arguments) => up::run(&arguments, context),
+        Command::Down(arguments) => down::run(&arguments, context),
+        Command::Snapshots(arguments) => snapshots::run(&arguments, context),
+        Command::Orphans(arguments) => orphans::run(&arguments, context),
         Command::Status(arguments) => status::run(&arguments, context),
         Command::Node(arguments) => node::run(&arguments, context),
         Command::Kubeconfig(arguments) => kubeconfig::run(&arguments, context),

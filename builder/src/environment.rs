@@ -37,6 +37,9 @@ pub const CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 /// and the identity is opened by those there.
 pub const HOME: &str = "HOME";
 
+/// The user's name, by which others see who works on a cluster.
+pub const USER: &str = "USER";
+
 /// The user's time zone (POSIX), which `init` prefers to the host's.
 pub const TIME_ZONE: &str = "TZ";
 

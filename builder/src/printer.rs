@@ -161,6 +161,11 @@ impl Printer {
         }
     }
 
+    /// Tells a program what happens, however quiet: one line, which is JSON.
+    pub fn event(&self, line: &str) {
+        self.shared.lines(&printable::json(line));
+    }
+
     /// Tells a detail, with `-v` only.
     pub fn detail(&self, message: &str) {
         if self.shared.verbosity >= Verbosity::Verbose {

@@ -18,6 +18,15 @@ impl Terminal {
         std::io::stdin().is_terminal()
     }
 
+    /// Asks a question that is answered by `y` or `yes`; whatever else is said means no. `None` without a terminal.
+    pub fn agrees(question: &str) -> Option<bool> {
+        let mut tty = Self::open()?;
+        write!(tty, "{question} [y/N] ").ok()?;
+        let mut answer = String::new();
+        BufReader::new(&tty).read_line(&mut answer).ok()?;
+        Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    }
+
     fn open() -> Option<File> {
         Self::is_there().then(|| OpenOptions::new().read(true).write(true).open("/dev/tty").ok()).flatten()
     }

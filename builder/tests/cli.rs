@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod cli {
     mod check;
+    mod cloud;
     mod cluster_secrets;
     mod deployment;
     mod every_key;

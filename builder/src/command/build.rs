@@ -77,10 +77,39 @@ pub struct Arguments {
 /// Runs the command. Interrupted, it removes what it had begun; the cache stays usable.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let plan = Plan::load(arguments, context)?;
-    interrupt::guard(|cleanup| build(&plan, arguments.locked, cleanup, context))
+    let (manifest, facts) = interrupt::guard(|cleanup| build(&plan, arguments.locked, cleanup, context))?;
+    show(&plan, &manifest, &facts, context)
 }
 
-fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> anyhow::Result<()> {
+/// Builds an image as the command does that is given nothing but its name.
+pub(super) fn make(
+    profile: &str,
+    image: &str,
+    arch: Arch,
+    unlock: &Unlock,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let arguments = Arguments {
+        profile: profile.to_owned(),
+        image: image.to_owned(),
+        arch,
+        output: None,
+        locked: false,
+        artifacts: Vec::new(),
+        without_artifacts: false,
+        unsigned: false,
+        unlock: unlock.clone(),
+    };
+    let plan = Plan::load(&arguments, context)?;
+    interrupt::guard(|cleanup| build(&plan, false, cleanup, context).map(drop))
+}
+
+fn build(
+    plan: &Plan,
+    is_locked: bool,
+    cleanup: &Cleanup,
+    context: &Context,
+) -> anyhow::Result<(Manifest, BuildFacts)> {
     let printer = &context.printer;
     let mut timings = Timings::start();
     let mut locking = Locking::open(&plan.cluster, context, is_locked)?;
@@ -89,7 +118,7 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
     if let Some(built) = cached::find(plan, locking.lock(), &selection) {
         printer.note(&format!("`{}` is up to date", plan.output.display()));
         documents::sign(&plan.output, plan.signing_key.as_ref())?;
-        return show(plan, &built.manifest, &built.facts, context);
+        return Ok((built.manifest, built.facts));
     }
     let (packages, boot) = timings.measure("fetch", || locking.fetch(&selection))?;
     let artifacts =
@@ -130,7 +159,7 @@ fn build(plan: &Plan, is_locked: bool, cleanup: &Cleanup, context: &Context) -> 
     documents::write(&mut manifest, &selection, &root, &boot, unfinished.path())?;
     let facts = BuildFacts::new(plan, lock, &selection, timings);
     let facts = unfinished.publish(&manifest, facts, plan.signing_key.as_ref())?;
-    show(plan, &manifest, &facts, context)
+    Ok((manifest, facts))
 }
 
 /// The unpacked boot packages: systemd-boot and its stub, GRUB's files.

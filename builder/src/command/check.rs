@@ -1,11 +1,15 @@
 //! `imgbuild check`: every fault, or what the cluster file describes.
 
+mod online;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::Args;
 use serde::Serialize;
 
+use super::identity::Unlock;
+use super::project::Access;
 use super::{Context, failure};
 use crate::cluster::{self, Cluster, LoadError, Node};
 use crate::diagnostic::{FaultRecord, Faults};
@@ -21,6 +25,13 @@ pub struct Arguments {
     /// Print the JSON Schema of the cluster file, for editors, and check nothing
     #[arg(long)]
     json_schema: bool,
+    /// Ask Hetzner and the repository whether what the file names is there, and can be had
+    #[arg(long, conflicts_with = "json_schema")]
+    online: bool,
+    #[command(flatten)]
+    access: Access,
+    #[command(flatten)]
+    unlock: Unlock,
 }
 
 /// What `--json` prints of a valid file.
@@ -48,6 +59,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         return Ok(context.printer.json(&cluster::schema())?);
     }
     match checked(context) {
+        Ok(cluster) if arguments.online => {
+            online::run(&cluster, &arguments.access, &arguments.unlock, context)
+        }
         Ok(cluster) if context.printer.is_json() => Ok(context.printer.json(&Fine {
             is_valid: true,
             not_yet: cluster.not_yet(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// How often a folder is tried to be removed: work that goes on may add a file meanwhile.
 const TRIES: u32 = 20;
@@ -95,7 +96,7 @@ pub(super) fn guard<T>(work: impl FnOnce(&Cleanup) -> anyhow::Result<T>) -> anyh
     let named = cleanup.clone();
     let flag = Flag::default();
     let raised = flag.clone();
-    on_signal(move |ended| {
+    let _watching = on_signal(move |ended| {
         raised.raise(ended);
         let _held = named.remove();
         end(ended);
@@ -120,28 +121,44 @@ pub(super) fn flag_and(tell: impl FnOnce() + Send + 'static) -> anyhow::Result<F
     on_signal(move |ended| {
         raised.raise(ended);
         tell();
-    })?;
+    })?
+    .for_ever();
     Ok(flag)
 }
 
+/// Watches for signals until it is dropped.
+#[must_use]
+struct Watching(oneshot::Sender<()>);
+
+impl Watching {
+    /// Until the process ends.
+    fn for_ever(self) {
+        std::mem::forget(self.0);
+    }
+}
+
 /// Calls `act` in a thread of its own at the first SIGINT or SIGTERM.
-fn on_signal(act: impl FnOnce(Ended) + Send + 'static) -> anyhow::Result<()> {
+fn on_signal(act: impl FnOnce(Ended) + Send + 'static) -> anyhow::Result<Watching> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().build().context("watching for Ctrl-C")?;
     let signals = runtime
         .block_on(async { Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)) })
         .map_err(|error: std::io::Error| anyhow::Error::from(error).context("watching for Ctrl-C"))?;
+    let (watching, dropped) = oneshot::channel();
     thread::spawn(move || {
         let (mut interrupt, mut terminate) = signals;
         let ended = runtime.block_on(async {
             tokio::select! {
-                _ = interrupt.recv() => Ended::Interrupted,
-                _ = terminate.recv() => Ended::Terminated,
+                _ = interrupt.recv() => Some(Ended::Interrupted),
+                _ = terminate.recv() => Some(Ended::Terminated),
+                _ = dropped => None,
             }
         });
-        act(ended);
+        if let Some(ended) = ended {
+            act(ended);
+        }
     });
-    Ok(())
+    Ok(Watching(watching))
 }
 
 #[expect(clippy::exit, reason = "other threads are in the middle of work that must not go on")]

@@ -1,5 +1,6 @@
 //! `imgbuild plan`: what would be done in the cloud, and what it costs, before anything is.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -7,7 +8,7 @@ use clap::Args;
 use super::build::folder_name;
 use super::project::{self, Access};
 use super::{Context, Note as _, failure};
-use crate::bundle::manifest::Manifest;
+use crate::bundle::manifest::{self, Manifest};
 use crate::cloud::plan::{Built, Plan, PlanError};
 use crate::cloud::wanted::{DiskImage, Wanted};
 use crate::cluster::Cluster;
@@ -41,9 +42,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
 }
 
 /// What lies in the build folders of the servers' images.
-fn built(cluster: &Cluster, wanted: &Wanted) -> anyhow::Result<Vec<Built>> {
+pub(super) fn built(cluster: &Cluster, wanted: &Wanted) -> anyhow::Result<Vec<Built>> {
     let look = |of: &DiskImage| {
-        let folder = cluster.beside("out").join(folder_name(&of.profile, &of.image, of.arch));
+        let folder = folder(cluster, of);
         if !folder.exists() {
             return Ok(None);
         }
@@ -54,8 +55,18 @@ fn built(cluster: &Cluster, wanted: &Wanted) -> anyhow::Result<Vec<Built>> {
     wanted.images().into_iter().filter_map(|of| look(of).transpose()).collect()
 }
 
-fn of_plan(fault: PlanError) -> anyhow::Error {
-    let hint = match &fault {
+fn folder(cluster: &Cluster, of: &DiskImage) -> PathBuf {
+    cluster.beside("out").join(folder_name(&of.profile, &of.image, of.arch))
+}
+
+/// Where the disk of a built image lies.
+pub(super) fn disk(cluster: &Cluster, of: &DiskImage) -> PathBuf {
+    folder(cluster, of).join(manifest::DISK)
+}
+
+/// What there is to do about a plan that is none.
+pub(super) fn hint_of(fault: &PlanError) -> String {
+    match fault {
         PlanError::Foreign { kind: "record set", .. } => {
             "remove it from the zone, if nobody needs it, or name the cluster otherwise".to_owned()
         }
@@ -81,8 +92,13 @@ fn of_plan(fault: PlanError) -> anyhow::Error {
         PlanError::Secondary { .. } => {
             "leave out `dns-zone`, and write the names where the zone is".to_owned()
         }
+        PlanError::InUse { .. } => "take them out of it, in the project's console".to_owned(),
         PlanError::Protected { name } => format!("end the protection of `{name}` in the project's console"),
-    };
+    }
+}
+
+pub(super) fn of_plan(fault: PlanError) -> anyhow::Error {
+    let hint = hint_of(&fault);
     let is_input = !matches!(fault, PlanError::Full { .. });
     let fault = anyhow::Error::from(fault);
     if is_input { fault.input().hint(hint) } else { fault.hint(hint) }

@@ -6,11 +6,18 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Mutex;
 
 use super::interrupt::{self, Flag};
 use super::{Context, Note as _};
 use crate::cluster::{Cluster, Hetzner};
-use crate::hetzner::{Client, Endpoint, Operation, Stop, Token};
+use crate::environment;
+use crate::hetzner::{Client, ClusterLock, Endpoint, HetznerError, Operation, Run, Stop, Token};
+
+/// For removing what was made, and giving back the lock.
+const CLEAN_UP: Duration = Duration::from_mins(10);
+/// Between two looks at the lock while something takes long.
+const KEEP: Duration = Duration::from_mins(1);
 
 /// Arguments of commands that ask Hetzner.
 #[derive(Debug, Args)]
@@ -52,27 +59,123 @@ impl Access {
     }
 }
 
+/// What works on a cluster alone: while it lives, no other run does.
+pub(super) struct Exclusive<'a> {
+    pub(super) client: &'a Client,
+    pub(super) run: Run,
+    lock: Mutex<ClusterLock>,
+}
+
+impl Exclusive<'_> {
+    /// To be called before anything that changes the cluster: fails once another run may work on it.
+    pub(super) async fn keep(&self, operation: &Operation) -> Result<(), HetznerError> {
+        let mut lock = self.lock.lock().await;
+        lock.check()?;
+        lock.renew_if_due(self.client, operation).await
+    }
+
+    /// The same again and again, until the operation is stopped, which is no fault.
+    pub(super) async fn keep_until(&self, operation: &Operation) -> Result<(), HetznerError> {
+        loop {
+            self.keep(operation).await?;
+            match operation.pause(KEEP, None).await {
+                Err(HetznerError::Stopped { .. }) => return Ok(()),
+                waited => waited?,
+            }
+        }
+    }
+}
+
 impl Project {
+    /// Runs something that changes what `cluster` has, alone. Where it fails or is interrupted, all that it has made is
+    /// removed, unless `work` has [settled](Client::settle) it.
+    pub(super) fn exclusively<T>(
+        &self,
+        context: &Context,
+        cluster: &str,
+        (name, allowed): (&str, Duration),
+        work: impl AsyncFnOnce(&Operation, &Exclusive<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let run = Run::new().context("numbering the run")?;
+        let operation = Operation::new(name, allowed, &self.stop);
+        let client = &self.client;
+        let done = self.runtime.block_on(async {
+            let lock = match ClusterLock::acquire(client, &operation, &run, cluster, &owner()).await {
+                Ok(lock) => lock,
+                Err(error) => {
+                    let is_anothers = matches!(error, HetznerError::Held { .. });
+                    if !is_anothers {
+                        self.after(context, async |after| ClusterLock::forget(client, after, &run).await)
+                            .await;
+                    }
+                    return Err(of_hetzner(error));
+                }
+            };
+            let exclusive = Exclusive { client, run, lock: Mutex::new(lock) };
+            let done = work(&operation, &exclusive).await;
+            let Exclusive { run, lock, .. } = exclusive;
+            if done.is_err() {
+                self.after(context, async |after| {
+                    let removed = client.clean_up(after, &run).await?;
+                    if removed > 0 {
+                        let things = if removed == 1 { "thing" } else { "things" };
+                        context.printer.note(&format!("removed what this run had made: {removed} {things}"));
+                    }
+                    Ok(())
+                })
+                .await;
+            }
+            self.after(context, async |after| lock.into_inner().release(client, after).await).await;
+            done
+        });
+        // Whatever failed then failed because of that.
+        if done.is_err() {
+            self.interrupted.check()?;
+        }
+        done
+    }
+
+    /// What has to be done whatever happens, and is told where it fails.
+    async fn after(&self, context: &Context, work: impl AsyncFnOnce(&Operation) -> Result<(), HetznerError>) {
+        let operation = Operation::new("cleaning up", CLEAN_UP, &Stop::never());
+        if let Err(error) = work(&operation).await {
+            let error = anyhow::Error::from(error);
+            context.printer.warn(&format!(
+                "something may be left that costs money: {error:#}\n`imgbuild orphans` shows what, and `imgbuild orphans --remove` removes it"
+            ));
+        }
+    }
+
     /// Runs something that has so much time.
     pub(super) fn run<T>(
         &self,
         name: &str,
         allowed: Duration,
-        work: impl AsyncFnOnce(&Operation) -> Result<T, crate::hetzner::HetznerError>,
+        work: impl AsyncFnOnce(&Operation) -> Result<T, HetznerError>,
     ) -> anyhow::Result<T> {
         let operation = Operation::new(name, allowed, &self.stop);
         let done = self.runtime.block_on(work(&operation));
         // Whatever fails then fails because of that.
         self.interrupted.check()?;
-        done.map_err(|fault| {
-            let hint = fault.hint();
-            let fault = anyhow::Error::from(fault);
-            match hint {
-                Some(hint) => fault.hint(hint),
-                None => fault,
-            }
-        })
+        done.map_err(of_hetzner)
     }
+}
+
+/// With what there is to do about it.
+pub(super) fn of_hetzner(fault: HetznerError) -> anyhow::Error {
+    let hint = fault.hint();
+    let fault = anyhow::Error::from(fault);
+    match hint {
+        Some(hint) => fault.hint(hint),
+        None => fault,
+    }
+}
+
+/// `alice@laptop`, for others who find the cluster locked.
+fn owner() -> String {
+    let user = std::env::var(environment::USER).unwrap_or_default();
+    let host = rustix::system::uname();
+    format!("{user}@{}", host.nodename().to_string_lossy())
 }
 
 /// The table of the cluster file without which there is nothing to ask for.

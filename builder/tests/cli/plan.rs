@@ -7,7 +7,7 @@ use hetzner_simulator::{Fault, FaultKind, Options, Simulator};
 
 use super::program::Place;
 
-const CLUSTER: &str = r#"version = 1
+pub(super) const CLUSTER: &str = r#"version = 1
 
 [cluster]
 name = "lab"

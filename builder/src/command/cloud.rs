@@ -1,0 +1,244 @@
+//! `imgbuild cloud`: the images of a cluster's servers as snapshots at Hetzner.
+
+mod progress;
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use futures_util::future::join_all;
+use serde::Serialize;
+
+pub(super) use self::progress::Style;
+use self::progress::Watcher;
+use super::identity::Unlock;
+use super::plan::built;
+use super::project::{self, Access, Exclusive};
+use super::{Context, Note as _, build, failure, verify};
+use crate::cloud::observed::Observed;
+use crate::cloud::plan::{Built, Origin, PlannedImage};
+use crate::cloud::snapshot::{self, Place, SnapshotError, Upload};
+use crate::cloud::wanted::Wanted;
+use crate::cluster::Cluster;
+use crate::hetzner::carry_out::Snapshot;
+use crate::hetzner::{HetznerError, ImageId, Operation};
+use crate::medium::folder::Folder;
+use crate::units::Bytes;
+
+/// For all questions together.
+const LOOKING: Duration = Duration::from_mins(2);
+/// For uploading all images; a slow uplink needs an hour.
+pub(super) const UPLOADING: Duration = Duration::from_hours(3);
+
+/// Arguments of `cloud`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    upload: UploadArguments,
+    #[command(flatten)]
+    access: Access,
+    #[command(flatten)]
+    unlock: Unlock,
+}
+
+/// How images get to the cloud.
+#[derive(Debug, Args)]
+pub(super) struct UploadArguments {
+    /// Believe the first host that answers at a temporary server's address, though it does not know the server's password
+    #[arg(long)]
+    trust_first_host: bool,
+    /// How progress is told on standard error
+    #[arg(long, value_name = "STYLE", value_enum, default_value_t)]
+    progress: Style,
+}
+
+/// What becomes of an image.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    #[serde(flatten)]
+    image: PlannedImage,
+    /// Where the temporary server is tried first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    /// The snapshot, once there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made: Option<ImageId>,
+    /// Bytes that were sent for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<Bytes>,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    let cluster = context.cluster()?;
+    let wanted = Wanted::new(&cluster, project::of(&cluster)?);
+    let project = arguments.access.open(context)?;
+    let built = build_missing(&cluster, &wanted, &arguments.unlock, context)?;
+    let observed = project.run("looking at the project", LOOKING, async |operation| {
+        project.client.observe(operation, &wanted).await
+    })?;
+    let images = PlannedImage::all(&wanted, &observed, &built);
+    let uploads = uploads(&cluster, &wanted, &observed, &built, &arguments.upload)?;
+    let mut shown: Vec<Shown> = images.into_iter().map(|image| Shown::new(image, &uploads)).collect();
+    if !uploads.is_empty() {
+        for image in &shown {
+            context.printer.note(&image.to_string());
+        }
+        context.ask("Do this?")?;
+        let made = project.exclusively(
+            context,
+            &wanted.name,
+            ("uploading images", UPLOADING),
+            async |operation, alone| {
+                let made = upload_all(operation, alone, &uploads, &arguments.upload, context).await?;
+                let settled = alone.client.settle(operation, &alone.run.selector()).await;
+                settled.map_err(project::of_hetzner)?;
+                Ok(made)
+            },
+        )?;
+        for (upload, (snapshot, sent)) in uploads.iter().zip(made) {
+            for image in shown.iter_mut().filter(|shown| shown.image.of == upload.of) {
+                (image.made, image.sent) = (Some(snapshot.id), Some(sent));
+            }
+        }
+    }
+    if context.printer.is_json() {
+        return Ok(context.printer.json(&shown)?);
+    }
+    let lines: Vec<_> = shown.iter().map(Shown::outcome).collect();
+    Ok(context.printer.data(&lines.join("\n"))?)
+}
+
+impl Shown {
+    fn new(image: PlannedImage, uploads: &[Upload]) -> Self {
+        let upload = uploads.iter().find(|upload| upload.of == image.of);
+        let by = upload.and_then(|upload| upload.places.first()).map(|place| {
+            let Place { server_type, location, price } = place;
+            format!("{server_type} in {location}, {} an hour", price.hourly.net.rounded(4))
+        });
+        Self { image, by, made: None, sent: None }
+    }
+
+    fn outcome(&self) -> String {
+        let of = &self.image.of;
+        let snapshot = match (&self.image.origin, self.made, self.sent) {
+            (_, Some(made), Some(sent)) => format!("snapshot {made}, {sent} sent"),
+            (Origin::Reuse { snapshot, .. }, ..) => format!("snapshot {snapshot}, there before"),
+            _ => "no snapshot".to_owned(),
+        };
+        format!("{} on {} for {}: {snapshot}", of.profile, of.image, of.arch)
+    }
+}
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.image.fmt(formatter)?;
+        match &self.by {
+            Some(by) => write!(formatter, ", by a temporary server: {by}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Builds what is not built yet; what lies there is taken as it is.
+pub(super) fn build_missing(
+    cluster: &Cluster,
+    wanted: &Wanted,
+    unlock: &Unlock,
+    context: &Context,
+) -> anyhow::Result<Vec<Built>> {
+    let there = built(cluster, wanted)?;
+    let mut is_complete = true;
+    for of in wanted.images() {
+        if there.iter().all(|built| built.of != *of) {
+            is_complete = false;
+            build::make(&of.profile, &of.image, of.arch, unlock, context)?;
+        }
+    }
+    if is_complete { Ok(there) } else { built(cluster, wanted) }
+}
+
+/// What has to be uploaded, and where it can be.
+pub(super) fn uploads(
+    cluster: &Cluster,
+    wanted: &Wanted,
+    observed: &Observed,
+    built: &[Built],
+    arguments: &UploadArguments,
+) -> anyhow::Result<Vec<Upload>> {
+    let is_lacking = |built: &&Built| observed.snapshot(&built.digest, built.of.arch).is_none();
+    let upload = |built: &Built| {
+        let Built { of, size, digest } = built.clone();
+        Ok(Upload {
+            places: snapshot::places(&of, size, wanted, observed).map_err(of_snapshot)?,
+            disk: super::plan::disk(cluster, &of),
+            of,
+            size,
+            digest,
+            cluster: wanted.name.clone(),
+            trusts_first: arguments.trust_first_host,
+        })
+    };
+    built.iter().filter(is_lacking).map(upload).collect()
+}
+
+/// Uploads side by side; once one fails, the others are stopped.
+pub(super) async fn upload_all(
+    operation: &Operation,
+    alone: &Exclusive<'_>,
+    uploads: &[Upload],
+    arguments: &UploadArguments,
+    context: &Context,
+) -> anyhow::Result<Vec<(Snapshot, Bytes)>> {
+    for upload in uploads {
+        // What is uploaded is what the snapshot's label says, or nothing is.
+        let folder = upload.disk.parent().unwrap_or(Path::new(""));
+        verify::require(&Folder::open(folder).map_err(failure::of_manifest)?, None, context)?;
+    }
+    let (part, stopper) = operation.part();
+    let each = uploads.iter().map(async |upload| {
+        let mut watcher = Watcher::new(upload, arguments.progress, &context.printer);
+        let mut tell = |told| watcher.tell(told);
+        let made = snapshot::make(alone.client, &part, &alone.run, upload, &mut tell).await;
+        match made {
+            Ok((id, written)) => {
+                watcher.finish(id, written);
+                Ok((Snapshot { id, digest: upload.digest.clone() }, written.sent))
+            }
+            Err(error) => {
+                stopper.stop();
+                Err(error)
+            }
+        }
+    });
+    // What a request has begun is not dropped: the lock is kept beside, and its loss stops the uploads.
+    let uploading = async {
+        let done = join_all(each).await;
+        stopper.stop();
+        done
+    };
+    let keeping = async {
+        let kept = alone.keep_until(&part).await;
+        stopper.stop();
+        kept
+    };
+    let (mut done, kept) = futures_util::future::join(uploading, keeping).await;
+    kept.map_err(project::of_hetzner)?;
+    // The first fault, not what it has stopped.
+    let is_fault = |made: &Result<_, SnapshotError>| matches!(made, Err(error) if !matches!(error, SnapshotError::Hetzner(HetznerError::Stopped { .. })));
+    if let Some(fault) = done.iter().position(is_fault) {
+        return done.swap_remove(fault).map(|_: (Snapshot, Bytes)| Vec::new()).map_err(of_snapshot);
+    }
+    done.into_iter().collect::<Result<_, _>>().map_err(of_snapshot)
+}
+
+/// With what there is to do about it.
+fn of_snapshot(fault: SnapshotError) -> anyhow::Error {
+    let hint = fault.hint();
+    let fault = anyhow::Error::from(fault);
+    match hint {
+        Some(hint) => fault.hint(hint),
+        None => fault,
+    }
+}

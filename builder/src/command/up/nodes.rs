@@ -1,0 +1,182 @@
+//! Servers that become nodes: the push to a control plane, and the wait until all are Ready.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use firstboot::claim::objects::Objects;
+use firstboot::kubernetes::{Api, NODES};
+use firstboot::serve::MARKER;
+use rustls::pki_types::ServerName;
+
+use crate::cluster::{Cluster, Role};
+use crate::command::project::{self, Exclusive, Project};
+use crate::command::{Context, Note as _};
+use crate::hetzner::{HetznerError, Operation};
+use crate::identity::ClusterSecrets;
+use crate::operator::{Push, Pushed};
+use crate::overview::{Overview, Seen, State};
+use crate::units::Timestamp;
+
+/// How long a server may take from its start until it listens for its bundle.
+const BOOTING: Duration = Duration::from_mins(15);
+/// Between two tries.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Port of the Kubernetes API.
+const API: u16 = 6443;
+/// Certificates for asking are good for so many seconds.
+const VALID: u64 = 6 * 60 * 60;
+
+/// Tries all addresses until the node has its bundle.
+pub(super) async fn push(
+    operation: &Operation,
+    alone: &Exclusive<'_>,
+    push: Push,
+    node: &str,
+    addresses: &[IpAddr],
+) -> anyhow::Result<()> {
+    let push = Arc::new(push);
+    let mut waited = Duration::ZERO;
+    let mut last = "it has no address".to_owned();
+    while waited < BOOTING {
+        for address in addresses {
+            let (push, address) = (Arc::clone(&push), *address);
+            let began = std::time::Instant::now();
+            let tried = tokio::task::spawn_blocking(move || push.once(address));
+            let tried = operation.run(tried).await.map_err(project::of_hetzner)??;
+            waited += began.elapsed();
+            match tried {
+                Pushed::Kept => return Ok(()),
+                Pushed::Refused(reason) => bail!("node `{node}` does not take its bundle: {reason}"),
+                Pushed::Silent(reason) => last = format!("{address}: {reason}"),
+            }
+        }
+        alone.keep(operation).await.map_err(project::of_hetzner)?;
+        operation.pause(AGAIN, None).await.map_err(project::of_hetzner)?;
+        waited += AGAIN;
+    }
+    let fault = anyhow::anyhow!(
+        "node `{node}` does not listen for its bundle {} after it was switched on; the last try: {last}",
+        humantime::format_duration(BOOTING)
+    );
+    Err(fault.hint("its console in the project shows what it waits for"))
+}
+
+/// The nodes of a cluster that has begun.
+pub(super) struct Nodes<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) secrets: &'a ClusterSecrets,
+    /// Addresses of the control planes.
+    pub(super) addresses: &'a [IpAddr],
+}
+
+/// What the cluster says of itself.
+struct Look {
+    overview: Overview,
+    /// Whether the first objects are made.
+    has_begun: bool,
+}
+
+impl Nodes<'_> {
+    /// Until all cloud nodes are Ready and the first objects are there; tells what changes meanwhile.
+    pub(super) fn wait(
+        &self,
+        project: &Project,
+        allowed: Duration,
+        context: &Context,
+        ends: &mut dyn FnMut(&str),
+    ) -> anyhow::Result<()> {
+        let mut known: BTreeMap<String, String> = BTreeMap::new();
+        let (mut has_answered, mut has_begun) = (false, false);
+        let mut last = String::new();
+        let done = project.run("waiting for the nodes", allowed, async |operation| {
+            loop {
+                match self.look() {
+                    Err(error) => last = format!("{error:#}"),
+                    Ok(look) => {
+                        if !std::mem::replace(&mut has_answered, true) {
+                            ends("the Kubernetes API answers");
+                        }
+                        if look.has_begun && !std::mem::replace(&mut has_begun, true) {
+                            ends("ArgoCD and the other first objects are made");
+                        }
+                        let nodes: Vec<&Seen> =
+                            look.overview.nodes.iter().filter(|node| is_cloud(node)).collect();
+                        for node in &nodes {
+                            let phase = phase(node);
+                            if known.insert(node.name.clone(), phase.clone()).as_ref() != Some(&phase) {
+                                context.printer.note(&format!("         {}: {phase}", node.name));
+                            }
+                        }
+                        if has_begun && nodes.iter().all(|node| node.state == State::Ready) {
+                            ends("all cloud nodes are Ready");
+                            return Ok(true);
+                        }
+                    }
+                }
+                match operation.pause(AGAIN, None).await {
+                    Err(HetznerError::Deadline { .. }) => return Ok(false),
+                    waited => waited?,
+                }
+            }
+        })?;
+        if done {
+            return Ok(());
+        }
+        let waited: Vec<_> = known.iter().map(|(name, phase)| format!("{name}: {phase}")).collect();
+        let state = if has_answered { waited.join("\n  ") } else { last };
+        let time = humantime::format_duration(allowed);
+        let fault = anyhow::anyhow!("the cluster is not Ready after {time}\n  {state}");
+        Err(fault.hint("nothing was undone: `imgbuild up` goes on waiting, `imgbuild down` removes all"))
+    }
+
+    fn look(&self) -> anyhow::Result<Look> {
+        let api = self.connect()?;
+        let nodes = api.get(NODES)?.map(|mut list| list["items"].take());
+        let nodes = nodes.as_ref().and_then(|nodes| nodes.as_array()).map_or(&[][..], Vec::as_slice);
+        let has_begun = api.get(MARKER)?.is_some();
+        let store = Objects::new(api);
+        let overview =
+            Overview::new(self.cluster, nodes, store.all_reports()?, store.all_known()?, Vec::new());
+        Ok(Look { overview, has_begun })
+    }
+
+    /// By the addresses: names may not be written yet.
+    fn connect(&self) -> anyhow::Result<Api> {
+        let now = crate::command::now()?;
+        let client = self.secrets.operator(now, Timestamp(now.0.saturating_add(VALID)))?;
+        let authorities = self.secrets.api_authorities()?;
+        let name = ServerName::try_from(self.cluster.endpoint.to_string())?;
+        let mut last = anyhow::anyhow!("the control plane has no address");
+        for address in self.addresses {
+            let address = SocketAddr::from((*address, API));
+            let parts = (authorities.as_bytes(), client.certificate.as_bytes(), client.key.as_bytes());
+            let api = Api::new(address, parts.0, parts.1, parts.2)?.called(name.clone());
+            match api.is_ready() {
+                Ok(()) => return Ok(api),
+                Err(error) => last = anyhow::Error::from(error).context(address.to_string()),
+            }
+        }
+        Err(last)
+    }
+}
+
+const fn is_cloud(node: &Seen) -> bool {
+    matches!(node.role, Some(Role::ControlPlane | Role::Worker))
+}
+
+/// How far a node is, in words.
+fn phase(node: &Seen) -> String {
+    let said = node.report.as_ref().map(|report| report.phase.words());
+    let state = match node.state {
+        State::Ready => return "Ready".to_owned(),
+        State::NotReady => "not Ready",
+        State::Joined => "has joined",
+        State::Absent => "has not asked for its place yet",
+        State::Revoked => "revoked",
+    };
+    let reason = node.reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
+    format!("{state}{}{reason}", said.map(|said| format!(" ({said})")).unwrap_or_default())
+}

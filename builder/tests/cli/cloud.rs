@@ -1,0 +1,188 @@
+//! `imgbuild down`, `orphans` and `snapshots`, in a project of the Hetzner simulator.
+
+use hetzner_simulator::{Options, Simulator};
+use serde_json::{Value, json};
+
+use super::plan::CLUSTER;
+use super::program::Place;
+
+/// A project, asked by its API.
+struct Project {
+    simulator: Simulator,
+    runtime: tokio::runtime::Runtime,
+    http: reqwest::Client,
+}
+
+impl Project {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let simulator = Simulator::start(Options::default()).unwrap();
+        Self { simulator, runtime, http: imgbuild::http::client(|builder| builder).unwrap() }
+    }
+
+    fn make(&self, path: &str, body: &Value) -> Value {
+        self.runtime.block_on(async {
+            let request = self.http.post(format!("{}{path}", self.simulator.url()));
+            let request = request.bearer_auth(self.simulator.token()).body(body.to_string());
+            let answer = request.send().await.unwrap();
+            let (status, text) = (answer.status(), answer.text().await.unwrap());
+            assert!(status.is_success(), "{path}: {text}");
+            serde_json::from_str(&text).unwrap()
+        })
+    }
+
+    fn server(&self, name: &str, labels: &Value) -> u64 {
+        let body = json!({
+            "name": name, "server_type": "cx23", "image": "debian-13", "location": "fsn1",
+            "start_after_create": false, "labels": labels,
+        });
+        self.make("/servers", &body)["server"]["id"].as_u64().unwrap()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let all = self.simulator.resources();
+        let kinds = all.as_object().unwrap().iter();
+        let mut names: Vec<_> = kinds
+            .flat_map(|(kind, all)| {
+                let name =
+                    |one: &Value| one["name"].as_str().or(one["description"].as_str()).unwrap().to_owned();
+                all.as_array().unwrap().iter().map(move |one| format!("{kind} {}", name(one)))
+            })
+            // Of servers, made and removed with them.
+            .filter(|name| !name.starts_with("primary_ips"))
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn run(&self, place: &Place, arguments: &[&str]) -> String {
+        let environment =
+            [("HCLOUD_TOKEN", self.simulator.token()), ("HCLOUD_ENDPOINT", &self.simulator.url())];
+        place.run_with(arguments, &environment)
+    }
+}
+
+#[test]
+fn what_a_cluster_has_goes_and_nothing_else() {
+    let (place, project) = (Place::with(CLUSTER), Project::new());
+    let own = json!({ "imgbuild.org/cluster": "lab", "imgbuild.org/node": "cp1" });
+    project.server("lab-cp1", &own);
+    project.server("other", &json!({ "imgbuild.org/cluster": "laboratory" }));
+    project.make(
+        "/networks",
+        &json!({
+            "name": "lab", "ip_range": "10.0.0.0/16", "labels": { "imgbuild.org/cluster": "lab" },
+        }),
+    );
+    insta::assert_snapshot!(project.run(&place, &["down"]));
+    assert_eq!(project.names(), ["networks lab", "servers lab-cp1", "servers other"]);
+    insta::assert_snapshot!(project.run(&place, &["down", "--yes"]));
+    assert_eq!(project.names(), ["servers other"]);
+    insta::assert_snapshot!(project.run(&place, &["down", "--yes"]));
+}
+
+#[test]
+fn a_network_that_others_use_stops_the_removal() {
+    let (place, project) = (Place::with(CLUSTER), Project::new());
+    let network = project.make(
+        "/networks",
+        &json!({
+            "name": "lab", "ip_range": "10.0.0.0/16", "labels": { "imgbuild.org/cluster": "lab" },
+            "subnets": [{ "type": "cloud", "ip_range": "10.0.0.0/16", "network_zone": "eu-central" }],
+        }),
+    );
+    let server = project.server("other", &json!({}));
+    let path = format!("/servers/{server}/actions/attach_to_network");
+    project.make(&path, &json!({ "network": network["network"]["id"] }));
+    insta::assert_snapshot!(project.run(&place, &["down", "--yes"]));
+    assert_eq!(project.names(), ["networks lab", "servers other"]);
+}
+
+#[test]
+fn what_was_left_is_shown_and_removed_but_not_what_a_colleague_makes() {
+    let (place, project) = (Place::with(CLUSTER), Project::new());
+    assert_eq!(project.run(&place, &["orphans"]), "exit code 0\nno orphans\n");
+    project.server("imgbuild-upload-1", &json!({ "imgbuild.org/run": "0000000000000001" }));
+    project.server("imgbuild-upload-2", &json!({ "imgbuild.org/run": "0000000000000002" }));
+    project.server("lab-cp1", &json!({ "imgbuild.org/cluster": "lab" }));
+    let lock = |cluster: &str, run: &str, expires: &str| {
+        let labels = json!({
+            "imgbuild.org/lock": cluster, "imgbuild.org/run": run, "imgbuild.org/owner": "bob-laptop",
+            "imgbuild.org/since": "1795227046", "imgbuild.org/expires": expires,
+        });
+        project.make("/firewalls", &json!({ "name": format!("imgbuild-lock-{cluster}"), "labels": labels }));
+    };
+    lock("lab", "0000000000000002", "4000000000");
+    lock("old", "0000000000000003", "1795227946");
+    insta::assert_snapshot!(project.run(&place, &["orphans"]));
+    insta::assert_snapshot!(project.run(&place, &["orphans", "--remove"]));
+    insta::assert_snapshot!(project.run(&place, &["orphans", "--remove", "--yes"]));
+    let stays = ["firewalls imgbuild-lock-lab", "servers imgbuild-upload-2", "servers lab-cp1"];
+    assert_eq!(project.names(), stays);
+    let all: Value =
+        serde_json::from_str(project.run(&place, &["orphans", "--json"]).split_once('\n').unwrap().1)
+            .unwrap();
+    assert_eq!(all, json!({ "orphans": [], "isRemoved": false, "livingRuns": ["0000000000000002"] }));
+}
+
+#[test]
+fn old_snapshots_go_and_those_in_use_stay() {
+    let (place, project) = (Place::with(CLUSTER), Project::new());
+    assert_eq!(project.run(&place, &["snapshots", "list"]), "exit code 0\nno snapshots\n");
+    let server = project.server("upload", &json!({}));
+    for digest in ["d1", "d2", "d3"] {
+        let path = format!("/servers/{server}/actions/create_image");
+        let labels = json!({ "imgbuild.org/digest": digest });
+        project.make(&path, &json!({ "type": "snapshot", "description": "cloud on disk", "labels": labels }));
+    }
+    let images = project.simulator.resources()["images"].clone();
+    let oldest =
+        images.as_array().unwrap().iter().find(|image| image["labels"]["imgbuild.org/digest"] == "d1");
+    project.make(
+        "/servers",
+        &json!({
+            "name": "lab-cp1", "server_type": "cx23", "image": oldest.unwrap()["id"].to_string(),
+            "location": "fsn1", "start_after_create": false,
+        }),
+    );
+    let list = project.run(&place, &["snapshots", "list"]);
+    assert_eq!(list.lines().count(), 5, "{list}");
+    assert!(list.lines().last().unwrap().ends_with("lab-cp1"), "{list}");
+    let pruned = project.run(&place, &["snapshots", "prune", "--keep", "1"]);
+    assert!(pruned.contains("nobody can be asked") && project.names().len() == 5, "{pruned}");
+    let pruned = project.run(&place, &["snapshots", "prune", "--keep", "1", "--yes"]);
+    assert!(pruned.starts_with("exit code 0"), "{pruned}");
+    let left = project.simulator.resources()["images"].clone();
+    let mut digests: Vec<_> =
+        left.as_array().unwrap().iter().map(|image| image["labels"]["imgbuild.org/digest"].clone()).collect();
+    digests.sort_by_key(ToString::to_string);
+    assert_eq!(digests, ["d1", "d3"]);
+}
+
+#[test]
+fn what_the_cluster_file_names_is_looked_for_before_anything_is_billed() {
+    let zone =
+        CLUSTER.replace("server-type = \"cx33\"", "server-type = \"cx33\"\ndns-zone = \"example.org\"");
+    let (place, project) = (Place::with(&zone), Project::new());
+    let environment = [
+        ("HCLOUD_TOKEN", project.simulator.read_only_token()),
+        ("HCLOUD_ENDPOINT", &project.simulator.url()),
+    ];
+    insta::assert_snapshot!(place.run_with(&["check", "--online"], &environment));
+    assert!(project.names().is_empty());
+    project.make("/zones", &json!({ "name": "example.org", "mode": "primary" }));
+    insta::assert_snapshot!(project.run(&place, &["check", "--online"]));
+    assert_eq!(project.names(), ["zones example.org"]);
+    let found: Value = serde_json::from_str(
+        project
+            .run(&place, &["check", "--online", "--json"])
+            .split("\nerror")
+            .next()
+            .unwrap()
+            .split_once('\n')
+            .unwrap()
+            .1,
+    )
+    .unwrap();
+    assert_eq!((&found[0]["what"], &found[0]["isFine"]), (&json!("token"), &json!(true)));
+}
