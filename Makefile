@@ -18,13 +18,14 @@ CARGO_BUILD := cargo build --release --locked --target $(TRIPLE)
 # Programs that run on nodes: for both architectures, by one compiler.
 NODES := target/nodes
 
-.PHONY: help build nodes demo test soak bench fuzz check install clean
+.PHONY: help build nodes demo demo-hetzner test soak bench fuzz check install clean
 help:
 	@sed -n 's/^#: \?//p' Makefile
 
 #: imgbuild: immutable node images that become a Kubernetes cluster by being booted
 #:
 #:   make demo     build an image, boot it in QEMU as control plane and edge box of one cluster  [K3S=real]
+#:   make demo-hetzner   the same in the cloud, at a simulator with QEMU machines as servers
 #:   make build    compile the programs
 #:   make test     all tests that fit into 40 minutes
 #:   make soak     the long ones      [SUITE= N= SEED=]
@@ -44,6 +45,9 @@ nodes:
 
 demo:
 	@tests/setup/demo.sh
+
+demo-hetzner:
+	@tests/setup/demo-hetzner.sh
 
 test:
 	@tests/setup/install.sh test
@@ -79,4 +83,4 @@ install: build nodes
 
 clean:
 	cargo clean
-	rm -rf demo-cluster
+	rm -rf demo-cluster demo-hetzner

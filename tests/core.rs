@@ -9,6 +9,7 @@ mod core {
     mod documents;
     mod faults;
     mod first_objects;
+    mod hetzner;
     mod image;
     mod k3s;
     mod life;

@@ -3,6 +3,7 @@
 //! `imgbuild boot` and the machine tests share this; a build never comes here.
 
 mod accelerator;
+mod board;
 mod console;
 pub mod disk;
 mod firmware;
@@ -12,6 +13,7 @@ mod monitor;
 mod qemu;
 
 pub use accelerator::Accelerator;
+pub use board::{Board, NO_TIMER_CHECK};
 pub use console::{Console, ConsoleError};
 pub use firmware::{Firmware, FirmwareError, FirmwareKind};
 pub use forward::Forward;

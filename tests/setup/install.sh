@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what a task needs and is missing: install.sh build|nodes|demo|test|bench|check|fuzz [--list]
+# Installs what a task needs and is missing: install.sh build|nodes|demo|demo-hetzner|test|bench|check|fuzz [--list]
 # With --list it only names the packages. Without apt, or without root, it says what to install and stops.
 set -euo pipefail
 task=$1 wanted_rust=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../../Cargo.toml")
@@ -26,6 +26,7 @@ case $task in
   build) wanted=("${build[@]}") ;;
   nodes) wanted=("${build[@]}" "${nodes[@]}") ;;
   demo) wanted=("${build[@]}" "${boot[@]}" zstd:zstd) ;;
+  demo-hetzner) wanted=("${build[@]}" "${boot[@]}" ip:iproute2) ;;
   test) wanted=("${build[@]}" "${nodes[@]}" "${boot[@]}" "${boot_arm[@]}" "${oracles[@]}") ;;
   bench) wanted=("${build[@]}" "${boot[@]}" "${oracles[@]}" mmdebstrap:mmdebstrap) ;;
   check) wanted=("${build[@]}" shellcheck:shellcheck) ;;

@@ -22,7 +22,7 @@ suite "compile" "${cargo[@]}" --workspace --no-run
 suite "node programs" tests/setup/nodes.sh target/nodes
 suite "judges of SBOMs" tests/setup/judges.sh target/judges
 suite "judges of the Hetzner simulator" tests/setup/hetzner-judges.sh target/hetzner-judges
-suite "programs for the tests" cargo build --release --locked --target "$TRIPLE"
+suite "programs for the tests" cargo build --release --locked --target "$TRIPLE" -p imgbuild -p firstboot -p hetzner-machines
 suite "programs name no folder of this machine" name_no_folder
 suite "units" "${cargo[@]}" --workspace --lib --bins
 suite "programs" "${cargo[@]}" -p imgbuild -p firstboot --test '*'

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use thiserror::Error;
 
+use super::board::{Board, NO_TIMER_CHECK};
 use super::monitor::{self, MonitorError};
 use super::{Accelerator, Console, ConsoleError, Firmware, FirmwareError, FirmwareKind, Forward};
 use crate::process::{ProcessError, Program, Running, find};
@@ -292,10 +293,6 @@ fn firmware(kind: FirmwareKind, arch: Arch, store: Option<&Path>) -> Result<Opti
     }
 }
 
-/// For the kernel in a UKI, appended by systemd's stub (systemd-stub(7)). On a busy host emulated timer
-/// interrupts come too late for the kernel's check of its timer, and it panics; under KVM it skips the check itself.
-const NO_TIMER_CHECK: &str = "type=11,value=io.systemd.stub.kernel-cmdline-extra=no_timer_check";
-
 /// What every machine has: a disk, network and random numbers by virtio, one serial port.
 fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Program {
     let is_timer_late = (settings.arch, accelerator) == (Arch::Amd64, Accelerator::Emulation);
@@ -303,19 +300,7 @@ fn arguments(qemu: &OsStr, settings: &Settings, accelerator: Accelerator) -> Pro
     let protection = (settings.arch == Arch::Amd64 && settings.secure_boot.is_some())
         .then_some(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
     let smm = if protection.is_some() { ",smm=on" } else { "" };
-    let (machine, processor) = match (settings.arch, accelerator) {
-        (Arch::Amd64, Accelerator::Kvm) => ("q35", "host"),
-        // Kernels crash at cmpxchg16b in QEMU 7.2's emulation; without the feature they do not use it.
-        (Arch::Amd64, Accelerator::Emulation) => ("q35", "max,-cx16"),
-        (Arch::Arm64, _) => ("virt", "cortex-a72"),
-    };
-    let accelerator = match accelerator {
-        Accelerator::Kvm => "kvm",
-        // All processors in one thread. With one each, which is the default, QEMU (7.2, and newer) forgets what it has
-        // translated of a page before the new bytes are stored: another processor that translates in between keeps
-        // the old ones for good. Kernels patch their own code, so one of many starts dies at a stale `int3`.
-        Accelerator::Emulation => "tcg,thread=single",
-    };
+    let Board { machine, processor, accelerator } = accelerator.board(settings.arch);
     let network = ["user,id=net0".to_owned()].into_iter();
     let network: Vec<_> = network.chain(settings.forwards.iter().map(ToString::to_string)).collect();
     Program::new("running a machine", qemu)
@@ -371,7 +356,7 @@ mod tests {
         assert_eq!(bios(Arch::Arm64, None).unwrap_err().to_string(), "arm64 machines have no BIOS");
     }
 
-    /// What several threads do is at [`arguments`].
+    /// What several threads do is at [`Accelerator::board`].
     #[test]
     fn emulated_processors_share_a_thread() {
         let settings = Settings {

@@ -12,7 +12,7 @@
 //!
 //! **What it does not**: load balancers, volumes, floating IPs, certificates, ISOs, backups, metrics, consoles, reverse
 //! DNS, alias IPs of servers that are attached, zone files, and data centers, which the provider has removed. Nothing
-//! resolves the records of zones, and no packet meets a firewall.
+//! resolves the records of zones but what [`Simulator::records`] is given to, and no packet meets a firewall.
 //!
 //! **Servers** are states unless [`Machines`] are attached, which are told of every order and say when it is done.
 //!
@@ -54,4 +54,4 @@ pub use clock::Clock;
 pub use fault::{Fault, FaultKind};
 pub use machines::{Machines, NoMachines, Order, Rescue};
 pub use project::{Request, Ticket};
-pub use simulator::{Options, Simulator};
+pub use simulator::{Options, Simulator, ZoneRecord};

@@ -19,6 +19,7 @@ use crate::machines::{Machines, NoMachines};
 use crate::project::{Project, Request};
 use crate::rate::Budget;
 use crate::resource::server::Status;
+use crate::resource::zone::Zone;
 use crate::serve;
 use crate::state::{Capacity, Kind, Resource as _, State};
 
@@ -60,6 +61,19 @@ impl Default for Options {
             machines: Arc::new(NoMachines),
         }
     }
+}
+
+/// A record of a DNS zone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ZoneRecord {
+    /// Whole name in lower case, without a dot at the end; the first label may be `*`.
+    pub name: String,
+    /// Such as `A`.
+    pub kind: String,
+    /// Seconds.
+    pub ttl: u64,
+    /// As it was given.
+    pub value: String,
 }
 
 /// A running simulator; it ends when this is dropped.
@@ -181,6 +195,11 @@ impl Simulator {
     /// What the API does not show of a server: `is_in_rescue`, `user_data`, `ssh_keys`; besides, the `server`.
     pub fn details(&self, server: u64) -> Option<Value> {
         self.project.with(|state| state.details(server).ok())
+    }
+
+    /// The records of all zones, for a name server.
+    pub fn records(&self) -> Vec<ZoneRecord> {
+        self.project.with(|state| state.zones.iter().flat_map(Zone::records).collect())
     }
 
     /// A server has gone off, as when its system was told so; whether there is such a server.

@@ -29,7 +29,7 @@ const SHAPE: Shape = Shape {
 pub(crate) struct RecordSet {
     pub(crate) name: String,
     pub(crate) kind: String,
-    ttl: Option<u64>,
+    pub(crate) ttl: Option<u64>,
     labels: Labels,
     /// Against changes, and so against deletion.
     is_protected: bool,
@@ -38,7 +38,7 @@ pub(crate) struct RecordSet {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Record {
-    value: String,
+    pub(crate) value: String,
     comment: String,
 }
 

@@ -10,6 +10,7 @@ use crate::error::ApiError;
 use crate::input::Input;
 use crate::label::is_domain_label;
 use crate::page::Shape;
+use crate::simulator::ZoneRecord;
 use crate::state::{Head, Kind, Resource, State};
 
 /// Names under the provider's own, which no name server has.
@@ -48,6 +49,23 @@ impl Resource for Zone {
                 "assigned": NAMESERVERS, "delegated": [], "delegation_last_check": null,
                 "delegation_status": "unknown",
             },
+        })
+    }
+}
+
+impl Zone {
+    /// What its name servers would answer from.
+    pub(crate) fn records(&self) -> impl Iterator<Item = ZoneRecord> {
+        let zone = &self.head.name;
+        self.sets.iter().flat_map(move |set| {
+            let name = if set.name == "@" { zone.clone() } else { format!("{}.{zone}", set.name) };
+            let ttl = set.ttl.unwrap_or(self.ttl);
+            set.records.iter().map(move |record| ZoneRecord {
+                name: name.clone(),
+                kind: set.kind.clone(),
+                ttl,
+                value: record.value.clone(),
+            })
         })
     }
 }
