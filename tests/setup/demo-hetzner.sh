@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cluster=${DEMO_DIR:-$PWD/demo-hetzner} program=$(realpath -s "$PROGRAMS")/imgbuild
-export XDG_CONFIG_HOME=${DEMO_DIR:-$PWD/target}/demo-config
+export XDG_CONFIG_HOME=${DEMO_CONFIG:-$PWD/target/demo-config}
 step() { printf '\n== %s (%d s so far)\n' "$1" "$SECONDS"; }
 simulator() { # METHOD PATH [JSON]: one request to the simulator, whose reply is printed
   local host=${HCLOUD_ENDPOINT#http://}; host=${host%/v1}

@@ -30,6 +30,12 @@ fn shows_help() {
       status      Show every node, why it is not Ready, and who waits to be let in
       node        Say what becomes of a machine that waits, or of a node
       plan        Show what would be done at Hetzner, each call and its price
+      cloud       Upload images to Hetzner, as snapshots that servers are made of
+      up          Make the servers of a cluster at Hetzner, and wait until they are
+                  its nodes
+      down        Remove all that a cluster has at Hetzner
+      snapshots   The snapshots at Hetzner that servers are made of
+      orphans     Show what interrupted runs have left at Hetzner
       kubeconfig  Mint a way to the Kubernetes API for kubectl and its like
       admin       The people who may do everything
       install     Install programs, man pages and completions below a prefix
