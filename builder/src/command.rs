@@ -158,7 +158,7 @@ pub enum Command {
 }
 
 /// What every command works with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Context {
     /// Options of every command.
     pub global: Global,

@@ -18,6 +18,8 @@ pub struct Kubeconfig<'a> {
     pub user: &'a str,
     /// URL of the API.
     pub server: &'a str,
+    /// Name that the server's certificate has, where it is not the one in the URL.
+    pub server_name: Option<&'a str>,
     /// What the server is believed by, as PEM.
     pub authorities: &'a str,
     /// What the user shows.
@@ -27,16 +29,18 @@ pub struct Kubeconfig<'a> {
 impl Kubeconfig<'_> {
     /// The file as YAML; it holds a key, and is as secret as that.
     pub fn to_yaml(&self) -> Zeroizing<String> {
-        let Self { cluster, user, server, authorities, client } = self;
+        let Self { cluster, user, server, server_name, authorities, client } = self;
         let context = format!("{user}@{cluster}");
+        let mut place =
+            json!({ "server": server, "certificate-authority-data": STANDARD.encode(authorities) });
+        if let Some(name) = server_name {
+            place["tls-server-name"] = (*name).into();
+        }
         Zeroizing::new(yaml::text(&json!({
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": context,
-            "clusters": [{
-                "name": cluster,
-                "cluster": { "server": server, "certificate-authority-data": STANDARD.encode(authorities) },
-            }],
+            "clusters": [{ "name": cluster, "cluster": place }],
             "users": [{
                 "name": context,
                 "user": {

@@ -85,7 +85,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         for image in &shown {
             context.printer.note(&image.to_string());
         }
-        context.ask("Do this?")?;
+        project.ask(context, "Do this?")?;
         let made = project.exclusively(
             context,
             &wanted.name,
@@ -224,12 +224,12 @@ pub(super) async fn upload_all(
         kept
     };
     let (mut done, kept) = futures_util::future::join(uploading, keeping).await;
-    kept.map_err(project::of_hetzner)?;
     // The first fault, not what it has stopped.
     let is_fault = |made: &Result<_, SnapshotError>| matches!(made, Err(error) if !matches!(error, SnapshotError::Hetzner(HetznerError::Stopped { .. })));
     if let Some(fault) = done.iter().position(is_fault) {
         return done.swap_remove(fault).map(|_: (Snapshot, Bytes)| Vec::new()).map_err(of_snapshot);
     }
+    kept.map_err(project::of_hetzner)?;
     done.into_iter().collect::<Result<_, _>>().map_err(of_snapshot)
 }
 

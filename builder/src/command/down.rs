@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         1 => "Remove this, with all data of 1 server?".to_owned(),
         count => format!("Remove this, with all data of {count} servers?"),
     };
-    context.ask(&question)?;
+    project.ask(context, &question)?;
     let given = Given::default();
     project.exclusively(
         context,

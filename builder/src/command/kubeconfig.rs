@@ -81,7 +81,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let (now, expires) = arguments.valid.lifetime()?;
     let secrets = arguments.unlock.secrets(&cluster)?;
     let server = server(&cluster, admin, arguments.server.as_ref())?;
-    let text = mint(&cluster, &secrets, admin, &server, (now, expires))?;
+    let text = mint(&cluster, &secrets, admin, (&server, None), (now, expires))?;
     let user = admin.map_or(OPERATOR, |admin| admin.name.as_str());
     if let Some(path) = &arguments.output {
         file::replace_secret(path, text.as_bytes())
@@ -104,12 +104,13 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     if arguments.output.is_none() { Ok(context.printer.data(&text)?) } else { Ok(()) }
 }
 
-/// The kubeconfig file of an admin, or of who holds the identity.
+/// The kubeconfig file of an admin, or of who holds the identity; with the name in the server's certificate, where that is
+/// another than the URL's.
 pub(super) fn mint(
     cluster: &Cluster,
     secrets: &ClusterSecrets,
     admin: Option<&Admin>,
-    server: &Server,
+    (server, server_name): (&Server, Option<&str>),
     (now, until): (Timestamp, Timestamp),
 ) -> anyhow::Result<zeroize::Zeroizing<String>> {
     let client = match admin {
@@ -120,6 +121,7 @@ pub(super) fn mint(
         cluster: cluster.name.as_str(),
         user: admin.map_or(OPERATOR, |admin| admin.name.as_str()),
         server: &server.url(),
+        server_name,
         authorities: &secrets.api_authorities()?,
         client: &client,
     };

@@ -13,7 +13,7 @@ use crate::hetzner::cluster_lock::Holder;
 use crate::hetzner::firewall::Firewall;
 use crate::hetzner::label::RUN;
 use crate::hetzner::leftovers::Leftover;
-use crate::hetzner::{ClusterLock, FirewallId, Selector};
+use crate::hetzner::{Client, ClusterLock, FirewallId, HetznerError, Operation, Selector};
 use crate::printable::text as printable;
 
 /// For all questions together.
@@ -31,8 +31,8 @@ pub struct Arguments {
     access: Access,
 }
 
-/// What was found in the project.
-struct Project {
+/// What was found in a project.
+struct Found {
     /// Of runs that go on no more.
     orphans: Vec<Leftover>,
     /// Locks of such runs.
@@ -72,22 +72,29 @@ struct All<'a> {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let project = arguments.access.open(context)?;
     let client = &project.client;
-    let found = project.run("looking for orphans", LOOKING, async |operation| {
-        // The locks last: whatever was seen before was made by a run that had its lock then.
-        let leftovers = client.leftovers(operation, &Selector::exists(RUN)).await?;
-        let locks = ClusterLock::all(client, operation).await?;
-        Ok(Project::new(leftovers, locks))
-    })?;
-    let is_anything = !found.orphans.is_empty() || !found.locks.is_empty();
+    let found = project
+        .run("looking for orphans", LOOKING, async |operation| Found::look(client, operation).await)?;
+    let count = found.orphans.len() + found.locks.len();
     if !context.printer.is_json() {
         context.printer.data(&found.to_text())?;
     }
-    if arguments.remove && is_anything {
-        let count = found.orphans.len() + found.locks.len();
-        context.ask(&format!("Remove {count} of these?"))?;
+    let is_removed = arguments.remove && count > 0;
+    if is_removed {
+        project.ask(
+            context,
+            &format!("Remove {}?", if count == 1 { "it".to_owned() } else { format!("all {count}") }),
+        )?;
         project.run("removing orphans", REMOVING, async |operation| {
-            client.remove(operation, &found.orphans).await?;
-            for (lock, _) in &found.locks {
+            // Somebody may have gone on with it while the question stood.
+            let now = Found::look(client, operation).await?;
+            let is_left = |orphan: &&Leftover| {
+                now.orphans.iter().any(|left| left.what == orphan.what && left.run() == orphan.run())
+            };
+            let orphans: Vec<Leftover> = found.orphans.iter().filter(is_left).cloned().collect();
+            client.remove(operation, &orphans).await?;
+            for (lock, _) in
+                found.locks.iter().filter(|(lock, _)| now.locks.iter().any(|(left, _)| left == lock))
+            {
                 client.delete::<Firewall>(operation, *lock).await?;
             }
             Ok(())
@@ -95,12 +102,23 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         context.printer.note("removed");
     }
     if context.printer.is_json() {
-        context.printer.json(&found.to_shown(arguments.remove))?;
+        context.printer.json(&found.to_shown(is_removed))?;
     }
     Ok(())
 }
 
-impl Project {
+impl Found {
+    /// Locks are looked at before and after: what a run finishes meanwhile is none that was left.
+    async fn look(client: &Client, operation: &Operation) -> Result<Self, HetznerError> {
+        let before = ClusterLock::all(client, operation).await?;
+        let leftovers = client.leftovers(operation, &Selector::exists(RUN)).await?;
+        let mut locks = ClusterLock::all(client, operation).await?;
+        let gone: Vec<_> =
+            before.into_iter().filter(|(id, ..)| locks.iter().all(|(other, ..)| other != id)).collect();
+        locks.extend(gone.into_iter().filter(|(_, _, is_expired)| !is_expired));
+        Ok(Self::new(leftovers, locks))
+    }
+
     fn new(leftovers: Vec<Leftover>, locks: Vec<(FirewallId, Holder, bool)>) -> Self {
         let mut project = Self { orphans: Vec::new(), locks: Vec::new(), living: BTreeMap::new() };
         for (id, holder, is_expired) in locks {
@@ -113,8 +131,14 @@ impl Project {
             }
         }
         for leftover in leftovers {
-            match project.living.get_mut(leftover.run()) {
-                Some((_, count)) => *count += 1,
+            // A run goes on with what an earlier one of its cluster has left.
+            let is_its = |run: &str, holder: &Holder| {
+                leftover.run() == run
+                    || (holder.cluster.is_some() && leftover.cluster() == holder.cluster.as_deref())
+            };
+            let living = project.living.iter_mut().find(|(run, (holder, _))| is_its(run, holder));
+            match living {
+                Some((_, (_, count))) => *count += 1,
                 None => project.orphans.push(leftover),
             }
         }

@@ -1,6 +1,9 @@
 //! The way to a project of Hetzner Cloud: token, client, one operation with its deadline and Ctrl-C.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -16,6 +19,8 @@ use crate::hetzner::{Client, ClusterLock, Endpoint, HetznerError, Operation, Run
 
 /// For removing what was made, and giving back the lock.
 const CLEAN_UP: Duration = Duration::from_mins(10);
+/// Between two looks at the flag while somebody is asked.
+const LOOK: Duration = Duration::from_millis(50);
 /// Between two looks at the lock while something takes long.
 const KEEP: Duration = Duration::from_mins(1);
 
@@ -30,9 +35,27 @@ pub(super) struct Access {
 /// A project that can be asked.
 pub(super) struct Project {
     pub(super) client: Client,
-    runtime: Runtime,
+    runtime: Background,
     stop: Stop,
     interrupted: Flag,
+}
+
+/// A runtime whose threads are not waited for: one may ask somebody who never answers.
+struct Background(Option<Runtime>);
+
+impl Background {
+    fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        let runtime = self.0.as_ref().expect("it is there until it is dropped");
+        runtime.block_on(work)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Access {
@@ -52,7 +75,7 @@ impl Access {
         let interrupted = interrupt::flag_and(move || stopper.stop())?;
         Ok(Project {
             client: Client::new(endpoint, token)?,
-            runtime: runtime.context("starting to talk to Hetzner")?,
+            runtime: Background(Some(runtime.context("starting to talk to Hetzner")?)),
             stop,
             interrupted,
         })
@@ -64,9 +87,16 @@ pub(super) struct Exclusive<'a> {
     pub(super) client: &'a Client,
     pub(super) run: Run,
     lock: Mutex<ClusterLock>,
+    /// Whether there is something now that must not be undone.
+    has_begun: AtomicBool,
 }
 
 impl Exclusive<'_> {
+    /// From here on nothing is undone, whatever fails.
+    pub(super) fn has_begun(&self) {
+        self.has_begun.store(true, Ordering::SeqCst);
+    }
+
     /// To be called before anything that changes the cluster: fails once another run may work on it.
     pub(super) async fn keep(&self, operation: &Operation) -> Result<(), HetznerError> {
         let mut lock = self.lock.lock().await;
@@ -76,19 +106,38 @@ impl Exclusive<'_> {
 
     /// The same again and again, until the operation is stopped, which is no fault.
     pub(super) async fn keep_until(&self, operation: &Operation) -> Result<(), HetznerError> {
-        loop {
-            self.keep(operation).await?;
-            match operation.pause(KEEP, None).await {
-                Err(HetznerError::Stopped { .. }) => return Ok(()),
-                waited => waited?,
+        let keeping = async {
+            loop {
+                self.keep(operation).await?;
+                operation.pause(KEEP, None).await?;
             }
+        };
+        match keeping.await {
+            Err(HetznerError::Stopped { .. }) => Ok(()),
+            ended => ended,
         }
     }
 }
 
 impl Project {
+    /// Fails unless the user lets it happen, or once they want to end.
+    pub(super) fn ask(&self, context: &Context, question: &str) -> anyhow::Result<()> {
+        let (told, answer) = mpsc::channel();
+        let (context, question) = (context.clone(), question.to_owned());
+        // The terminal is read elsewhere, for a signal does not end a read that is begun anew.
+        thread::spawn(move || told.send(context.ask(&question)));
+        loop {
+            self.interrupted.check()?;
+            match answer.recv_timeout(LOOK) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => anyhow::bail!("nobody can be asked"),
+            }
+        }
+    }
+
     /// Runs something that changes what `cluster` has, alone. Where it fails or is interrupted, all that it has made is
-    /// removed, unless `work` has [settled](Client::settle) it.
+    /// removed, unless something [has begun](Exclusive::has_begun).
     pub(super) fn exclusively<T>(
         &self,
         context: &Context,
@@ -111,10 +160,12 @@ impl Project {
                     return Err(of_hetzner(error));
                 }
             };
-            let exclusive = Exclusive { client, run, lock: Mutex::new(lock) };
+            let has_begun = AtomicBool::new(false);
+            let exclusive = Exclusive { client, run, lock: Mutex::new(lock), has_begun };
             let done = work(&operation, &exclusive).await;
-            let Exclusive { run, lock, .. } = exclusive;
-            if done.is_err() {
+            let Exclusive { run, lock, has_begun, .. } = exclusive;
+            if done.is_err() && !has_begun.into_inner() {
+                context.printer.note("removing what this run has made");
                 self.after(context, async |after| {
                     let removed = client.clean_up(after, &run).await?;
                     if removed > 0 {

@@ -11,6 +11,7 @@ use super::Context;
 use super::project::Access;
 use crate::cloud::observed::DIGEST_LABEL;
 use crate::cloud::price::Amount;
+use crate::cloud::wanted::CLUSTER_LABEL;
 use crate::hetzner::image::{Image, ImageStatus};
 use crate::hetzner::label::RUN;
 use crate::hetzner::server::Server;
@@ -43,7 +44,7 @@ struct List {
 
 #[derive(Debug, Args)]
 struct Prune {
-    /// How many of each image and architecture stay, the newest
+    /// How many of each cluster, image and architecture stay, the newest
     #[arg(long, value_name = "N", default_value_t = 2)]
     keep: usize,
     #[command(flatten)]
@@ -56,6 +57,9 @@ struct Prune {
 struct Snapshot {
     id: ImageId,
     description: String,
+    /// The cluster that has uploaded it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<String>,
     architecture: String,
     digest: String,
     created: String,
@@ -103,10 +107,11 @@ fn prune(arguments: &Prune, context: &Context) -> anyhow::Result<()> {
         return Ok(context.printer.data("nothing to remove\n")?);
     }
     context.printer.note(&text(&old));
-    context.ask(&format!("Remove {} of {} snapshots?", old.len(), found.len()))?;
+    project.ask(context, &format!("Remove {} of {} snapshots?", old.len(), found.len()))?;
     project.run("removing snapshots", ALLOWED, async |operation| {
-        for snapshot in &old {
-            // Somebody may have made a server of it meanwhile: it keeps its disk, and can be rebuilt from another.
+        // Somebody may have made a server of one while the question stood.
+        let now = superfluous(&all(client, operation).await?, arguments.keep);
+        for snapshot in old.iter().filter(|snapshot| now.iter().any(|left| left.id == snapshot.id)) {
             let actions = client.delete::<Image>(operation, snapshot.id).await?;
             client.wait(operation, actions).await?;
             context.printer.note(&format!("removed snapshot {}", snapshot.id));
@@ -128,6 +133,7 @@ async fn all(client: &Client, operation: &Operation) -> Result<Vec<Snapshot>, He
         Snapshot {
             id: image.id,
             description: image.description.clone(),
+            cluster: image.labels.get(CLUSTER_LABEL).map(str::to_owned),
             architecture: image.architecture.to_string(),
             digest: image.labels.get(DIGEST_LABEL).unwrap_or_default().to_owned(),
             created: image.created.clone(),
@@ -145,11 +151,12 @@ async fn all(client: &Client, operation: &Operation) -> Result<Vec<Snapshot>, He
 
 /// All but the newest of each kind, and those in use or in the making.
 fn superfluous(found: &[Snapshot], keep: usize) -> Vec<Snapshot> {
-    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(Option<&str>, &str, &str), usize> = BTreeMap::new();
     let finished = found.iter().filter(|snapshot| !snapshot.is_unfinished);
     finished
         .filter(|snapshot| {
-            let count = counts.entry((&snapshot.description, &snapshot.architecture)).or_default();
+            let Snapshot { cluster, description, architecture, .. } = snapshot;
+            let count = counts.entry((cluster.as_deref(), description, architecture)).or_default();
             *count += 1;
             *count > keep && snapshot.servers.is_empty()
         })
@@ -159,8 +166,8 @@ fn superfluous(found: &[Snapshot], keep: usize) -> Vec<Snapshot> {
 
 fn text(found: &[Snapshot]) -> String {
     let mut text = format!(
-        "{:>10}  {:24}  {:4}  {:25}  {:>7}  {:>8}  USED BY\n",
-        "SNAPSHOT", "IS", "ARCH", "MADE", "GB", "A MONTH"
+        "{:>10}  {:12}  {:20}  {:4}  {:25}  {:>7}  {:>8}  USED BY\n",
+        "SNAPSHOT", "OF", "IS", "ARCH", "MADE", "GB", "A MONTH"
     );
     for snapshot in found {
         let size = snapshot.gigabytes.map(|size| format!("{size:.2}")).unwrap_or_default();
@@ -170,8 +177,9 @@ fn text(found: &[Snapshot]) -> String {
             users.push("(unfinished)".into());
         }
         let line = format!(
-            "{:>10}  {:24}  {:4}  {:25}  {size:>7}  {price:>8}  {}",
+            "{:>10}  {:12}  {:20}  {:4}  {:25}  {size:>7}  {price:>8}  {}",
             snapshot.id,
+            printable(snapshot.cluster.as_deref().unwrap_or("-")),
             printable(&snapshot.description),
             snapshot.architecture,
             printable(&snapshot.created),
@@ -190,6 +198,7 @@ mod tests {
         Snapshot {
             id: ImageId(id),
             description: of.to_owned(),
+            cluster: None,
             architecture: "x86".to_owned(),
             digest: String::new(),
             created: String::new(),

@@ -4,6 +4,7 @@ mod nodes;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -25,7 +26,7 @@ use crate::cloud::wanted::{CLUSTER_LABEL, Wanted};
 use crate::cluster::{Cluster, Posture, Role};
 use crate::hetzner::carry_out::{Event, Given, MADE_BY, Site, Snapshot};
 use crate::hetzner::server::Server as HetznerServer;
-use crate::hetzner::{ImageId, Operation, Query, Selector, request_line};
+use crate::hetzner::{ImageId, Operation, Query, Selector, Stop, request_line};
 use crate::identity::ClusterSecrets;
 use crate::operator::Joining;
 use crate::units::Timestamp;
@@ -34,6 +35,8 @@ use crate::units::Timestamp;
 const LOOKING: Duration = Duration::from_mins(2);
 /// For making servers, and until a control plane has its bundle.
 const MAKING: Duration = Duration::from_mins(30);
+/// For taking the label of the run from all that it has made.
+const SETTLING: Duration = Duration::from_mins(10);
 /// How long the kubeconfig is good that is written at the end.
 const KUBECONFIG_VALID: Duration = Duration::from_hours(24 * 90);
 
@@ -99,9 +102,9 @@ struct Seen {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
-    let cluster = context.cluster()?;
+    let cluster = Arc::new(context.cluster()?);
     let wanted = Wanted::new(&cluster, project::of(&cluster)?);
-    let secrets = arguments.unlock.secrets(&cluster)?;
+    let secrets = Arc::new(arguments.unlock.secrets(&cluster)?);
     let project = arguments.access.open(context)?;
     let mut clock = Clock::start();
     let built = cloud::build_missing(&cluster, &wanted, &arguments.unlock, context)?;
@@ -112,7 +115,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     context.printer.note(&seen.plan.to_string());
     clock.ends("the plan", context);
     if seen.plan.is_anything() {
-        context.ask(&question(&seen.plan))?;
+        project.ask(context, &question(&seen.plan))?;
     }
     let allowed = cloud::UPLOADING + MAKING;
     let work = async |operation: &Operation, alone: &Exclusive<'_>| {
@@ -132,8 +135,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
             "in posture `production` the API answers to the VPN of the admins alone: `imgbuild status` shows the nodes from there",
         );
     } else {
-        let nodes = Nodes { cluster: &cluster, secrets: &secrets, addresses: &control_planes };
-        nodes.wait(&project, arguments.wait, context, &mut |step| clock.ends(step, context))?;
+        let nodes =
+            Nodes { cluster: cluster.clone(), secrets: secrets.clone(), addresses: control_planes.clone() };
+        Arc::new(nodes).wait(&project, arguments.wait, context, &mut |step| clock.ends(step, context))?;
     }
     let reachable = if is_closed { &[][..] } else { &control_planes };
     let kubeconfig = write_kubeconfig(&cluster, &secrets, reachable)?;
@@ -228,9 +232,12 @@ impl Making<'_> {
         clock.ends("servers made and switched on", self.context);
         let control_planes = self.push(operation, alone, &site).await?;
         clock.ends("the control plane has its bundle", self.context);
+        // Nothing stops this: what is not settled counts as left behind.
+        let settling = Operation::new("settling what was made", SETTLING, &Stop::never());
         let own = Selector::equals(CLUSTER_LABEL, &self.wanted.name);
-        client.settle(operation, &own).await.map_err(project::of_hetzner)?;
-        client.settle(operation, &alone.run.selector()).await.map_err(project::of_hetzner)?;
+        client.settle(&settling, &own).await.map_err(|error| {
+            project::of_hetzner(error).hint("nothing was undone: `imgbuild up` once more finishes it")
+        })?;
         Ok(control_planes)
     }
 
@@ -268,6 +275,7 @@ impl Making<'_> {
             let addresses = site.addresses(server);
             let push = self.joining(&server.node, &maker)?.push.context("a control plane has no bundle")?;
             nodes::push(operation, alone, push, &server.node, &addresses).await?;
+            alone.has_begun();
             all.extend(addresses);
         }
         Ok(all)
@@ -285,13 +293,15 @@ fn write_kubeconfig(
     secrets: &ClusterSecrets,
     control_planes: &[IpAddr],
 ) -> anyhow::Result<std::path::PathBuf> {
-    let server = match control_planes.first() {
-        Some(address) => Server::at(*address),
-        None => kubeconfig::server(cluster, None, None)?,
+    // By address, for names may not be written yet; the certificate has the name.
+    let endpoint = cluster.endpoint.to_string();
+    let (server, name) = match control_planes.first() {
+        Some(address) => (Server::at(*address), Some(endpoint.as_str())),
+        None => (kubeconfig::server(cluster, None, None)?, None),
     };
     let now = super::now()?;
     let until = Timestamp(now.0.saturating_add(KUBECONFIG_VALID.as_secs()));
-    let text = kubeconfig::mint(cluster, secrets, None, &server, (now, until))?;
+    let text = kubeconfig::mint(cluster, secrets, None, (&server, name), (now, until))?;
     let path = cluster.beside("out").join("kubeconfig");
     file::replace_secret(&path, text.as_bytes()).with_context(|| format!("writing `{}`", path.display()))?;
     Ok(path)

@@ -4,6 +4,7 @@
 //! beside it come to their end: nothing is dropped on its way.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -30,12 +31,20 @@ use crate::cluster::{Range, Role};
 pub const MADE_BY: &str = "imgbuild.org/made-by";
 
 /// What servers are made of beside what the plan says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Given {
     /// The snapshot of each image, and its digest.
     pub images: Vec<(DiskImage, Snapshot)>,
     /// What each server finds at the metadata service, by the server's name.
     pub user_data: BTreeMap<String, String>,
+}
+
+/// What user data holds is secret until it was used.
+impl fmt::Debug for Given {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers: Vec<_> = self.user_data.keys().collect();
+        formatter.debug_struct("Given").field("images", &self.images).field("servers", &servers).finish()
+    }
 }
 
 /// A snapshot to make servers of.

@@ -7,7 +7,8 @@
 //!
 //! A run renews it long before it expires, and stops when it cannot. An expired one is taken over: removed *by the
 //! number that was looked at*, then made anew, so that of two who take over, one meets the other's new lock, and nobody
-//! removes that. One whose process was killed is expired at once for whoever runs on the same computer. Clocks of operators may differ by two minutes. What the API cannot give is a fence: a run that sleeps past
+//! removes that. One whose process was killed is expired at once for whoever runs on the same computer. Clocks of
+//! operators may differ by two minutes. What the API cannot give is a fence: a run that sleeps past
 //! its expiry between [`ClusterLock::check`] and a request still sends that request.
 
 use std::fmt;
@@ -60,6 +61,8 @@ pub struct Holder {
     pub expires: Option<Timestamp>,
     /// Number of the run.
     pub run: Option<String>,
+    /// Name of the cluster.
+    pub cluster: Option<String>,
     /// Name of its process.
     process: Option<String>,
 }
@@ -90,6 +93,7 @@ impl Holder {
             since: time(SINCE),
             expires: time(EXPIRES),
             run: text(RUN),
+            cluster: text(LOCK),
             process: text(PROCESS),
         }
     }

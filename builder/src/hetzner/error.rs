@@ -289,6 +289,12 @@ impl HetznerError {
         self.code() == Some(code)
     }
 
+    /// Whether no token like this one gets any further.
+    pub fn is_of_token(&self) -> bool {
+        let code = self.code();
+        matches!(code, Some(ErrorCode::Unauthorized | ErrorCode::Forbidden | ErrorCode::TokenReadonly))
+    }
+
     /// Whether there is no such thing.
     pub fn is_not_found(&self) -> bool {
         self.is(&ErrorCode::NotFound)

@@ -24,8 +24,6 @@ use crate::hetzner::label::RUN;
 
 /// A clean-up that was told of nothing twice has removed everything: a creation of unknown outcome may show late.
 const QUIET: u32 = 2;
-/// Looks of a clean-up at most.
-const LOOKS: u32 = 10;
 
 /// Something that carries the label of a run.
 #[derive(Clone, Debug)]
@@ -193,25 +191,34 @@ impl Client {
         }
     }
 
-    /// Removes all that the run has made, and looks until nothing more shows. What is told is how much went.
+    /// Removes all that the run has made, and looks until nothing more shows, or the operation's time is over. What is told
+    /// is how much went.
     pub async fn clean_up(&self, operation: &Operation, run: &Run) -> Result<usize, HetznerError> {
-        let (mut removed, mut quiet, mut fault) = (0, 0, Ok(()));
-        for _ in 0..LOOKS {
-            let leftovers = self.leftovers(operation, &run.selector()).await?;
-            if leftovers.is_empty() {
-                quiet += 1;
-                if quiet == QUIET {
-                    return Ok(removed);
+        let (mut removed, mut quiet) = (0, 0);
+        loop {
+            let fault = match self.leftovers(operation, &run.selector()).await {
+                Ok(leftovers) if leftovers.is_empty() => {
+                    quiet += 1;
+                    if quiet == QUIET {
+                        return Ok(removed);
+                    }
+                    None
                 }
-                continue;
-            }
-            quiet = 0;
-            fault = self.remove(operation, &leftovers).await;
-            if fault.is_ok() {
-                removed += leftovers.len();
+                Ok(leftovers) => {
+                    quiet = 0;
+                    let fault = self.remove(operation, &leftovers).await.err();
+                    if fault.is_none() {
+                        removed += leftovers.len();
+                    }
+                    fault
+                }
+                Err(fault) => Some(fault),
+            };
+            match fault {
+                Some(fault) if fault.is_of_token() => return Err(fault),
+                fault => operation.pause(self.pace().longest_poll, fault).await?,
             }
         }
-        fault.map(|()| removed)
     }
 
     /// Takes the label of its run from all that a cluster has: it is whole, and stays.

@@ -88,7 +88,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         configuration: WayIn { cluster, secrets: &secrets, admin, key: own.as_ref() }.to_text(),
         // A configuration without its key is for no telephone.
         is_whole: own.is_some(),
-        kubeconfig: kubeconfig::mint(cluster, &secrets, Some(admin), &server, lifetime)?,
+        kubeconfig: kubeconfig::mint(cluster, &secrets, Some(admin), (&server, None), lifetime)?,
     };
     let files = match &arguments.output {
         Some(folder) => {

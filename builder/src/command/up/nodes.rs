@@ -65,11 +65,11 @@ pub(super) async fn push(
 }
 
 /// The nodes of a cluster that has begun.
-pub(super) struct Nodes<'a> {
-    pub(super) cluster: &'a Cluster,
-    pub(super) secrets: &'a ClusterSecrets,
+pub(super) struct Nodes {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) secrets: Arc<ClusterSecrets>,
     /// Addresses of the control planes.
-    pub(super) addresses: &'a [IpAddr],
+    pub(super) addresses: Vec<IpAddr>,
 }
 
 /// What the cluster says of itself.
@@ -79,10 +79,10 @@ struct Look {
     has_begun: bool,
 }
 
-impl Nodes<'_> {
+impl Nodes {
     /// Until all cloud nodes are Ready and the first objects are there; tells what changes meanwhile.
     pub(super) fn wait(
-        &self,
+        self: &Arc<Self>,
         project: &Project,
         allowed: Duration,
         context: &Context,
@@ -93,7 +93,14 @@ impl Nodes<'_> {
         let mut last = String::new();
         let done = project.run("waiting for the nodes", allowed, async |operation| {
             loop {
-                match self.look() {
+                // A look that hangs is left to itself when somebody stops.
+                let nodes = Arc::clone(self);
+                let looked = operation.run(tokio::task::spawn_blocking(move || nodes.look())).await;
+                let looked = match looked {
+                    Err(HetznerError::Deadline { .. }) => return Ok(false),
+                    looked => looked?.unwrap_or_else(|error| Err(error.into())),
+                };
+                match looked {
                     Err(error) => last = format!("{error:#}"),
                     Ok(look) => {
                         if !std::mem::replace(&mut has_answered, true) {
@@ -139,7 +146,7 @@ impl Nodes<'_> {
         let has_begun = api.get(MARKER)?.is_some();
         let store = Objects::new(api);
         let overview =
-            Overview::new(self.cluster, nodes, store.all_reports()?, store.all_known()?, Vec::new());
+            Overview::new(&self.cluster, nodes, store.all_reports()?, store.all_known()?, Vec::new());
         Ok(Look { overview, has_begun })
     }
 
@@ -150,7 +157,7 @@ impl Nodes<'_> {
         let authorities = self.secrets.api_authorities()?;
         let name = ServerName::try_from(self.cluster.endpoint.to_string())?;
         let mut last = anyhow::anyhow!("the control plane has no address");
-        for address in self.addresses {
+        for address in &self.addresses {
             let address = SocketAddr::from((*address, API));
             let parts = (authorities.as_bytes(), client.certificate.as_bytes(), client.key.as_bytes());
             let api = Api::new(address, parts.0, parts.1, parts.2)?.called(name.clone());

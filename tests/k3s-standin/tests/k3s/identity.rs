@@ -22,7 +22,14 @@ fn kubeconfig(
 ) {
     let authorities = secrets.api_authorities().unwrap();
     let url = server.url();
-    let config = Kubeconfig { cluster: "lab", user, server: &url, authorities: &authorities, client };
+    let config = Kubeconfig {
+        cluster: "lab",
+        user,
+        server: &url,
+        server_name: None,
+        authorities: &authorities,
+        client,
+    };
     fs::write(path, config.to_yaml().as_bytes()).unwrap();
 }
 
