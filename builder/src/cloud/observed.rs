@@ -71,6 +71,17 @@ impl Observed {
     }
 }
 
+impl Records {
+    /// Whether they belong to the cluster.
+    pub fn is_of(&self, cluster: &str) -> bool {
+        is_label_of(&self.labels, cluster)
+    }
+}
+
+fn is_label_of(labels: &BTreeMap<String, String>, cluster: &str) -> bool {
+    labels.get(CLUSTER_LABEL).is_some_and(|owner| owner == cluster)
+}
+
 impl Zone {
     /// A name that is relative to the zone, whole; `@` is the zone itself.
     pub fn whole_name(&self, relative: &str) -> String {
@@ -81,7 +92,7 @@ impl Zone {
 impl<T> Found<T> {
     /// Whether it belongs to the cluster.
     pub fn is_of(&self, cluster: &str) -> bool {
-        self.labels.get(CLUSTER_LABEL).is_some_and(|owner| owner == cluster)
+        is_label_of(&self.labels, cluster)
     }
 }
 

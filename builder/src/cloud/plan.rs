@@ -213,9 +213,7 @@ impl Plan {
             total,
         })
     }
-}
 
-impl Plan {
     /// Whether anything is done by it.
     pub fn is_anything(&self) -> bool {
         self.steps.iter().any(|step| !step.actions.is_empty())

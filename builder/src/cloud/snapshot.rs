@@ -16,10 +16,10 @@ use super::observed::{DIGEST_LABEL, Observed};
 use super::price::PriceByTime;
 use super::upload::{self, Event, Rescue, Trust, UploadError, Written};
 use super::wanted::{CLUSTER_LABEL, DiskImage, Wanted};
-use crate::hetzner::image::{CreateSnapshot, Image, ImageStatus, ImageType};
+use crate::hetzner::image::{CreateSnapshot, ImageStatus};
 use crate::hetzner::server::{CreatePublicNet, CreateServer, ImageName, Server};
 use crate::hetzner::ssh_key::{CreateSshKey, SshKey};
-use crate::hetzner::{Client, ErrorCode, HetznerError, ImageId, Labels, Operation, Query, Run, SshKeyId};
+use crate::hetzner::{Client, ErrorCode, HetznerError, ImageId, Labels, Operation, Run, SshKeyId};
 use crate::ssh::{Key, SshError};
 use crate::units::{Arch, Bytes};
 
@@ -257,13 +257,11 @@ async fn create_server(
 
 /// Any: it is never started. The smallest, for it is copied.
 async fn system_image(client: &Client, operation: &Operation, arch: Arch) -> Result<ImageId, SnapshotError> {
-    let query = Query::default().with("type", ImageType::System.as_str());
-    let query = query.with("architecture", crate::hetzner::server_type::Architecture::from(arch).as_str());
-    let mut all: Vec<Image> = client.list(operation, &query).await?;
-    all.retain(|image| image.status == ImageStatus::Available);
-    let size = |image: &Image| image.disk_size;
-    all.sort_by(|one, other| size(one).0.total_cmp(&size(other).0).then(one.id.cmp(&other.id)));
-    all.first().map(|image| image.id).ok_or(SnapshotError::NoSystem { arch })
+    let all = client.system_images(operation, &arch.into()).await?;
+    let usable = all.iter().filter(|image| image.status == ImageStatus::Available);
+    let smallest =
+        usable.min_by(|one, other| one.disk_size.0.total_cmp(&other.disk_size.0).then(one.id.cmp(&other.id)));
+    smallest.map(|image| image.id).ok_or(SnapshotError::NoSystem { arch })
 }
 
 #[cfg(test)]

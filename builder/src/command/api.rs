@@ -1,23 +1,25 @@
 //! The way to the cluster's Kubernetes API, with a certificate that is minted for it and good for an hour.
 
 use std::fmt;
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
 
 use anyhow::Context as _;
 use clap::Args;
 use firstboot::claim::objects::Objects;
-use firstboot::kubernetes::Api;
+use firstboot::kubernetes::{Api, NODES};
 use firstboot::wireguard::Endpoint;
 use rustls::pki_types::ServerName;
+use serde_json::Value;
 
 use super::Note as _;
 use super::identity::Unlock;
 use crate::cluster::{Cluster, Posture, Role};
-use crate::identity::ClusterSecrets;
+use crate::identity::{ClientCertificate, ClusterSecrets};
 use crate::units::Timestamp;
 
-const PORT: u16 = 6443;
+/// Of the Kubernetes API.
+pub(super) const PORT: u16 = 6443;
 /// Seconds; long enough for any command.
 const VALID: u64 = 60 * 60;
 
@@ -43,9 +45,7 @@ impl Access {
 
     /// The first server that answers.
     pub(super) fn connect(&self, cluster: &Cluster, secrets: &ClusterSecrets) -> anyhow::Result<Api> {
-        let now = super::now()?;
-        let client = secrets.operator(now, Timestamp(now.0.saturating_add(VALID)))?;
-        let authorities = secrets.api_authorities()?;
+        let credentials = Credentials::mint(secrets, VALID)?;
         let mut faults = Vec::new();
         for server in self.server.clone().map_or_else(|| servers(cluster), |server| vec![server]) {
             let Server(Endpoint { host, port }) = &server;
@@ -61,8 +61,7 @@ impl Access {
                 .with_context(|| format!("`{host}` is no name of a server"))
                 .map_err(anyhow::Error::input)?;
             for address in addresses {
-                let parts = (authorities.as_bytes(), client.certificate.as_bytes(), client.key.as_bytes());
-                let api = Api::new(address, parts.0, parts.1, parts.2)?.called(name.clone());
+                let api = credentials.api(address, name.clone())?;
                 match api.is_ready() {
                     Ok(()) => return Ok(api),
                     Err(fault) => faults.push(format!("{server}: {:#}", anyhow::Error::from(fault))),
@@ -77,6 +76,35 @@ impl Access {
             }
         }))
     }
+}
+
+/// By what a server of the API is believed, and what it is shown.
+pub(super) struct Credentials {
+    authorities: String,
+    client: ClientCertificate,
+}
+
+impl Credentials {
+    /// Those of who holds the identity, good for so many seconds.
+    pub(super) fn mint(secrets: &ClusterSecrets, valid: u64) -> anyhow::Result<Self> {
+        let now = super::now()?;
+        let client = secrets.operator(now, Timestamp(now.0.saturating_add(valid)))?;
+        Ok(Self { authorities: secrets.api_authorities()?, client })
+    }
+
+    /// The API at an address, whose certificate has this name.
+    pub(super) fn api(&self, address: SocketAddr, name: ServerName<'static>) -> anyhow::Result<Api> {
+        let Self { authorities, client } = self;
+        let api =
+            Api::new(address, authorities.as_bytes(), client.certificate.as_bytes(), client.key.as_bytes())?;
+        Ok(api.called(name))
+    }
+}
+
+/// The nodes that Kubernetes knows.
+pub(super) fn nodes(api: &Api) -> anyhow::Result<Vec<Value>> {
+    let list = api.get(NODES)?.map(|mut list| list["items"].take());
+    Ok(list.and_then(|mut list| list.as_array_mut().map(std::mem::take)).unwrap_or_default())
 }
 
 /// Where the API answers, by the cluster file: from everywhere, or in the VPN of the admins alone.

@@ -25,8 +25,6 @@ use crate::hetzner::{HetznerError, ImageId, Operation};
 use crate::medium::folder::Folder;
 use crate::units::Bytes;
 
-/// For all questions together.
-const LOOKING: Duration = Duration::from_mins(2);
 /// For uploading all images; a slow uplink needs an hour.
 pub(super) const UPLOADING: Duration = Duration::from_hours(3);
 
@@ -75,9 +73,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let wanted = Wanted::new(&cluster, project::of(&cluster)?);
     let project = arguments.access.open(context)?;
     let built = build_missing(&cluster, &wanted, &arguments.unlock, context)?;
-    let observed = project.run("looking at the project", LOOKING, async |operation| {
-        project.client.observe(operation, &wanted).await
-    })?;
+    let observed = project.observe(&wanted)?;
     let images = PlannedImage::all(&wanted, &observed, &built);
     let uploads = uploads(&cluster, &wanted, &observed, &built, &arguments.upload)?;
     let mut shown: Vec<Shown> = images.into_iter().map(|image| Shown::new(image, &uploads)).collect();
@@ -236,9 +232,5 @@ pub(super) async fn upload_all(
 /// With what there is to do about it.
 fn of_snapshot(fault: SnapshotError) -> anyhow::Error {
     let hint = fault.hint();
-    let fault = anyhow::Error::from(fault);
-    match hint {
-        Some(hint) => fault.hint(hint),
-        None => fault,
-    }
+    anyhow::Error::from(fault).maybe_hint(hint)
 }

@@ -4,17 +4,15 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::Context;
 use super::plan::of_plan;
-use super::project::{self, Access, Project};
-use super::{Context, Note as _};
+use super::project::{self, Access};
 use crate::cloud::observed::Observed;
-use crate::cloud::plan::{Intent, Kind, Plan, Spared};
+use crate::cloud::plan::{Intent, Kind, Plan, Spared, Step};
 use crate::cloud::wanted::Wanted;
-use crate::hetzner::carry_out::{Event, Given, Site};
+use crate::hetzner::carry_out::{Given, Site};
 use crate::hetzner::request_line;
 
-/// For all questions together.
-const LOOKING: Duration = Duration::from_mins(2);
 /// For all removals together.
 const REMOVING: Duration = Duration::from_mins(20);
 
@@ -37,7 +35,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let wanted = Wanted::new(&cluster, project::of(&cluster)?);
     let spared = Spared { addresses: !arguments.addresses, snapshots: !arguments.snapshots };
     let project = arguments.access.open(context)?;
-    let (_, plan) = look(&project, &wanted, spared)?;
+    let plan = removal(&wanted, &project.observe(&wanted)?, spared)?;
     if plan.steps.iter().all(|step| step.actions.is_empty()) {
         if context.printer.is_json() {
             return Ok(context.printer.json(&plan)?);
@@ -67,32 +65,15 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         ("removing the cluster", REMOVING),
         async |operation, alone| {
             let observed = alone.client.observe(operation, &wanted).await.map_err(project::of_hetzner)?;
-            let now = removal(&wanted, &observed, spared)?;
-            if now != plan {
-                let fault =
-                    anyhow::anyhow!("the project has changed since the plan was shown; nothing was done");
-                return Err(fault.hint("look at the plan once more"));
-            }
+            project::must_be_shown(&removal(&wanted, &observed, spared)?, &plan)?;
             let site = Site::new(alone.client, &alone.run, &wanted, &given, &observed);
             let printer = &context.printer;
-            let watch = |event: Event<'_>| {
-                if let Event::Done(step) = event {
-                    printer.note(&format!("removed {} `{}`", step.kind.name(), step.name));
-                }
-            };
+            let done = |step: &Step| printer.note(&format!("removed {} `{}`", step.kind.name(), step.name));
             let before = async || alone.keep(operation).await;
-            site.carry_out(operation, &plan, before, &watch).await.map_err(project::of_hetzner)
+            site.carry_out(operation, &plan, before, &done).await.map_err(project::of_hetzner)
         },
     )?;
     if context.printer.is_json() { Ok(context.printer.json(&plan)?) } else { Ok(()) }
-}
-
-fn look(project: &Project, wanted: &Wanted, spared: Spared) -> anyhow::Result<(Observed, Plan)> {
-    let observed = project.run("looking at the project", LOOKING, async |operation| {
-        project.client.observe(operation, wanted).await
-    })?;
-    let plan = removal(wanted, &observed, spared)?;
-    Ok((observed, plan))
 }
 
 fn removal(wanted: &Wanted, observed: &Observed, spared: Spared) -> anyhow::Result<Plan> {

@@ -61,6 +61,17 @@ pub trait Note {
     /// A concrete next action: a command, a key, a file.
     #[must_use]
     fn hint(self, hint: impl Into<String>) -> Self;
+    /// The same where there is something to do.
+    #[must_use]
+    fn maybe_hint(self, hint: Option<impl Into<String>>) -> Self
+    where
+        Self: Sized,
+    {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
 }
 
 impl Note for anyhow::Error {

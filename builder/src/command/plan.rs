@@ -1,7 +1,6 @@
 //! `imgbuild plan`: what would be done in the cloud, and what it costs, before anything is.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 
@@ -14,8 +13,6 @@ use crate::cloud::wanted::{DiskImage, Wanted};
 use crate::cluster::Cluster;
 use crate::hetzner::request_line;
 
-/// For all questions together.
-const ALLOWED: Duration = Duration::from_mins(2);
 /// Letters of a digest that a label has room for: 63 at most.
 const DIGEST: usize = 48;
 
@@ -31,9 +28,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let cluster = context.cluster()?;
     let wanted = Wanted::new(&cluster, project::of(&cluster)?);
     let project = arguments.access.open(context)?;
-    let observed = project.run("looking at the project", ALLOWED, async |operation| {
-        project.client.observe(operation, &wanted).await
-    })?;
+    let observed = project.observe(&wanted)?;
     let plan = Plan::new(&wanted, &observed, &built(&cluster, &wanted)?, request_line).map_err(of_plan)?;
     if context.printer.is_json() {
         return Ok(context.printer.json(&plan)?);
@@ -55,6 +50,7 @@ pub(super) fn built(cluster: &Cluster, wanted: &Wanted) -> anyhow::Result<Vec<Bu
     wanted.images().into_iter().filter_map(|of| look(of).transpose()).collect()
 }
 
+/// Where a build of an image lies.
 fn folder(cluster: &Cluster, of: &DiskImage) -> PathBuf {
     cluster.beside("out").join(folder_name(&of.profile, &of.image, of.arch))
 }
@@ -97,6 +93,7 @@ pub(super) fn hint_of(fault: &PlanError) -> String {
     }
 }
 
+/// With that.
 pub(super) fn of_plan(fault: PlanError) -> anyhow::Error {
     let hint = hint_of(&fault);
     let is_input = !matches!(fault, PlanError::Full { .. });

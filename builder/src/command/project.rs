@@ -13,10 +13,15 @@ use tokio::sync::Mutex;
 
 use super::interrupt::{self, Flag};
 use super::{Context, Note as _};
+use crate::cloud::observed::Observed;
+use crate::cloud::plan::Plan;
+use crate::cloud::wanted::Wanted;
 use crate::cluster::{Cluster, Hetzner};
 use crate::environment;
 use crate::hetzner::{Client, ClusterLock, Endpoint, HetznerError, Operation, Run, Stop, Token};
 
+/// For all questions of a look together.
+const LOOKING: Duration = Duration::from_mins(2);
 /// For removing what was made, and giving back the lock.
 const CLEAN_UP: Duration = Duration::from_mins(10);
 /// Between two looks at the flag while somebody is asked.
@@ -93,7 +98,7 @@ pub(super) struct Exclusive<'a> {
 
 impl Exclusive<'_> {
     /// From here on nothing is undone, whatever fails.
-    pub(super) fn has_begun(&self) {
+    pub(super) fn undo_nothing(&self) {
         self.has_begun.store(true, Ordering::SeqCst);
     }
 
@@ -137,7 +142,7 @@ impl Project {
     }
 
     /// Runs something that changes what `cluster` has, alone. Where it fails or is interrupted, all that it has made is
-    /// removed, unless something [has begun](Exclusive::has_begun).
+    /// removed, unless [nothing may be undone](Exclusive::undo_nothing).
     pub(super) fn exclusively<T>(
         &self,
         context: &Context,
@@ -197,6 +202,13 @@ impl Project {
         }
     }
 
+    /// All that a plan for `wanted` depends on.
+    pub(super) fn observe(&self, wanted: &Wanted) -> anyhow::Result<Observed> {
+        self.run("looking at the project", LOOKING, async |operation| {
+            self.client.observe(operation, wanted).await
+        })
+    }
+
     /// Runs something that has so much time.
     pub(super) fn run<T>(
         &self,
@@ -212,14 +224,19 @@ impl Project {
     }
 }
 
+/// Fails unless what would be done `now` is what was shown.
+pub(super) fn must_be_shown(now: &Plan, shown: &Plan) -> anyhow::Result<()> {
+    if now == shown {
+        return Ok(());
+    }
+    let fault = anyhow::anyhow!("the project has changed since the plan was shown; nothing was done");
+    Err(fault.hint("look at the plan once more"))
+}
+
 /// With what there is to do about it.
 pub(super) fn of_hetzner(fault: HetznerError) -> anyhow::Error {
     let hint = fault.hint();
-    let fault = anyhow::Error::from(fault);
-    match hint {
-        Some(hint) => fault.hint(hint),
-        None => fault,
-    }
+    anyhow::Error::from(fault).maybe_hint(hint)
 }
 
 /// `alice@laptop`, for others who find the cluster locked.

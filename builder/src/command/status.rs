@@ -2,10 +2,9 @@
 
 use clap::Args;
 use firstboot::claim::objects::Objects;
-use firstboot::kubernetes::NODES;
 
 use super::Context;
-use super::api::Access;
+use super::api::{self, Access};
 use crate::overview::Overview;
 
 /// Arguments of `status`.
@@ -20,11 +19,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let cluster = context.cluster()?;
     let secrets = arguments.access.unlock.secrets(&cluster)?;
     let api = arguments.access.connect(&cluster, &secrets)?;
-    let nodes = api.get(NODES)?.map(|mut list| list["items"].take());
-    let nodes = nodes.as_ref().and_then(|nodes| nodes.as_array()).map_or(&[][..], Vec::as_slice);
+    let nodes = api::nodes(&api)?;
     let store = Objects::new(api);
     let (joined, waiting) = (store.all_known()?, store.all_waiting()?);
-    let overview = Overview::new(&cluster, nodes, store.all_reports()?, joined, waiting);
+    let overview = Overview::new(&cluster, &nodes, store.all_reports()?, joined, waiting);
     if context.printer.is_json() {
         return Ok(context.printer.json(&overview)?);
     }

@@ -20,19 +20,17 @@ use super::plan::of_plan;
 use super::project::{self, Access, Exclusive};
 use super::{Context, Note as _, file, kubeconfig};
 use crate::cloud::observed::Observed;
-use crate::cloud::plan::{Action, Built, Intent, Kind, Plan};
+use crate::cloud::plan::{Action, Built, Intent, Kind, Plan, Step};
 use crate::cloud::snapshot::Upload;
 use crate::cloud::wanted::{CLUSTER_LABEL, Wanted};
 use crate::cluster::{Cluster, Posture, Role};
-use crate::hetzner::carry_out::{Event, Given, MADE_BY, Site, Snapshot};
+use crate::hetzner::carry_out::{Given, MADE_BY, Site, Snapshot};
 use crate::hetzner::server::Server as HetznerServer;
 use crate::hetzner::{ImageId, Operation, Query, Selector, Stop, request_line};
 use crate::identity::ClusterSecrets;
 use crate::operator::Joining;
 use crate::units::Timestamp;
 
-/// For all questions together.
-const LOOKING: Duration = Duration::from_mins(2);
 /// For making servers, and until a control plane has its bundle.
 const MAKING: Duration = Duration::from_mins(30);
 /// For taking the label of the run from all that it has made.
@@ -104,14 +102,12 @@ struct Seen {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = Arc::new(context.cluster()?);
     let wanted = Wanted::new(&cluster, project::of(&cluster)?);
-    let secrets = Arc::new(arguments.unlock.secrets(&cluster)?);
+    let secrets = arguments.unlock.secrets(&cluster)?;
     let project = arguments.access.open(context)?;
     let mut clock = Clock::start();
     let built = cloud::build_missing(&cluster, &wanted, &arguments.unlock, context)?;
     let look = |observed| see(&cluster, &wanted, observed, &built, arguments);
-    let seen = look(project.run("looking at the project", LOOKING, async |operation| {
-        project.client.observe(operation, &wanted).await
-    })?)?;
+    let seen = look(project.observe(&wanted)?)?;
     context.printer.note(&seen.plan.to_string());
     clock.ends("the plan", context);
     if seen.plan.is_anything() {
@@ -120,10 +116,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let allowed = cloud::UPLOADING + MAKING;
     let work = async |operation: &Operation, alone: &Exclusive<'_>| {
         let now = look(alone.client.observe(operation, &wanted).await.map_err(project::of_hetzner)?)?;
-        if now.plan != seen.plan {
-            let fault = anyhow::anyhow!("the project has changed since the plan was shown; nothing was done");
-            return Err(fault.hint("look at the plan once more"));
-        }
+        project::must_be_shown(&now.plan, &seen.plan)?;
         let site = Making { cluster: &cluster, wanted: &wanted, secrets: &secrets, arguments, context };
         site.make(operation, alone, now, &built, &mut clock).await
     };
@@ -135,19 +128,15 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
             "in posture `production` the API answers to the VPN of the admins alone: `imgbuild status` shows the nodes from there",
         );
     } else {
-        let nodes =
-            Nodes { cluster: cluster.clone(), secrets: secrets.clone(), addresses: control_planes.clone() };
-        Arc::new(nodes).wait(&project, arguments.wait, context, &mut |step| clock.ends(step, context))?;
+        let nodes = Nodes::new(&cluster, &secrets, &control_planes)?;
+        nodes.wait(&project, arguments.wait, context, &mut |step| clock.ends(step, context))?;
     }
     let reachable = if is_closed { &[][..] } else { &control_planes };
     let kubeconfig = write_kubeconfig(&cluster, &secrets, reachable)?;
     clock.ends(&format!("kubeconfig `{}`", kubeconfig.display()), context);
     if !seen.plan.shown.is_empty() {
         // Their addresses are known now.
-        let names = look(project.run("looking at the project", LOOKING, async |operation| {
-            project.client.observe(operation, &wanted).await
-        })?)?;
-        for name in &names.plan.shown {
+        for name in &look(project.observe(&wanted)?)?.plan.shown {
             context.printer.note(&format!("to be written where your DNS is: {name}"));
         }
     }
@@ -222,13 +211,9 @@ impl Making<'_> {
         }
         given.user_data = self.user_data(&alone.run.to_string())?;
         let site = Site::new(client, &alone.run, self.wanted, &given, &seen.observed);
-        let watch = |event: Event<'_>| {
-            if let Event::Done(step) = event {
-                printer.note(&format!("         {} `{}`", step.kind.name(), step.name));
-            }
-        };
+        let done = |step: &Step| printer.note(&format!("         {} `{}`", step.kind.name(), step.name));
         let before = async || alone.keep(operation).await;
-        site.carry_out(operation, &seen.plan, before, &watch).await.map_err(project::of_hetzner)?;
+        site.carry_out(operation, &seen.plan, before, &done).await.map_err(project::of_hetzner)?;
         clock.ends("servers made and switched on", self.context);
         let control_planes = self.push(operation, alone, &site).await?;
         clock.ends("the control plane has its bundle", self.context);
@@ -275,7 +260,7 @@ impl Making<'_> {
             let addresses = site.addresses(server);
             let push = self.joining(&server.node, &maker)?.push.context("a control plane has no bundle")?;
             nodes::push(operation, alone, push, &server.node, &addresses).await?;
-            alone.has_begun();
+            alone.undo_nothing();
             all.extend(addresses);
         }
         Ok(all)

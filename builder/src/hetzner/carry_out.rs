@@ -3,6 +3,9 @@
 //! Steps of one kind and intent are carried out side by side, all others one after the other. Where one fails, those
 //! beside it come to their end: nothing is dropped on its way.
 
+mod records;
+mod servers;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -15,17 +18,16 @@ use super::firewall::{ApplyTo, CreateFirewall, Direction, Firewall, Protocol, Ru
 use super::image::Image;
 use super::network::{CreateNetwork, Network, Subnet, SubnetType};
 use super::placement_group::{CreatePlacementGroup, PlacementGroup, PlacementGroupType};
-use super::primary_ip::{AssigneeType, CreatePrimaryIp, IpType, PrimaryIp};
-use super::server::{CreatePublicNet, CreateServer, ImageName, Server};
-use super::zone::{CreateRrset, Record, RecordType};
+use super::primary_ip::PrimaryIp;
+use super::server::Server;
 use super::{
     Client, FirewallId, HetznerError, ImageId, Labels, NetworkId, Operation, PlacementGroupId, PrimaryIpId,
     Run, Selector, ServerId, ZoneId,
 };
-use crate::cloud::observed::{DIGEST_LABEL, Observed};
+use crate::cloud::observed::Observed;
 use crate::cloud::plan::{Action, Plan, Step};
-use crate::cloud::wanted::{self, AddressFamily, CLUSTER_LABEL, DiskImage, NODE_LABEL, NamedAddress, Wanted};
-use crate::cluster::{Range, Role};
+use crate::cloud::wanted::{self, AddressFamily, CLUSTER_LABEL, DiskImage, Wanted};
+use crate::cluster::Range;
 
 /// Label of a server; its value is the number of the run that has given it its image and user data.
 pub const MADE_BY: &str = "imgbuild.org/made-by";
@@ -75,15 +77,6 @@ struct Known {
     servers: BTreeMap<String, ServerId>,
 }
 
-/// What happens to a step, for who watches.
-#[derive(Clone, Copy, Debug)]
-pub enum Event<'a> {
-    /// It begins.
-    Begun(&'a Step),
-    /// It is done.
-    Done(&'a Step),
-}
-
 impl<'a> Site<'a> {
     /// A site as it was `observed` when the plan was made.
     pub fn new(
@@ -109,24 +102,24 @@ impl<'a> Site<'a> {
         Self { client, run, wanted, given, known: Mutex::new(known) }
     }
 
-    /// Carries out all steps. `before` is waited for before each group of steps: a lock is renewed there.
+    /// Carries out all steps. `before` is waited for before each group of steps: a lock is renewed there. `done` is told of
+    /// each that is.
     pub async fn carry_out(
         &self,
         operation: &Operation,
         plan: &Plan,
         mut before: impl AsyncFnMut() -> Result<(), HetznerError>,
-        watch: &(impl Fn(Event<'_>) + Sync),
+        done: &(impl Fn(&Step) + Sync),
     ) -> Result<(), HetznerError> {
         let due: Vec<&Step> = plan.steps.iter().filter(|step| !step.actions.is_empty()).collect();
         for group in due.chunk_by(|one, next| (one.kind, one.intent) == (next.kind, next.intent)) {
             before().await?;
-            let done = join_all(group.iter().map(|step| async {
-                watch(Event::Begun(step));
+            let steps = join_all(group.iter().map(|step| async {
                 self.step(operation, step).await?;
-                watch(Event::Done(step));
+                done(step);
                 Ok(())
             }));
-            done.await.into_iter().collect::<Result<(), HetznerError>>()?;
+            steps.await.into_iter().collect::<Result<(), HetznerError>>()?;
         }
         Ok(())
     }
@@ -152,7 +145,7 @@ impl<'a> Site<'a> {
             Action::CreateNetwork { range, zone } => {
                 let wanted = CreateNetwork {
                     name: step.name.clone(),
-                    ip_range: net(*range),
+                    ip_range: (*range).into(),
                     subnets: vec![subnet(*range, zone)],
                     labels: self.labels()?,
                 };
@@ -227,157 +220,22 @@ impl<'a> Site<'a> {
             Action::DeleteSnapshot { snapshot } => {
                 client.delete::<Image>(operation, ImageId(*snapshot)).await?
             }
-            Action::CreateRecords { .. }
-            | Action::SetRecords { .. }
-            | Action::ChangeTtl { .. }
-            | Action::DeleteRecords { .. } => self.act_on_records(operation, step, action).await?,
-        };
-        client.wait(operation, actions).await
-    }
-
-    async fn act_on_records(
-        &self,
-        operation: &Operation,
-        step: &Step,
-        action: &Action,
-    ) -> Result<Vec<super::Action>, HetznerError> {
-        let client = self.client;
-        match action {
             Action::CreateRecords { zone, name, record } => {
-                let wanted = CreateRrset {
-                    zone: ZoneId(*zone),
-                    name: name.clone(),
-                    kind: (*record).into(),
-                    ttl: Some(self.wanted.dns.ttl),
-                    records: self.records(&step.name, record),
-                    labels: self.labels()?,
-                };
-                Ok(client.create(operation, self.run, wanted).await?.actions)
+                self.create_records(operation, step, (ZoneId(*zone), name, record)).await?
             }
             Action::SetRecords { zone, name, record } => {
-                let kind = RecordType::from(*record);
                 let records = self.records(&step.name, record);
-                client.set_records(operation, ZoneId(*zone), (name, &kind), &records).await
+                client.set_records(operation, ZoneId(*zone), (name, &(*record).into()), &records).await?
             }
             Action::ChangeTtl { zone, name, record } => {
-                let kind = RecordType::from(*record);
                 let ttl = Some(self.wanted.dns.ttl);
-                client.change_ttl(operation, ZoneId(*zone), (name, &kind), ttl).await
+                client.change_ttl(operation, ZoneId(*zone), (name, &(*record).into()), ttl).await?
             }
             Action::DeleteRecords { zone, name, record } => {
-                client.delete_rrset(operation, ZoneId(*zone), name, &record.as_str().into()).await
-            }
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    async fn create_address(
-        &self,
-        operation: &Operation,
-        name: &str,
-        family: AddressFamily,
-        location: &str,
-    ) -> Result<(), HetznerError> {
-        let wanted = CreatePrimaryIp {
-            name: name.to_owned(),
-            kind: match family {
-                AddressFamily::Ipv4 => IpType::Ipv4,
-                AddressFamily::Ipv6 => IpType::Ipv6,
-            },
-            location: location.to_owned(),
-            assignee_type: AssigneeType::Server,
-            // It is what names and endpoints say: it outlives its server.
-            auto_delete: false,
-            labels: self.labels()?,
-        };
-        let created = self.client.create(operation, self.run, wanted).await?;
-        let made = created.made;
-        self.known().addresses.insert(made.name.clone(), (made.id, made.ip.of_server()));
-        self.client.wait(operation, created.actions).await
-    }
-
-    async fn create_server(
-        &self,
-        operation: &Operation,
-        name: &str,
-        server_type: &str,
-        location: &str,
-    ) -> Result<(), HetznerError> {
-        let server = self.wanted_server(name)?;
-        let snapshot = self.snapshot(server)?;
-        let wanted = {
-            let known = self.known();
-            let address =
-                |family| known.addresses.get(&server.address_name(family)).map(|(number, _)| *number);
-            let [ipv4, ipv6] = AddressFamily::ALL.map(address);
-            CreateServer {
-                name: name.to_owned(),
-                server_type: server_type.to_owned(),
-                image: ImageName::Id(snapshot.id),
-                location: location.to_owned(),
-                start_after_create: false,
-                ssh_keys: Vec::new(),
-                user_data: self.given.user_data.get(name).cloned(),
-                public_net: CreatePublicNet {
-                    enable_ipv4: ipv4.is_some(),
-                    enable_ipv6: ipv6.is_some(),
-                    ipv4,
-                    ipv6,
-                },
-                // That of the cluster selects it by its label.
-                firewalls: Vec::new(),
-                placement_group: known.group.filter(|_| server.role == Role::ControlPlane),
-                labels: self.server_labels(server, snapshot)?,
+                client.delete_rrset(operation, ZoneId(*zone), name, &record.as_str().into()).await?
             }
         };
-        let created = self.client.create(operation, self.run, wanted).await?;
-        self.known().servers.insert(name.to_owned(), created.made.id);
-        self.client.wait(operation, created.actions).await
-    }
-
-    /// Gives a server that is off another address than the one it may have.
-    async fn assign(
-        &self,
-        operation: &Operation,
-        address: PrimaryIpId,
-        server: ServerId,
-    ) -> Result<(), HetznerError> {
-        let found: Option<PrimaryIp> = self.client.get(operation, address).await?;
-        let there: Option<Server> = self.client.get(operation, server).await?;
-        let kind = found.map(|found| found.kind);
-        let net = there.map(|there| there.public_net);
-        let has = match kind {
-            Some(IpType::Ipv4) => net.and_then(|net| net.ipv4).and_then(|address| address.id),
-            Some(IpType::Ipv6) => net.and_then(|net| net.ipv6).and_then(|address| address.id),
-            _ => None,
-        };
-        if has == Some(address) {
-            return Ok(());
-        }
-        if let Some(other) = has {
-            let actions = self.client.unassign_primary_ip(operation, other).await?;
-            self.client.wait(operation, actions).await?;
-        }
-        let actions = self.client.assign_primary_ip(operation, address, server).await?;
-        self.client.wait(operation, actions).await
-    }
-
-    /// Asks the system to end, and switches it off where it does not.
-    async fn shut_down(&self, operation: &Operation, id: ServerId) -> Result<(), HetznerError> {
-        let actions = self.client.shutdown(operation, id).await?;
-        self.client.wait(operation, actions).await?;
-        self.client.wait_until_off(operation, id).await
-    }
-
-    /// The label follows the image: one that is cut short before that is re-imaged once more.
-    async fn rebuild(&self, operation: &Operation, step: &Step, id: ServerId) -> Result<(), HetznerError> {
-        let server = self.wanted_server(&step.name)?;
-        let snapshot = self.snapshot(server)?;
-        let user_data = self.given.user_data.get(&step.name).map(String::as_str);
-        let actions = self.client.rebuild(operation, id, snapshot.id, user_data).await?;
-        self.client.wait(operation, actions).await?;
-        let labels = self.server_labels(server, snapshot)?;
-        self.client.set_labels::<Server>(operation, id, &labels).await.map(drop)
+        client.wait(operation, actions).await
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -390,41 +248,12 @@ impl<'a> Site<'a> {
         id.map(ServerId).or_else(made).ok_or_else(|| missing("server", &step.name))
     }
 
-    fn wanted_server(&self, name: &str) -> Result<&wanted::Server, HetznerError> {
-        let mut servers = self.wanted.servers.iter();
-        servers.find(|server| server.name == name).ok_or_else(|| missing("server", name))
-    }
-
-    fn snapshot(&self, server: &wanted::Server) -> Result<&Snapshot, HetznerError> {
-        let found = self.given.images.iter().find(|(image, _)| *image == server.disk);
-        found.map(|(_, snapshot)| snapshot).ok_or_else(|| missing("snapshot for", &server.name))
-    }
-
     fn labels(&self) -> Result<Labels, HetznerError> {
         Ok(Labels::default().with(CLUSTER_LABEL, &self.wanted.name)?)
     }
 
-    fn server_labels(&self, server: &wanted::Server, snapshot: &Snapshot) -> Result<Labels, HetznerError> {
-        let labels = self.labels()?.with(NODE_LABEL, &server.node)?.with(DIGEST_LABEL, &snapshot.digest)?;
-        Ok(labels.with(MADE_BY, &self.run.to_string())?)
-    }
-
     fn all_servers(&self) -> ApplyTo {
         ApplyTo::selector(&Selector::equals(CLUSTER_LABEL, &self.wanted.name))
-    }
-
-    /// The addresses that a name of the zone has.
-    fn records(&self, name: &str, record: &str) -> Vec<Record> {
-        let is_it = |named: &&NamedAddress| named.name == name;
-        let servers = self.wanted.dns.written.iter().find(is_it).map(|named| named.servers.as_slice());
-        let servers = servers.unwrap_or_default();
-        let family = AddressFamily::ALL.into_iter().find(|family| family.record() == record);
-        let known = self.known();
-        let value = |server: &wanted::Server| {
-            let (_, address) = known.addresses.get(&server.address_name(family?))?;
-            Some(Record { value: address.to_string(), comment: None })
-        };
-        self.wanted.servers.iter().filter(|server| servers.contains(&server.name)).filter_map(value).collect()
     }
 }
 
@@ -433,12 +262,8 @@ fn missing(kind: &'static str, name: &str) -> HetznerError {
     HetznerError::Gone { kind, name: name.to_owned() }
 }
 
-fn net(range: Range) -> Ipv4Net {
-    Ipv4Net::from(range)
-}
-
 fn subnet(range: Range, zone: &str) -> Subnet {
-    Subnet { kind: SubnetType::Cloud, ip_range: net(range), network_zone: zone.to_owned(), gateway: None }
+    Subnet { kind: SubnetType::Cloud, ip_range: range.into(), network_zone: zone.to_owned(), gateway: None }
 }
 
 /// From everywhere.

@@ -141,22 +141,17 @@ impl Client {
         self.list(operation, &query).await
     }
 
-    /// Hetzner's image of this name, of which there is one for each architecture.
-    pub async fn system_image(
+    /// Hetzner's images for an architecture.
+    pub async fn system_images(
         &self,
         operation: &Operation,
-        name: &str,
         architecture: &Architecture,
-    ) -> Result<Option<Image>, HetznerError> {
-        let query = Query::default().name(name).with("type", ImageType::System.as_str());
+    ) -> Result<Vec<Image>, HetznerError> {
+        let query = Query::default().with("type", ImageType::System.as_str());
         let query = query.with("architecture", architecture.as_str());
-        let found: Vec<Image> = self.list(operation, &query).await?;
-        let is_it = |image: &Image| {
-            image.name.as_deref() == Some(name)
-                && image.architecture == *architecture
-                && image.kind == ImageType::System
-        };
-        Ok(found.into_iter().find(is_it))
+        let mut found: Vec<Image> = self.list(operation, &query).await?;
+        found.retain(|image| image.architecture == *architecture && image.kind == ImageType::System);
+        Ok(found)
     }
 
     /// Protects an image from deletion, or ends that.

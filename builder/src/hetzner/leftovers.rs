@@ -4,10 +4,8 @@
 //! carries one is either in the making, by a run that holds the lock of its cluster, or left behind, by one that was
 //! interrupted: there is no state file that could say otherwise.
 
-use std::fmt;
-
 use super::firewall::Firewall;
-use super::image::{Image, ImageType};
+use super::image::Image;
 use super::network::Network;
 use super::placement_group::PlacementGroup;
 use super::primary_ip::PrimaryIp;
@@ -64,12 +62,6 @@ pub enum What {
     Network(NetworkId),
 }
 
-impl fmt::Display for What {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.kind())
-    }
-}
-
 impl What {
     /// The word for its kind.
     pub const fn kind(&self) -> &'static str {
@@ -111,10 +103,9 @@ impl Client {
         selector: &Selector,
     ) -> Result<Vec<Leftover>, HetznerError> {
         let query = Query::default().label(selector);
-        let snapshots = query.clone().with("type", ImageType::Snapshot.as_str());
         let (servers, snapshots, keys, records) = tokio::try_join!(
             self.list::<Server>(operation, &query),
-            self.list::<Image>(operation, &snapshots),
+            self.snapshots(operation, selector),
             self.list::<SshKey>(operation, &query),
             self.records(operation, &query),
         )?;

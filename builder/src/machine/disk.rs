@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::bundle::sparse;
 use crate::units::Bytes;
 
 /// A disk that could not be copied.
@@ -31,21 +32,14 @@ fn copy_sections(from: &Path, to: &Path, room: Bytes) -> std::io::Result<()> {
     let mut source = File::open(from)?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut target = tempfile::NamedTempFile::new_in(folder)?;
-    target.as_file().set_len(source.metadata()?.len().saturating_add(room.0))?;
-    let mut position = 0;
-    // Sections of data as the file system knows them; holes are not even read.
-    loop {
-        let start = match rustix::fs::seek(&source, rustix::fs::SeekFrom::Data(position)) {
-            Ok(start) => start,
-            Err(rustix::io::Errno::NXIO) => break,
-            Err(error) => return Err(error.into()),
-        };
-        let end = rustix::fs::seek(&source, rustix::fs::SeekFrom::Hole(start))?;
-        source.seek(SeekFrom::Start(start))?;
-        target.seek(SeekFrom::Start(start))?;
-        let mut section = (&mut source).take(end.saturating_sub(start));
+    let length = source.metadata()?.len();
+    target.as_file().set_len(length.saturating_add(room.0))?;
+    // Holes are not even read.
+    for section in sparse::sections(&source, Bytes(length))? {
+        source.seek(SeekFrom::Start(section.start))?;
+        target.seek(SeekFrom::Start(section.start))?;
+        let mut section = (&mut source).take(section.end.saturating_sub(section.start));
         std::io::copy(&mut section, &mut target)?;
-        position = end;
     }
     target.persist_noclobber(to)?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::{Action, Intent, Kind, PlanError, PlannedName, Step, addresses};
 use crate::cloud::observed::{Observed, Records, Zone};
-use crate::cloud::wanted::{AddressFamily, CLUSTER_LABEL, NamedAddress, Wanted};
+use crate::cloud::wanted::{AddressFamily, NamedAddress, Wanted};
 
 /// What is done to the zone, and what somebody has to do elsewhere.
 pub(super) fn steps(
@@ -48,7 +48,7 @@ fn step(
     }
     let (intent, actions) = match found {
         None => (Intent::Create, vec![Action::CreateRecords { zone: zone.id, name: relative, record }]),
-        Some(found) if !is_own(found, wanted) => {
+        Some(found) if !found.is_of(&wanted.name) => {
             return Err(PlanError::Foreign {
                 kind: "record set",
                 name: format!("{} {record}", name.name),
@@ -72,10 +72,6 @@ fn step(
     Ok(Step::new(intent, Kind::Name, &name.name, detail, actions))
 }
 
-fn is_own(found: &Records, wanted: &Wanted) -> bool {
-    found.labels.get(CLUSTER_LABEL) == Some(&wanted.name)
-}
-
 fn has_values(found: &Records, values: &[Option<String>]) -> bool {
     let mut values: Vec<Option<&String>> = values.iter().map(Option::as_ref).collect();
     values.sort_unstable();
@@ -97,16 +93,17 @@ fn superfluous(zone: &Zone, wanted: &Wanted) -> Vec<Step> {
         .collect();
     let is_named =
         |name: &str, record: &str| names.iter().any(|(own, own_record)| own == name && *own_record == record);
-    let old = zone
-        .records
-        .iter()
-        .filter(|((name, record), found)| is_own(found, wanted) && !is_named(name, record));
+    removals(zone, &wanted.name, |name, record| !is_named(name, record))
+}
+
+/// What removes those records of the cluster whose name and type are `doomed`.
+pub(super) fn removals(zone: &Zone, cluster: &str, doomed: impl Fn(&str, &str) -> bool) -> Vec<Step> {
+    let own = zone.records.iter().filter(|(_, found)| found.is_of(cluster));
+    let old = own.filter(|((name, record), _)| doomed(name, record));
     let step = |((name, record), found): (&(String, String), &Records)| {
-        let whole = zone.whole_name(name);
         let detail = format!("{record} {}", found.values.join(" "));
-        let actions =
-            vec![Action::DeleteRecords { zone: zone.id, name: name.clone(), record: record.clone() }];
-        Step::new(Intent::Delete, Kind::Name, &whole, detail, actions)
+        let action = Action::DeleteRecords { zone: zone.id, name: name.clone(), record: record.clone() };
+        Step::new(Intent::Delete, Kind::Name, &zone.whole_name(name), detail, vec![action])
     };
     old.map(step).collect()
 }

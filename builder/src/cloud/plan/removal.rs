@@ -1,8 +1,7 @@
 //! The way back: what there is of a cluster goes, and of nothing else.
 
-use super::{Action, Intent, Kind, Plan, PlanError, Step};
-use crate::cloud::observed::{DIGEST_LABEL, Found, Observed};
-use crate::cloud::wanted::CLUSTER_LABEL;
+use super::{Action, Intent, Kind, Plan, PlanError, Step, names};
+use crate::cloud::observed::{Address, DIGEST_LABEL, Found, Observed, Server};
 
 /// What a removal spares unless it is told otherwise.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -21,7 +20,9 @@ impl Plan {
         spared: Spared,
         request: impl Fn(&Action) -> String,
     ) -> Result<Self, PlanError> {
-        let mut steps = names(cluster, observed);
+        // First of all: nobody is to be sent to a server that is going.
+        let zone = observed.zone.as_ref().filter(|zone| zone.is_writable);
+        let mut steps = zone.map(|zone| names::removals(zone, cluster, |_, _| true)).unwrap_or_default();
         steps.extend(servers(cluster, observed)?);
         steps.extend(addresses(cluster, observed, spared));
         steps.extend(shared(cluster, observed)?);
@@ -53,24 +54,9 @@ fn gone(kind: Kind, name: &str, detail: String, actions: Vec<Action>) -> Step {
     Step::new(Intent::Delete, kind, name, detail, actions)
 }
 
-/// First of all: nobody is to be sent to a server that is going.
-fn names(cluster: &str, observed: &Observed) -> Vec<Step> {
-    let Some(zone) = observed.zone.as_ref().filter(|zone| zone.is_writable) else { return Vec::new() };
-    let is_own = |labels: &std::collections::BTreeMap<String, String>| {
-        labels.get(CLUSTER_LABEL).is_some_and(|owner| owner == cluster)
-    };
-    let own = zone.records.iter().filter(|(_, found)| is_own(&found.labels));
-    own.map(|((name, record), found)| {
-        let action = Action::DeleteRecords { zone: zone.id, name: name.clone(), record: record.clone() };
-        let whole = zone.whole_name(name);
-        gone(Kind::Name, &whole, format!("{record} {}", found.values.join(" ")), vec![action])
-    })
-    .collect()
-}
-
 fn servers(cluster: &str, observed: &Observed) -> Result<Vec<Step>, PlanError> {
-    let step = |found: &Found<_>| {
-        let server: &crate::cloud::observed::Server = &found.is;
+    let step = |found: &Found<Server>| {
+        let server = &found.is;
         if server.is_protected {
             return Err(PlanError::Protected { name: found.name.clone() });
         }
@@ -81,7 +67,7 @@ fn servers(cluster: &str, observed: &Observed) -> Result<Vec<Step>, PlanError> {
 }
 
 fn addresses(cluster: &str, observed: &Observed, spared: Spared) -> Vec<Step> {
-    let step = |found: &Found<crate::cloud::observed::Address>| {
+    let step = |found: &Found<Address>| {
         let detail = found.is.ip.to_string();
         if !spared.addresses {
             let action = Action::DeleteAddress { address: found.id };

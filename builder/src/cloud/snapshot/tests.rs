@@ -4,9 +4,10 @@
 use hetzner_simulator::{Fault, FaultKind};
 
 use super::*;
-use crate::hetzner::Selector;
+use crate::hetzner::image::Image;
 use crate::hetzner::tests::api::{operation, run};
 use crate::hetzner::tests::scene::{DIGEST, Scene, faults};
+use crate::hetzner::{Query, Selector};
 use crate::units::Sha256;
 
 const IMAGE: Bytes = Bytes(5_000_000_000);

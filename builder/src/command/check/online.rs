@@ -13,8 +13,9 @@ use crate::command::Context;
 use crate::command::identity::{self, Unlock};
 use crate::command::plan::{built, hint_of};
 use crate::command::project::{Access, Project};
-use crate::hetzner::{HetznerError, Operation, request_line};
+use crate::hetzner::{HetznerError, Operation, Stop, request_line};
 use crate::http;
+use crate::identity::ClusterSecrets;
 use crate::operator::Joining;
 use crate::printable::text as printable;
 use crate::ssh::{Command, Host, HostKey, Key, Pace, SshError};
@@ -59,13 +60,24 @@ pub(super) fn run(
     context: &Context,
 ) -> anyhow::Result<()> {
     let mut findings = Vec::new();
+    // Opened once, and only where it is needed: it may take a passphrase.
+    let needs_key = |gitops: &Gitops| !is_by_http(gitops) && gitops.deploy_key_secret.is_some();
+    let needs_identity = cluster.hetzner.is_some() || cluster.gitops.as_ref().is_some_and(needs_key);
+    let is_there = identity::path(cluster).symlink_metadata().is_ok();
     if let Some(hetzner) = &cluster.hetzner {
         let project = access.open(context)?;
         findings.extend(project_findings(&project, cluster, hetzner)?);
-        findings.extend(user_data(cluster, hetzner, unlock)?);
+    }
+    let secrets = (needs_identity && is_there).then(|| unlock.secrets(cluster)).transpose()?;
+    if needs_identity && secrets.is_none() {
+        let hint = Some("`imgbuild identity create` makes one".to_owned());
+        findings.push(Finding::fault("identity", "the cluster has none", hint));
+    }
+    if let (Some(hetzner), Some(secrets)) = (&cluster.hetzner, &secrets) {
+        findings.push(user_data(cluster, hetzner, secrets)?);
     }
     if let Some(gitops) = &cluster.gitops {
-        findings.push(repository(cluster, gitops, unlock, context)?);
+        findings.extend(repository(cluster, gitops, secrets.as_ref())?);
     }
     if context.printer.is_json() {
         context.printer.json(&findings)?;
@@ -129,55 +141,54 @@ fn project_findings(project: &Project, cluster: &Cluster, hetzner: &Hetzner) -> 
     })
 }
 
-/// Whether what servers are given fits; without an identity that can be opened nobody can say.
-fn user_data(cluster: &Cluster, hetzner: &Hetzner, unlock: &Unlock) -> anyhow::Result<Vec<Finding>> {
-    if identity::path(cluster).symlink_metadata().is_err() {
-        let hint = Some("`imgbuild identity create` makes one".to_owned());
-        return Ok(vec![Finding::fault("identity", "the cluster has none", hint)]);
-    }
-    let secrets = unlock.secrets(cluster)?;
+/// Whether what servers are given fits.
+fn user_data(cluster: &Cluster, hetzner: &Hetzner, secrets: &ClusterSecrets) -> anyhow::Result<Finding> {
     let mut longest = 0;
     for server in Wanted::new(cluster, hetzner).servers {
         let node = cluster.node(&server.node)?;
-        match Joining::new(cluster, node, &secrets, &[], "0")?.user_data() {
+        match Joining::new(cluster, node, secrets, &[], "0")?.user_data() {
             Ok(data) => longest = longest.max(data.len()),
             Err(error) => {
-                return Ok(vec![Finding::fault("user data", format!("of `{}`: {error}", server.node), None)]);
+                return Ok(Finding::fault("user data", format!("of `{}`: {error}", server.node), None));
             }
         }
     }
-    Ok(vec![Finding::fine("user data", format!("{} at most, of 32 KiB", Bytes(u64::try_from(longest)?)))])
+    Ok(Finding::fine("user data", format!("{} at most, of 32 KiB", Bytes(u64::try_from(longest)?))))
 }
 
+/// Whether the repository can be read; of one that is read by SSH nobody can say without the identity.
 fn repository(
     cluster: &Cluster,
     gitops: &Gitops,
-    unlock: &Unlock,
-    context: &Context,
-) -> anyhow::Result<Finding> {
+    secrets: Option<&ClusterSecrets>,
+) -> anyhow::Result<Option<Finding>> {
     let url = gitops.repository.to_string();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let looked = if url.starts_with("http") {
-        runtime.block_on(by_http(&url))
+    let (looked, hint) = if is_by_http(gitops) {
+        (runtime.block_on(by_http(&url)), None)
     } else {
         let Some(secret) = &gitops.deploy_key_secret else {
             let hint = Some("`deploy-key-secret` of `[gitops]` names the Secret that holds one".to_owned());
-            return Ok(Finding::fault("repository", "is read by SSH, and no deploy key is named", hint));
+            return Ok(Some(Finding::fault(
+                "repository",
+                "is read by SSH, and no deploy key is named",
+                hint,
+            )));
         };
-        let key = unlock.secrets(cluster)?.deploy_key(cluster.name.as_str(), secret.as_str());
+        let Some(secrets) = secrets else { return Ok(None) };
+        let key = secrets.deploy_key(cluster.name.as_str(), secret.as_str());
         let hint = format!("its deploy key is {}", key.public_key().to_openssh()?);
         let key = Key::from_openssh(&key.to_openssh(ssh_key::LineEnding::LF)?)?;
-        let looked = runtime.block_on(by_ssh(&url, gitops, key));
-        if let Err(error) = &looked {
-            return Ok(Finding::fault("repository", format!("{error:#}"), Some(hint)));
-        }
-        looked
+        (runtime.block_on(by_ssh(&url, gitops, key)), Some(hint))
     };
-    context.printer.detail(&url);
-    Ok(match looked {
+    Ok(Some(match looked {
         Ok(detail) => Finding::fine("repository", detail),
-        Err(error) => Finding::fault("repository", format!("{error:#}"), None),
-    })
+        Err(error) => Finding::fault("repository", format!("{error:#}"), hint),
+    }))
+}
+
+fn is_by_http(gitops: &Gitops) -> bool {
+    gitops.repository.to_string().starts_with("http")
 }
 
 /// As `git clone` begins (gitprotocol-http(5), Discovering References).
@@ -201,7 +212,7 @@ async fn by_ssh(url: &str, gitops: &Gitops, key: Key) -> anyhow::Result<String> 
         .next()
         .with_context(|| format!("`{host}` has no address"))?;
     let pace = Pace { boot: PATIENCE, ..Pace::default() };
-    let operation = Operation::new("asking the repository", PATIENCE, &crate::hetzner::Stop::never());
+    let operation = Operation::new("asking the repository", PATIENCE, &Stop::never());
     let remote = Host::new(address, key, pace).with_user(&user);
     let connection = remote.connect(&operation).await?;
     let known = gitops.known_hosts.iter().map(ToString::to_string);

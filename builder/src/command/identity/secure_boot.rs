@@ -96,11 +96,7 @@ fn import(folder: &Path, owner: Uuid, since: Timestamp) -> anyhow::Result<Keys> 
         let taking = || format!("taking `{}` with `{}`", key.display(), certificate.display());
         Signer::from_pem(&read(&key)?, &read(&certificate)?).map_err(|error| {
             let hint = hint(&error, &key);
-            let error = anyhow::Error::from(error).context(taking()).input();
-            match hint {
-                Some(hint) => error.hint(hint),
-                None => error,
-            }
+            anyhow::Error::from(error).context(taking()).input().maybe_hint(hint)
         })
     })
 }

@@ -98,8 +98,5 @@ fn of_staging(error: StagingError, disk: &Path, manifest: &Manifest) -> anyhow::
     let is_input = error.is_input();
     let error = anyhow::Error::from(error).context(format!("staging on `{}`", disk.display()));
     let error = if is_input { error.input() } else { error };
-    match hint {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
+    error.maybe_hint(hint)
 }

@@ -7,25 +7,23 @@ use std::time::Duration;
 
 use anyhow::bail;
 use firstboot::claim::objects::Objects;
-use firstboot::kubernetes::{Api, NODES};
+use firstboot::kubernetes::Api;
 use firstboot::serve::MARKER;
 use rustls::pki_types::ServerName;
 
 use crate::cluster::{Cluster, Role};
+use crate::command::api::{self, Credentials};
 use crate::command::project::{self, Exclusive, Project};
 use crate::command::{Context, Note as _};
 use crate::hetzner::{HetznerError, Operation};
 use crate::identity::ClusterSecrets;
 use crate::operator::{Push, Pushed};
 use crate::overview::{Overview, Seen, State};
-use crate::units::Timestamp;
 
 /// How long a server may take from its start until it listens for its bundle.
 const BOOTING: Duration = Duration::from_mins(15);
 /// Between two tries.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Port of the Kubernetes API.
-const API: u16 = 6443;
 /// Certificates for asking are good for so many seconds.
 const VALID: u64 = 6 * 60 * 60;
 
@@ -66,10 +64,10 @@ pub(super) async fn push(
 
 /// The nodes of a cluster that has begun.
 pub(super) struct Nodes {
-    pub(super) cluster: Arc<Cluster>,
-    pub(super) secrets: Arc<ClusterSecrets>,
+    cluster: Arc<Cluster>,
+    credentials: Credentials,
     /// Addresses of the control planes.
-    pub(super) addresses: Vec<IpAddr>,
+    addresses: Vec<IpAddr>,
 }
 
 /// What the cluster says of itself.
@@ -80,6 +78,16 @@ struct Look {
 }
 
 impl Nodes {
+    /// Those of `cluster`, whose control planes have these addresses.
+    pub(super) fn new(
+        cluster: &Arc<Cluster>,
+        secrets: &ClusterSecrets,
+        addresses: &[IpAddr],
+    ) -> anyhow::Result<Arc<Self>> {
+        let (cluster, credentials) = (Arc::clone(cluster), Credentials::mint(secrets, VALID)?);
+        Ok(Arc::new(Self { cluster, credentials, addresses: addresses.to_owned() }))
+    }
+
     /// Until all cloud nodes are Ready and the first objects are there; tells what changes meanwhile.
     pub(super) fn wait(
         self: &Arc<Self>,
@@ -141,26 +149,21 @@ impl Nodes {
 
     fn look(&self) -> anyhow::Result<Look> {
         let api = self.connect()?;
-        let nodes = api.get(NODES)?.map(|mut list| list["items"].take());
-        let nodes = nodes.as_ref().and_then(|nodes| nodes.as_array()).map_or(&[][..], Vec::as_slice);
+        let nodes = api::nodes(&api)?;
         let has_begun = api.get(MARKER)?.is_some();
         let store = Objects::new(api);
         let overview =
-            Overview::new(&self.cluster, nodes, store.all_reports()?, store.all_known()?, Vec::new());
+            Overview::new(&self.cluster, &nodes, store.all_reports()?, store.all_known()?, Vec::new());
         Ok(Look { overview, has_begun })
     }
 
     /// By the addresses: names may not be written yet.
     fn connect(&self) -> anyhow::Result<Api> {
-        let now = crate::command::now()?;
-        let client = self.secrets.operator(now, Timestamp(now.0.saturating_add(VALID)))?;
-        let authorities = self.secrets.api_authorities()?;
         let name = ServerName::try_from(self.cluster.endpoint.to_string())?;
         let mut last = anyhow::anyhow!("the control plane has no address");
         for address in &self.addresses {
-            let address = SocketAddr::from((*address, API));
-            let parts = (authorities.as_bytes(), client.certificate.as_bytes(), client.key.as_bytes());
-            let api = Api::new(address, parts.0, parts.1, parts.2)?.called(name.clone());
+            let address = SocketAddr::from((*address, api::PORT));
+            let api = self.credentials.api(address, name.clone())?;
             match api.is_ready() {
                 Ok(()) => return Ok(api),
                 Err(error) => last = anyhow::Error::from(error).context(address.to_string()),
