@@ -17,6 +17,7 @@ mod soak {
     mod cluster_workers;
     mod engine;
     mod faults;
+    mod hetzner_rebuild;
     mod power;
     mod slots;
     mod stagings;

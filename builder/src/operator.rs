@@ -201,7 +201,7 @@ pub enum Pushed {
     Kept,
     /// It does not take it, and says why.
     Refused(String),
-    /// It does not answer, or not yet.
+    /// It does not answer, or not yet, or cannot keep it now.
     Silent(String),
 }
 
@@ -213,6 +213,7 @@ impl Push {
         match push::push(&self.bundle, address, &self.key) {
             Ok(()) => Pushed::Kept,
             Err(fault @ PushError::Refused { .. }) => Pushed::Refused(fault.to_string()),
+            Err(fault @ PushError::Unable { .. }) => Pushed::Silent(fault.to_string()),
             Err(PushError::Exchange(_)) if client::answers(address, &self.membership_key) => Pushed::Kept,
             Err(PushError::Exchange(fault)) => Pushed::Silent(format!("{:#}", anyhow::Error::from(fault))),
         }

@@ -234,7 +234,7 @@ fn claim_summary(record: &NodeRecord) -> String {
     let endpoint = &record.cluster.endpoint;
     let port = record.vpn.port;
     match record.node.role {
-        Role::ControlPlane => format!("waits on TCP port {port} for its order from `imgbuild boot`"),
+        Role::ControlPlane => format!("waits on TCP port {port} for its order from `imgbuild up` or `boot`"),
         Role::Worker | Role::Edge => format!("claims membership from {endpoint}:{port}"),
     }
 }

@@ -100,7 +100,7 @@ fn dry_run_prints_the_plan_and_touches_nothing() {
           3. [would change] time-zone  shows time of Europe/Berlin
           4. [would change] ssh-keys   admits 1 SSH key, where the image runs sshd
           5. [ as it was  ] network    asks for addresses by DHCP on every Ethernet interface
-          6. [  planned   ] claim      waits on TCP port 51820 for its order from `imgbuild boot`
+          6. [  planned   ] claim      waits on TCP port 51820 for its order from `imgbuild up` or `boot`
           7. [  planned   ] vpn        brings up WireGuard at 10.44.0.1
                /run/imgbuild/wg0.conf (0600)
                | [Interface]

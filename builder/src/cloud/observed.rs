@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::price::PriceByTime;
+use super::price::{Price, PriceByTime};
 use super::wanted::{AddressFamily, CLUSTER_LABEL, Rule};
 use crate::cluster::Range;
 use crate::units::{Arch, Bytes};
@@ -22,6 +22,8 @@ pub struct Observed {
     pub types: Vec<ServerType>,
     /// What an address costs, by location.
     pub address_prices: BTreeMap<(AddressFamily, String), PriceByTime>,
+    /// What each GB of a snapshot costs a month.
+    pub snapshot_price: Price,
     /// Networks.
     pub networks: Vec<Found<Network>>,
     /// Firewalls.
@@ -47,6 +49,8 @@ pub struct Found<T> {
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Whether the provider keeps it from being deleted.
+    pub is_protected: bool,
     /// What else is known of it.
     pub is: T,
 }
@@ -64,6 +68,14 @@ impl Observed {
 }
 
 impl Observed {
+    /// Remembers that a server type could not be had at a location, whatever is said of its stock.
+    pub fn sell_out(&mut self, server_type: &str, location: &str) {
+        let types = self.types.iter_mut().filter(|known| known.name == server_type);
+        for offer in types.filter_map(|known| known.offers.get_mut(location)) {
+            offer.is_available = Some(false);
+        }
+    }
+
     /// What an address costs where it is.
     pub fn price_of(&self, address: &Address) -> Option<PriceByTime> {
         let family = if address.ip.is_ipv4() { AddressFamily::Ipv4 } else { AddressFamily::Ipv6 };
@@ -162,8 +174,6 @@ pub struct Server {
     pub power: Power,
     /// Its addresses in private networks, by the network's number.
     pub private_addresses: BTreeMap<u64, Ipv4Addr>,
-    /// Whether the provider keeps it from being deleted.
-    pub is_protected: bool,
 }
 
 /// What a server does.
@@ -212,4 +222,6 @@ pub struct Records {
     pub ttl: Option<u32>,
     /// Labels of the record set.
     pub labels: BTreeMap<String, String>,
+    /// Whether the provider keeps it from being changed.
+    pub is_protected: bool,
 }

@@ -4,22 +4,25 @@
 
 mod action;
 mod error;
+mod image;
 mod names;
 mod place;
 mod removal;
 mod servers;
 mod shared;
+mod temporary;
 
 use serde::Serialize;
 
 use super::observed::{Found, Observed};
 use super::price::PriceByTime;
-use super::wanted::{AddressFamily, DiskImage, NamedAddress, Wanted};
-use crate::units::Bytes;
+use super::wanted::{AddressFamily, NamedAddress, Wanted};
 
 pub use action::Action;
 pub use error::PlanError;
+pub use image::{Built, Origin, PlannedImage, PlannedUpload};
 pub use removal::Spared;
+pub use temporary::{NoTemporary, Temporary};
 
 /// What is to be done.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -40,49 +43,6 @@ pub struct Plan {
     pub shown: Vec<PlannedName>,
     /// What everything costs that is there afterwards, without snapshots.
     pub total: PriceByTime,
-}
-
-/// An image, and where it comes from.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PlannedImage {
-    /// Which.
-    #[serde(flatten)]
-    pub of: DiskImage,
-    /// Where it comes from.
-    #[serde(flatten)]
-    pub origin: Origin,
-}
-
-/// Where an image comes from.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(tag = "origin", rename_all = "lowercase")]
-pub enum Origin {
-    /// It has to be built, and uploaded.
-    Build,
-    /// It is built, and has to be uploaded.
-    Upload {
-        /// Value of the snapshot's label.
-        digest: String,
-    },
-    /// There is a snapshot of it.
-    Reuse {
-        /// Value of its label.
-        digest: String,
-        /// Which.
-        snapshot: u64,
-    },
-}
-
-/// An image that was built.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Built {
-    /// Which.
-    pub of: DiskImage,
-    /// Size of the disk image.
-    pub size: Bytes,
-    /// Value of [`DIGEST_LABEL`](super::observed::DIGEST_LABEL).
-    pub digest: String,
 }
 
 /// What becomes of one resource.
@@ -157,32 +117,6 @@ pub struct PlannedName {
     pub values: Vec<Option<String>>,
 }
 
-impl PlannedImage {
-    /// Where each image of the servers comes from.
-    pub fn all(wanted: &Wanted, observed: &Observed, built: &[Built]) -> Vec<Self> {
-        let origin = |of: &DiskImage| {
-            let Some(built) = built.iter().find(|built| built.of == *of) else { return Origin::Build };
-            let digest = built.digest.clone();
-            match observed.snapshot(&digest, of.arch) {
-                Some(found) => Origin::Reuse { digest, snapshot: found.id },
-                None => Origin::Upload { digest },
-            }
-        };
-        let image = |of: &DiskImage| Self { of: of.clone(), origin: origin(of) };
-        wanted.images().into_iter().map(image).collect()
-    }
-}
-
-impl Origin {
-    /// Value of the label of its snapshot; unknown before it is built.
-    pub fn digest(&self) -> Option<&str> {
-        match self {
-            Self::Build => None,
-            Self::Upload { digest } | Self::Reuse { digest, .. } => Some(digest),
-        }
-    }
-}
-
 impl Plan {
     /// What makes of `observed` what is `wanted`, with images that are `built`; `request` is how the provider's reference
     /// has a call.
@@ -192,12 +126,13 @@ impl Plan {
         built: &[Built],
         request: impl Fn(&Action) -> String,
     ) -> Result<Self, PlanError> {
-        let images = PlannedImage::all(wanted, observed, built);
         let place = place::choose(wanted, observed, built)?;
+        let images = PlannedImage::all(wanted, observed, built)?;
         let mut steps = shared::steps(wanted, observed, &place)?;
         steps.extend(servers::steps(wanted, observed, &place, &images)?);
         let (named, shown) = names::steps(wanted, observed)?;
         steps.extend(named);
+        steps.extend(shared::old_networks(wanted, observed)?);
         for step in &mut steps {
             step.requests = step.actions.iter().map(&request).collect();
         }
@@ -249,6 +184,14 @@ fn own<'found, T>(
         }
         found => Ok(found),
     }
+}
+
+/// Fails for one that the provider keeps from being deleted.
+fn removable<T>(kind: &'static str, found: &Found<T>) -> Result<(), PlanError> {
+    if found.is_protected {
+        return Err(PlanError::Protected { kind, name: found.name.clone(), from: "deleted" });
+    }
+    Ok(())
 }
 
 /// A name with the addresses of its servers, as far as they are there.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::plan::{Intent, Kind, Origin, Plan, PlannedImage, PlannedName};
+use super::plan::{Intent, Kind, Origin, Plan, PlannedImage, PlannedName, PlannedUpload, Temporary};
 use super::wanted::DiskImage;
 use crate::printable::text as printable;
 
@@ -87,14 +87,28 @@ impl fmt::Display for Plan {
 
 impl fmt::Display for PlannedImage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { of: DiskImage { arch, profile, image }, origin } = self;
+        let Self { of: DiskImage { arch, profile, image }, origin, caveats, upload } = self;
         let digest = origin.digest().map(|digest| format!(" {digest}")).unwrap_or_default();
         write!(formatter, "image {profile} on {image} for {arch}{digest} ")?;
         match origin {
-            Origin::Build => formatter.write_str("is built and uploaded"),
-            Origin::Upload { .. } => formatter.write_str("is uploaded"),
-            Origin::Reuse { snapshot, .. } => write!(formatter, "is there, snapshot {snapshot}"),
+            Origin::Build => formatter.write_str("is built and uploaded")?,
+            Origin::Upload { .. } => formatter.write_str("is uploaded")?,
+            Origin::Reuse { snapshot, .. } => write!(formatter, "is there, snapshot {snapshot}")?,
         }
+        for caveat in caveats {
+            write!(formatter, "\n  it is {}", printable(caveat))?;
+        }
+        let Some(PlannedUpload { by: Temporary { server_type, location, price }, gigabyte_month, requests }) =
+            upload
+        else {
+            return Ok(());
+        };
+        let (hour, gigabyte) = (price.hourly.net.rounded(4), gigabyte_month.net.rounded(4));
+        write!(
+            formatter,
+            "\n  by a temporary server, {server_type} in {location}, {hour} an hour; its snapshot costs {gigabyte} a GB and month"
+        )?;
+        requests.iter().try_for_each(|request| write!(formatter, "\n      {request}"))
     }
 }
 

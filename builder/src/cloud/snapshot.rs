@@ -4,27 +4,39 @@
 //! key -> server, off -> rescue system -> on -> image onto the disk -> off -> snapshot -> server and key go
 //! ```
 //!
-//! All of it carries the run's label, so that it is found and removed whatever happens. The server has no label of the
-//! cluster: it is none of its nodes.
+//! All of it carries the run's label, so that it is found and removed whatever happens; the snapshot loses it once it is
+//! whole, and stays then, whatever becomes of the run. The server has no label of the cluster: it is none of its nodes.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::observed::{DIGEST_LABEL, Observed};
-use super::price::PriceByTime;
+use super::observed::DIGEST_LABEL;
+use super::plan::{NoTemporary, Temporary};
 use super::upload::{self, Event, Rescue, Trust, UploadError, Written};
-use super::wanted::{CLUSTER_LABEL, DiskImage, Wanted};
-use crate::hetzner::image::{CreateSnapshot, ImageStatus};
+use super::wanted::{CLUSTER_LABEL, DiskImage};
+use crate::hetzner::image::{CreateSnapshot, Image, ImageStatus};
 use crate::hetzner::server::{CreatePublicNet, CreateServer, ImageName, Server};
 use crate::hetzner::ssh_key::{CreateSshKey, SshKey};
-use crate::hetzner::{Client, ErrorCode, HetznerError, ImageId, Labels, Operation, Run, SshKeyId};
+use crate::hetzner::{Client, HetznerError, ImageId, Labels, Operation, Run, SshKeyId};
 use crate::ssh::{Key, SshError};
 use crate::units::{Arch, Bytes};
 
 /// Where rescue systems listen.
 const SSH: u16 = 22;
+
+/// What making one calls, as the provider's reference has it, beside questions.
+pub const REQUESTS: [&str; 8] = [
+    "POST /ssh_keys",
+    "POST /servers",
+    "POST /servers/{id}/actions/enable_rescue",
+    "POST /servers/{id}/actions/poweron",
+    "POST /servers/{id}/actions/create_image",
+    "DELETE /servers/{id}",
+    "DELETE /ssh_keys/{id}",
+    "PUT /images/{id}",
+];
 
 /// A disk image that becomes a snapshot.
 #[derive(Clone, Debug)]
@@ -40,20 +52,9 @@ pub struct Upload {
     /// Name of the cluster that it is for.
     pub cluster: String,
     /// Places where the temporary server can be, the best first.
-    pub places: Vec<Place>,
+    pub places: Vec<Temporary>,
     /// Whether the host that answers is believed without a proof.
     pub trusts_first: bool,
-}
-
-/// What the temporary server is made of, and where.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Place {
-    /// Server type.
-    pub server_type: String,
-    /// Location.
-    pub location: String,
-    /// What it costs.
-    pub price: PriceByTime,
 }
 
 /// What is told meanwhile.
@@ -77,16 +78,9 @@ pub enum SnapshotError {
     /// There is no key.
     #[error(transparent)]
     Key(#[from] SshError),
-    /// No server type that the cluster's servers could have takes the image.
-    #[error("no server type of {arch} with a disk of {size} to {most} is to be had")]
-    NoPlace {
-        /// Architecture.
-        arch: Arch,
-        /// Size of the image.
-        size: Bytes,
-        /// Smallest disk of the cluster's servers.
-        most: Bytes,
-    },
+    /// No server type takes the image.
+    #[error(transparent)]
+    NoTemporary(#[from] NoTemporary),
     /// The provider has no image to make a server of.
     #[error("the provider has no system image for {arch}")]
     NoSystem {
@@ -111,47 +105,11 @@ impl SnapshotError {
             Self::Hetzner(error) => error.hint(),
             Self::Upload(error) => error.hint(),
             Self::Key(error) => error.hint(),
-            Self::NoPlace { .. } => Some(
-                "`server-type` and `other-server-types` of the cluster file name what its servers can be"
-                    .to_owned(),
-            ),
+            Self::NoTemporary(error) => Some(error.hint()),
             Self::NoPassword => Some("`--trust-first-host` goes on with whoever answers".to_owned()),
             Self::NoSystem { .. } | Self::NoAddress { .. } => None,
         }
     }
-}
-
-/// Where a temporary server for an image can be: of no larger disk than the smallest of the cluster's servers, for a
-/// snapshot fits no smaller disk than it was made of. The cheapest comes first, then the cluster's own locations.
-pub fn places(
-    of: &DiskImage,
-    size: Bytes,
-    wanted: &Wanted,
-    observed: &Observed,
-) -> Result<Vec<Place>, SnapshotError> {
-    let disk = |name: &str| observed.types.iter().find(|known| known.name == name).map(|known| known.disk);
-    let own = wanted.servers.iter().filter(|server| server.disk == *of).flat_map(|server| &server.types);
-    let most = own.filter_map(|name| disk(name)).min().unwrap_or(Bytes(0));
-    let fitting = observed.types.iter().filter(|known| known.arch == Some(of.arch));
-    let fitting = fitting.filter(|known| known.disk >= size && known.disk <= most);
-    let mut places: Vec<_> = fitting
-        .flat_map(|known| {
-            let offers = known.offers.iter().filter(|(_, offer)| offer.is_available != Some(false));
-            offers.map(|(location, offer)| {
-                let distance = wanted.locations.iter().position(|own| own == location);
-                let key = (offer.price.hourly.net, distance.unwrap_or(usize::MAX));
-                let (server_type, location) = (known.name.clone(), location.clone());
-                (key, Place { server_type, location, price: offer.price })
-            })
-        })
-        .collect();
-    places.sort_by(|(one, of_one), (other, of_other)| {
-        one.cmp(other).then_with(|| of_one.location.cmp(&of_other.location))
-    });
-    if places.is_empty() {
-        return Err(SnapshotError::NoPlace { arch: of.arch, size, most });
-    }
-    Ok(places.into_iter().map(|(_, place)| place).collect())
 }
 
 /// Makes the snapshot; what it needed for that goes. On failure all is left to [`Client::clean_up`].
@@ -208,12 +166,14 @@ async fn make_by(
     let labels = Labels::default().with(DIGEST_LABEL, &upload.digest).map_err(HetznerError::from)?;
     let labels = labels.with(CLUSTER_LABEL, &upload.cluster).map_err(HetznerError::from)?;
     let description = format!("{} on {}", upload.of.profile, upload.of.image);
-    let snapshot = client.create(operation, run, CreateSnapshot::new(server.id, description, labels)).await?;
+    let snapshot =
+        client.create(operation, run, CreateSnapshot::new(server.id, description, labels.clone())).await?;
     client.wait(operation, snapshot.actions).await?;
     tell(Told::Step("removing the temporary server"));
     let actions = client.delete::<Server>(operation, server.id).await?;
     client.wait(operation, actions).await?;
     client.delete::<SshKey>(operation, project_key).await?;
+    client.set_labels::<Image>(operation, snapshot.made.id, &labels).await?;
     Ok((snapshot.made.id, written))
 }
 
@@ -247,12 +207,12 @@ async fn create_server(
                 client.wait(operation, created.actions).await?;
                 return Ok(created.made);
             }
-            Err(error) if error.is(&ErrorCode::ResourceUnavailable) => last = Some(error),
+            Err(error) if error.is_out_of_stock() => last = Some(error),
             Err(error) => return Err(error.into()),
         }
     }
-    let none = SnapshotError::NoPlace { arch: upload.of.arch, size: upload.size, most: upload.size };
-    Err(last.map_or(none, Into::into))
+    let none = NoTemporary { arch: upload.of.arch, size: upload.size, most: upload.size };
+    Err(last.map_or_else(|| none.into(), Into::into))
 }
 
 /// Any: it is never started. The smallest, for it is copied.

@@ -12,12 +12,12 @@ use serde::Serialize;
 pub(super) use self::progress::Style;
 use self::progress::Watcher;
 use super::identity::Unlock;
-use super::plan::built;
+use super::plan::{built, of_plan};
 use super::project::{self, Access, Exclusive};
 use super::{Context, Note as _, build, failure, verify};
 use crate::cloud::observed::Observed;
-use crate::cloud::plan::{Built, Origin, PlannedImage};
-use crate::cloud::snapshot::{self, Place, SnapshotError, Upload};
+use crate::cloud::plan::{Built, Origin, PlannedImage, Temporary};
+use crate::cloud::snapshot::{self, SnapshotError, Upload};
 use crate::cloud::wanted::Wanted;
 use crate::cluster::Cluster;
 use crate::hetzner::carry_out::Snapshot;
@@ -47,7 +47,7 @@ pub(super) struct UploadArguments {
     trust_first_host: bool,
     /// How progress is told on standard error
     #[arg(long, value_name = "STYLE", value_enum, default_value_t)]
-    progress: Style,
+    pub(super) progress: Style,
 }
 
 /// What becomes of an image.
@@ -56,9 +56,6 @@ pub(super) struct UploadArguments {
 struct Shown {
     #[serde(flatten)]
     image: PlannedImage,
-    /// Where the temporary server is tried first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<String>,
     /// The snapshot, once there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     made: Option<ImageId>,
@@ -74,12 +71,16 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let project = arguments.access.open(context)?;
     let built = build_missing(&cluster, &wanted, &arguments.unlock, context)?;
     let observed = project.observe(&wanted)?;
-    let images = PlannedImage::all(&wanted, &observed, &built);
+    let images = images(&wanted, &observed, &built)?;
     let uploads = uploads(&cluster, &wanted, &observed, &built, &arguments.upload)?;
-    let mut shown: Vec<Shown> = images.into_iter().map(|image| Shown::new(image, &uploads)).collect();
+    let mut shown: Vec<Shown> = images.iter().cloned().map(Shown::new).collect();
     if !uploads.is_empty() {
-        for image in &shown {
-            context.printer.note(&image.to_string());
+        match arguments.upload.progress {
+            Style::Text => images.iter().for_each(|image| context.printer.note(&image.to_string())),
+            Style::Json => {
+                let event = serde_json::json!({ "event": "images", "images": images });
+                context.printer.event(&event.to_string());
+            }
         }
         project.ask(context, "Do this?")?;
         let made = project.exclusively(
@@ -87,10 +88,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
             &wanted.name,
             ("uploading images", UPLOADING),
             async |operation, alone| {
-                let made = upload_all(operation, alone, &uploads, &arguments.upload, context).await?;
-                let settled = alone.client.settle(operation, &alone.run.selector()).await;
-                settled.map_err(project::of_hetzner)?;
-                Ok(made)
+                let observed = alone.client.observe(operation, &wanted).await.map_err(project::of_hetzner)?;
+                project::must_be_shown(&self::images(&wanted, &observed, &built)?, &images)?;
+                upload_all(operation, alone, &uploads, &arguments.upload, context).await
             },
         )?;
         for (upload, (snapshot, sent)) in uploads.iter().zip(made) {
@@ -107,13 +107,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
 }
 
 impl Shown {
-    fn new(image: PlannedImage, uploads: &[Upload]) -> Self {
-        let upload = uploads.iter().find(|upload| upload.of == image.of);
-        let by = upload.and_then(|upload| upload.places.first()).map(|place| {
-            let Place { server_type, location, price } = place;
-            format!("{server_type} in {location}, {} an hour", price.hourly.net.rounded(4))
-        });
-        Self { image, by, made: None, sent: None }
+    const fn new(image: PlannedImage) -> Self {
+        Self { image, made: None, sent: None }
     }
 
     fn outcome(&self) -> String {
@@ -127,14 +122,8 @@ impl Shown {
     }
 }
 
-impl std::fmt::Display for Shown {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.image.fmt(formatter)?;
-        match &self.by {
-            Some(by) => write!(formatter, ", by a temporary server: {by}"),
-            None => Ok(()),
-        }
-    }
+fn images(wanted: &Wanted, observed: &Observed, built: &[Built]) -> anyhow::Result<Vec<PlannedImage>> {
+    PlannedImage::all(wanted, observed, built).map_err(|fault| of_plan(fault.into()))
 }
 
 /// Builds what is not built yet; what lies there is taken as it is.
@@ -165,9 +154,10 @@ pub(super) fn uploads(
 ) -> anyhow::Result<Vec<Upload>> {
     let is_lacking = |built: &&Built| observed.snapshot(&built.digest, built.of.arch).is_none();
     let upload = |built: &Built| {
-        let Built { of, size, digest } = built.clone();
+        let Built { of, size, digest, .. } = built.clone();
+        let places = Temporary::all(&of, size, wanted, observed);
         Ok(Upload {
-            places: snapshot::places(&of, size, wanted, observed).map_err(of_snapshot)?,
+            places: places.map_err(|fault| of_plan(fault.into()))?,
             disk: super::plan::disk(cluster, &of),
             of,
             size,

@@ -9,9 +9,9 @@ use super::plan::of_plan;
 use super::project::{self, Access};
 use crate::cloud::observed::Observed;
 use crate::cloud::plan::{Intent, Kind, Plan, Spared, Step};
-use crate::cloud::wanted::Wanted;
+use crate::cloud::wanted::{CLUSTER_LABEL, Wanted};
 use crate::hetzner::carry_out::{Given, Site};
-use crate::hetzner::request_line;
+use crate::hetzner::{Selector, request_line};
 
 /// For all removals together.
 const REMOVING: Duration = Duration::from_mins(20);
@@ -70,7 +70,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
             let printer = &context.printer;
             let done = |step: &Step| printer.note(&format!("removed {} `{}`", step.kind.name(), step.name));
             let before = async || alone.keep(operation).await;
-            site.carry_out(operation, &plan, before, &done).await.map_err(project::of_hetzner)
+            site.carry_out(operation, &plan, before, &done).await.map_err(project::of_hetzner)?;
+            // What stays is no run's, though one that died may have made it.
+            let own = Selector::equals(CLUSTER_LABEL, &wanted.name);
+            alone.client.settle(operation, &own).await.map_err(project::of_hetzner)
         },
     )?;
     if context.printer.is_json() { Ok(context.printer.json(&plan)?) } else { Ok(()) }

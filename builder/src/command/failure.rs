@@ -86,6 +86,19 @@ impl Note for anyhow::Error {
     }
 }
 
+/// The first cause of a kind, beneath notes too.
+pub(super) fn cause<T: Error + 'static>(error: &anyhow::Error) -> Option<&T> {
+    for cause in error.chain() {
+        if let Some(noted) = cause.downcast_ref::<Noted>() {
+            return self::cause(&noted.error);
+        }
+        if let Some(found) = cause.downcast_ref() {
+            return Some(found);
+        }
+    }
+    None
+}
+
 /// What an error says besides its messages, gathered along its causes.
 #[derive(Debug, Default)]
 struct Facts<'error> {
@@ -197,9 +210,12 @@ pub(super) const fn is_absent(error: &SignatureError) -> bool {
 
 /// A build folder that is none is the user's input.
 pub fn of_manifest(error: ManifestError) -> anyhow::Error {
-    let is_missing = matches!(error, ManifestError::Read { .. });
-    let error = anyhow::Error::new(error).input();
-    if is_missing { error.hint("give a folder that `imgbuild build` has made") } else { error }
+    let hint = match &error {
+        ManifestError::Read { .. } => "give a folder that `imgbuild build` has made",
+        ManifestError::Format { .. } => "build it anew, or use the program that has made it",
+        _ => "it is damaged: `imgbuild build` makes the folder anew",
+    };
+    anyhow::Error::new(error).input().hint(hint)
 }
 
 /// Whatever is wrong with a profile or an image is the user's input.

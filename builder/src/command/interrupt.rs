@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 /// How often a folder is tried to be removed: work that goes on may add a file meanwhile.
@@ -96,7 +97,7 @@ pub(super) fn guard<T>(work: impl FnOnce(&Cleanup) -> anyhow::Result<T>) -> anyh
     let named = cleanup.clone();
     let flag = Flag::default();
     let raised = flag.clone();
-    let _watching = on_signal(move |ended| {
+    let _watching = on_signal(move |ended, _| {
         raised.raise(ended);
         let _held = named.remove();
         end(ended);
@@ -111,16 +112,27 @@ pub(super) fn guard<T>(work: impl FnOnce(&Cleanup) -> anyhow::Result<T>) -> anyh
 
 /// A flag that is raised when the user or the system wants the work to end.
 pub(super) fn flag() -> anyhow::Result<Flag> {
-    flag_and(|| {})
-}
-
-/// The same, and `tell` is called at once, for work that does not ask.
-pub(super) fn flag_and(tell: impl FnOnce() + Send + 'static) -> anyhow::Result<Flag> {
     let flag = Flag::default();
     let raised = flag.clone();
-    on_signal(move |ended| {
+    on_signal(move |ended, _| raised.raise(ended))?.for_ever();
+    Ok(flag)
+}
+
+/// The same, and `tell` is called at once, for work that does not ask. At a second signal the process ends, whatever it
+/// does, after `end_now`.
+pub(super) fn flag_and(
+    tell: impl FnOnce() + Send + 'static,
+    end_now: impl FnOnce() + Send + 'static,
+) -> anyhow::Result<Flag> {
+    let flag = Flag::default();
+    let raised = flag.clone();
+    on_signal(move |ended, signals| {
         raised.raise(ended);
         tell();
+        if let Some(ended) = signals.next() {
+            end_now();
+            end(ended);
+        }
     })?
     .for_ever();
     Ok(flag)
@@ -137,25 +149,38 @@ impl Watching {
     }
 }
 
-/// Calls `act` in a thread of its own at the first SIGINT or SIGTERM.
-fn on_signal(act: impl FnOnce(Ended) + Send + 'static) -> anyhow::Result<Watching> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_io().build().context("watching for Ctrl-C")?;
-    let signals = runtime
+/// SIGINT and SIGTERM as they come.
+struct Signals {
+    runtime: Runtime,
+    interrupt: Signal,
+    terminate: Signal,
+    dropped: oneshot::Receiver<()>,
+}
+
+impl Signals {
+    /// Waits for the next one; `None` once nobody watches any more.
+    fn next(&mut self) -> Option<Ended> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.interrupt.recv() => Some(Ended::Interrupted),
+                _ = self.terminate.recv() => Some(Ended::Terminated),
+                _ = &mut self.dropped => None,
+            }
+        })
+    }
+}
+
+/// Calls `act` in a thread of its own at the first SIGINT or SIGTERM; it may wait for more.
+fn on_signal(act: impl FnOnce(Ended, &mut Signals) + Send + 'static) -> anyhow::Result<Watching> {
+    let runtime = Builder::new_current_thread().enable_io().build().context("watching for Ctrl-C")?;
+    let (interrupt, terminate) = runtime
         .block_on(async { Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)) })
         .map_err(|error: std::io::Error| anyhow::Error::from(error).context("watching for Ctrl-C"))?;
     let (watching, dropped) = oneshot::channel();
+    let mut signals = Signals { runtime, interrupt, terminate, dropped };
     thread::spawn(move || {
-        let (mut interrupt, mut terminate) = signals;
-        let ended = runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => Some(Ended::Interrupted),
-                _ = terminate.recv() => Some(Ended::Terminated),
-                _ = dropped => None,
-            }
-        });
-        if let Some(ended) = ended {
-            act(ended);
+        if let Some(ended) = signals.next() {
+            act(ended, &mut signals);
         }
     });
     Ok(Watching(watching))

@@ -8,6 +8,7 @@ use super::build::folder_name;
 use super::project::{self, Access};
 use super::{Context, Note as _, failure};
 use crate::bundle::manifest::{self, Manifest};
+use crate::bundle::signature;
 use crate::cloud::plan::{Built, Plan, PlanError};
 use crate::cloud::wanted::{DiskImage, Wanted};
 use crate::cluster::Cluster;
@@ -45,7 +46,17 @@ pub(super) fn built(cluster: &Cluster, wanted: &Wanted) -> anyhow::Result<Vec<Bu
         }
         let manifest = Manifest::load(&folder).map_err(failure::of_manifest)?;
         let digest = manifest.disk.fs_verity.to_string().chars().take(DIGEST).collect();
-        Ok(Some(Built { of: of.clone(), size: manifest.disk.size, digest }))
+        let is_signed = folder.join(signature::FILE).exists();
+        let unsigned = (!is_signed).then(|| "unsigned".to_owned());
+        let unpinned =
+            manifest.unpinned.iter().map(|name| format!("with another `{name}` than the pinned one"));
+        Ok(Some(Built {
+            of: of.clone(),
+            size: manifest.disk.size,
+            digest,
+            caveats: unsigned.into_iter().chain(unpinned).collect(),
+            absent: manifest.absent,
+        }))
     };
     wanted.images().into_iter().filter_map(|of| look(of).transpose()).collect()
 }
@@ -89,7 +100,10 @@ pub(super) fn hint_of(fault: &PlanError) -> String {
             "leave out `dns-zone`, and write the names where the zone is".to_owned()
         }
         PlanError::InUse { .. } => "take them out of it, in the project's console".to_owned(),
-        PlanError::Protected { name } => format!("end the protection of `{name}` in the project's console"),
+        PlanError::Protected { name, .. } => {
+            format!("end the protection of `{name}` in the project's console")
+        }
+        PlanError::NoTemporary(fault) => fault.hint(),
     }
 }
 

@@ -14,7 +14,6 @@ use tokio::sync::Mutex;
 use super::interrupt::{self, Flag};
 use super::{Context, Note as _};
 use crate::cloud::observed::Observed;
-use crate::cloud::plan::Plan;
 use crate::cloud::wanted::Wanted;
 use crate::cluster::{Cluster, Hetzner};
 use crate::environment;
@@ -77,7 +76,10 @@ impl Access {
         let endpoint = Endpoint::choose().map_err(|fault| anyhow::Error::from(fault).input())?;
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let (stopper, stop) = Stop::new();
-        let interrupted = interrupt::flag_and(move || stopper.stop())?;
+        let printer = context.printer.clone();
+        // A clean-up may take minutes, and somebody may not have them.
+        let again = move || printer.warn("ended in the middle of it: `imgbuild orphans` shows what is left");
+        let interrupted = interrupt::flag_and(move || stopper.stop(), again)?;
         Ok(Project {
             client: Client::new(endpoint, token)?,
             runtime: Background(Some(runtime.context("starting to talk to Hetzner")?)),
@@ -170,7 +172,9 @@ impl Project {
             let done = work(&operation, &exclusive).await;
             let Exclusive { run, lock, has_begun, .. } = exclusive;
             if done.is_err() && !has_begun.into_inner() {
-                context.printer.note("removing what this run has made");
+                let once_more =
+                    if self.interrupted.check().is_err() { "; Ctrl-C once more leaves it" } else { "" };
+                context.printer.note(&format!("removing what this run has made{once_more}"));
                 self.after(context, async |after| {
                     let removed = client.clean_up(after, &run).await?;
                     if removed > 0 {
@@ -225,7 +229,7 @@ impl Project {
 }
 
 /// Fails unless what would be done `now` is what was shown.
-pub(super) fn must_be_shown(now: &Plan, shown: &Plan) -> anyhow::Result<()> {
+pub(super) fn must_be_shown<T: PartialEq>(now: &T, shown: &T) -> anyhow::Result<()> {
     if now == shown {
         return Ok(());
     }
@@ -235,8 +239,9 @@ pub(super) fn must_be_shown(now: &Plan, shown: &Plan) -> anyhow::Result<()> {
 
 /// With what there is to do about it.
 pub(super) fn of_hetzner(fault: HetznerError) -> anyhow::Error {
-    let hint = fault.hint();
-    anyhow::Error::from(fault).maybe_hint(hint)
+    let (hint, is_of_token) = (fault.hint(), fault.is_of_token());
+    let fault = anyhow::Error::from(fault).maybe_hint(hint);
+    if is_of_token { fault.input() } else { fault }
 }
 
 /// `alice@laptop`, for others who find the cluster locked.

@@ -1,6 +1,6 @@
 //! A plan, carried out: each of its actions is the call that was shown for it, and what the call has begun is waited for.
 //!
-//! Steps of one kind and intent are carried out side by side, all others one after the other. Where one fails, those
+//! Steps of one kind and intent are carried out side by side but for re-imaging, all others one after the other. Where one fails, those
 //! beside it come to their end: nothing is dropped on its way.
 
 mod records;
@@ -112,7 +112,7 @@ impl<'a> Site<'a> {
         done: &(impl Fn(&Step) + Sync),
     ) -> Result<(), HetznerError> {
         let due: Vec<&Step> = plan.steps.iter().filter(|step| !step.actions.is_empty()).collect();
-        for group in due.chunk_by(|one, next| (one.kind, one.intent) == (next.kind, next.intent)) {
+        for group in due.chunk_by(|one, next| go_together(one, next)) {
             before().await?;
             let steps = join_all(group.iter().map(|step| async {
                 self.step(operation, step).await?;
@@ -255,6 +255,12 @@ impl<'a> Site<'a> {
     fn all_servers(&self) -> ApplyTo {
         ApplyTo::selector(&Selector::equals(CLUSTER_LABEL, &self.wanted.name))
     }
+}
+
+/// Servers are re-imaged one after the other: where one fails, the next stays what it is.
+fn go_together(one: &Step, next: &Step) -> bool {
+    let is_rebuild = |step: &Step| step.actions.iter().any(|action| matches!(action, Action::Rebuild { .. }));
+    (one.kind, one.intent) == (next.kind, next.intent) && !is_rebuild(one) && !is_rebuild(next)
 }
 
 /// Somebody has removed it since the plan was made.

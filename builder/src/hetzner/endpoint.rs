@@ -57,6 +57,12 @@ impl Endpoint {
         Ok(Self(url))
     }
 
+    /// Host, with its port where that is not the usual one.
+    pub(super) fn host(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        self.0.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
     /// URL of a path below it; each of its `segments` is escaped.
     pub(super) fn url(&self, segments: &[String]) -> Url {
         let mut url = self.0.clone();

@@ -146,10 +146,12 @@ pub enum HetznerError {
         status: u16,
     },
     /// No answer, or half of one.
-    #[error("{request} {}", if *is_sent { "got no complete answer" } else { "was not sent" })]
+    #[error("{request} {} {}", if *is_sent { "got no complete answer from" } else { "did not reach" }, printable::text(.host))]
     Transport {
         /// The request.
         request: RequestLine,
+        /// Whom it was for.
+        host: String,
         /// Whether it may have been acted upon.
         is_sent: bool,
         /// Why.
@@ -240,6 +242,18 @@ pub enum HetznerError {
         /// The cluster.
         cluster: String,
     },
+    /// A server type is sold out at a location, whatever the list of types says.
+    #[error("`{server_type}` cannot be had in `{location}` for `{server}`")]
+    OutOfStock {
+        /// Name of the server.
+        server: String,
+        /// Server type.
+        server_type: String,
+        /// Location.
+        location: String,
+        /// What the API says.
+        source: Box<HetznerError>,
+    },
     /// What a plan counts on is there no longer.
     #[error("the {kind} `{name}` that the plan counts on is gone")]
     Gone {
@@ -280,6 +294,7 @@ impl HetznerError {
         match self {
             Self::Api(error) => Some(&error.code),
             Self::Action { code, .. } => Some(code),
+            Self::OutOfStock { source, .. } => source.code(),
             _ => None,
         }
     }
@@ -287,6 +302,11 @@ impl HetznerError {
     /// Whether the API calls it so.
     pub fn is(&self, code: &ErrorCode) -> bool {
         self.code() == Some(code)
+    }
+
+    /// Whether another server type or location may do.
+    pub fn is_out_of_stock(&self) -> bool {
+        matches!(self.code(), Some(ErrorCode::ResourceUnavailable | ErrorCode::PlacementError))
     }
 
     /// Whether no token like this one gets any further.
@@ -305,6 +325,9 @@ impl HetznerError {
         let text = match self {
             Self::Held { holder, .. } => return Some(holder.hint()),
             Self::Deadline { last: Some(last), .. } => return last.hint(),
+            Self::Transport { is_sent: false, .. } => {
+                "is this computer online, and `HCLOUD_ENDPOINT` right where it is set?"
+            }
             _ => match self.code()? {
                 ErrorCode::Unauthorized => {
                     "`HCLOUD_TOKEN`, or the file that `--token-file` names, must hold a token that the project still has"

@@ -58,6 +58,7 @@ impl Client {
             prices.filter_map(move |at| Some(((family?, at.location.clone()), price(at))))
         });
         Ok(Observed {
+            snapshot_price: pricing.image.price_per_gb_month,
             currency: pricing.currency,
             locations: locations.into_iter().map(|location| (location.name, location.network_zone)).collect(),
             types: types.iter().map(server_type).collect(),
@@ -93,8 +94,8 @@ fn texts(labels: &Labels) -> BTreeMap<String, String> {
     labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-fn observed_as<T>(id: u64, name: String, labels: &Labels, is: T) -> Found<T> {
-    Found { id, name, labels: texts(labels), is }
+fn observed_as<T>(id: u64, name: String, (labels, is_protected): (&Labels, bool), is: T) -> Found<T> {
+    Found { id, name, labels: texts(labels), is_protected, is }
 }
 
 fn price(at: &PriceAt) -> PriceByTime {
@@ -151,7 +152,7 @@ fn network(found: Network) -> Found<observed::Network> {
         subnets: subnets.collect(),
         servers: found.servers.iter().map(|id| id.0).collect(),
     };
-    observed_as(found.id.0, found.name, &found.labels, is)
+    observed_as(found.id.0, found.name, (&found.labels, found.protection.delete), is)
 }
 
 fn firewall(found: Firewall, wanted: &Wanted) -> Found<observed::Firewall> {
@@ -162,7 +163,7 @@ fn firewall(found: Firewall, wanted: &Wanted) -> Found<observed::Firewall> {
         is_applied: found.applied_to.iter().any(is_to_all),
         has_others: !found.applied_to.iter().all(is_to_all),
     };
-    observed_as(found.id.0, found.name, &found.labels, is)
+    observed_as(found.id.0, found.name, (&found.labels, false), is)
 }
 
 /// One that lets in from everywhere.
@@ -181,7 +182,7 @@ fn rule(found: &Rule) -> Option<wanted::Rule> {
 }
 
 fn placement_group(found: PlacementGroup) -> Found<()> {
-    observed_as(found.id.0, found.name, &found.labels, ())
+    observed_as(found.id.0, found.name, (&found.labels, false), ())
 }
 
 fn address(found: PrimaryIp) -> Found<observed::Address> {
@@ -190,7 +191,7 @@ fn address(found: PrimaryIp) -> Found<observed::Address> {
         location: found.location.name,
         server: found.assignee_id.map(|id| id.0),
     };
-    observed_as(found.id.0, found.name, &found.labels, is)
+    observed_as(found.id.0, found.name, (&found.labels, found.protection.delete), is)
 }
 
 fn server(found: Server) -> Found<observed::Server> {
@@ -203,9 +204,8 @@ fn server(found: Server) -> Found<observed::Server> {
             _ => Power::Busy,
         },
         private_addresses: found.private_net.iter().map(|net| (net.network.0, net.ip)).collect(),
-        is_protected: found.protection.delete,
     };
-    observed_as(found.id.0, found.name, &found.labels, is)
+    observed_as(found.id.0, found.name, (&found.labels, found.protection.delete), is)
 }
 
 fn snapshot(found: Image, servers: Vec<u64>) -> Found<observed::Snapshot> {
@@ -216,12 +216,17 @@ fn snapshot(found: Image, servers: Vec<u64>) -> Found<observed::Snapshot> {
         is_available: found.status == ImageStatus::Available && found.labels.get(RUN).is_none(),
         servers,
     };
-    observed_as(found.id.0, found.description, &found.labels, is)
+    observed_as(found.id.0, found.description, (&found.labels, found.protection.delete), is)
 }
 
 fn records(found: Rrset) -> ((String, String), observed::Records) {
     let mut values: Vec<String> = found.records.iter().map(|record| record.value.clone()).collect();
     values.sort();
-    let records = observed::Records { values, ttl: found.ttl, labels: texts(&found.labels) };
+    let records = observed::Records {
+        values,
+        ttl: found.ttl,
+        labels: texts(&found.labels),
+        is_protected: found.protection.change,
+    };
     ((found.name, found.kind.as_str().to_owned()), records)
 }

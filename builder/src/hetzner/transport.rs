@@ -172,7 +172,7 @@ impl Transport {
         let line = request.line();
         let response = match builder.send().await {
             Ok(response) => response,
-            Err(error) => return (None, Err(transport(line, error))),
+            Err(error) => return (None, Err(self.broken(line, error))),
         };
         let rate = RateLimit::of(response.headers(), SystemTime::now());
         (rate, self.read(line, response, rate).await)
@@ -188,7 +188,7 @@ impl Transport {
         let mut body = Vec::new();
         let mut stream = response.bytes_stream();
         while let Some(chunk) = stream.next().await {
-            body.extend_from_slice(&chunk.map_err(|error| transport(request.clone(), error))?);
+            body.extend_from_slice(&chunk.map_err(|error| self.broken(request.clone(), error))?);
             if Bytes::of(&body) > LONGEST {
                 return Err(HetznerError::TooLong { request, limit: LONGEST });
             }
@@ -209,6 +209,11 @@ impl Transport {
             }
         }
     }
+
+    fn broken(&self, request: RequestLine, source: reqwest::Error) -> HetznerError {
+        let is_sent = !source.is_connect() && !source.is_builder();
+        HetznerError::Transport { request, host: self.endpoint.host(), is_sent, source: source.without_url() }
+    }
 }
 
 fn refusal(request: RequestLine, status: u16, body: &[u8], wait: Option<Duration>) -> HetznerError {
@@ -223,9 +228,4 @@ fn refusal(request: RequestLine, status: u16, body: &[u8], wait: Option<Duration
     let fields = details.map(|details| details.fields.into_iter().map(field).collect()).unwrap_or_default();
     let message = message(error.message.as_deref().unwrap_or_default());
     ApiError { request, status, code: error.code, message, fields, wait }.into()
-}
-
-fn transport(request: RequestLine, source: reqwest::Error) -> HetznerError {
-    let is_sent = !source.is_connect() && !source.is_builder();
-    HetznerError::Transport { request, is_sent, source: source.without_url() }
 }

@@ -69,6 +69,17 @@ pub struct Rrset {
     /// Its labels.
     #[serde(default)]
     pub labels: Labels,
+    /// Whether it can be changed.
+    #[serde(default)]
+    pub protection: RrsetProtection,
+}
+
+/// What is kept from happening to a record set.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+pub struct RrsetProtection {
+    /// Changes, of which removal is one.
+    #[serde(default)]
+    pub change: bool,
 }
 
 /// A record.

@@ -1,6 +1,11 @@
 //! `imgbuild down`, `orphans` and `snapshots`, in a project of the Hetzner simulator.
 
-use hetzner_simulator::{Options, Simulator};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use hetzner_simulator::{Fault, FaultKind, Options, Simulator};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::plan::CLUSTER;
@@ -79,6 +84,41 @@ fn what_a_cluster_has_goes_and_nothing_else() {
     insta::assert_snapshot!(project.run(&place, &["down", "--yes"]));
     assert_eq!(project.names(), ["servers other"]);
     insta::assert_snapshot!(project.run(&place, &["down", "--yes"]));
+}
+
+#[test]
+fn a_second_signal_ends_what_the_first_has_begun_to_end() {
+    let (place, project) = (Place::with(CLUSTER), Project::new());
+    project.server("lab-cp1", &json!({ "imgbuild.org/cluster": "lab" }));
+    // A removal that takes longer than anybody waits.
+    let slow = FaultKind::Delay(Duration::from_mins(10));
+    project.simulator.add_fault(Fault::on("DELETE", "/servers/*", slow));
+    let environment =
+        [("HCLOUD_TOKEN", project.simulator.token()), ("HCLOUD_ENDPOINT", &project.simulator.url())];
+    let mut child = place.start(&["down", "--yes"], &environment);
+    let has_begun = || project.simulator.requests().iter().any(|request| request.method == "DELETE");
+    let began = Instant::now();
+    while !has_begun() {
+        assert!(began.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let signal = |child: &Child| {
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+    };
+    signal(&child);
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    // What is asked for already is waited for; people who do not want that either can say so.
+    while !line.contains("Ctrl-C once more") {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "it ended by itself");
+    }
+    signal(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("`imgbuild orphans` shows what is left"), "{rest}");
 }
 
 #[test]

@@ -63,6 +63,15 @@ fn shows_every_call_and_what_it_costs_and_changes_nothing() {
     Cluster `lab` in fsn1; prices in EUR, without VAT
 
     image cloud on disk for amd64 is built and uploaded
+      by a temporary server, cx23 in fsn1, 0.0088 an hour; its snapshot costs 0.0110 a GB and month
+          POST /ssh_keys
+          POST /servers
+          POST /servers/{id}/actions/enable_rescue
+          POST /servers/{id}/actions/poweron
+          POST /servers/{id}/actions/create_image
+          DELETE /servers/{id}
+          DELETE /ssh_keys/{id}
+          PUT /images/{id}
 
       WHAT             NAME              IS                                                      AN HOUR   A MONTH
     + network          lab               10.0.0.0/16
@@ -160,7 +169,7 @@ fn says_what_is_missing_before_it_asks() {
     "#);
     assert!(simulator.requests().is_empty());
     insta::assert_snapshot!(run(&[("HCLOUD_TOKEN", "wrong"), ("HCLOUD_ENDPOINT", &url)], &["plan"]), @r#"
-    exit code 1
+    exit code 2
     error: `GET /locations` is answered with `unauthorized` (401): unable to authenticate
 
     hint: `HCLOUD_TOKEN`, or the file that `--token-file` names, must hold a token that the project still has

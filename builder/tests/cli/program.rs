@@ -3,9 +3,9 @@
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
-#[expect(clippy::disallowed_types, reason = "runs the program under test")]
-use std::process::Command;
 use std::process::Stdio;
+#[expect(clippy::disallowed_types, reason = "runs the program under test")]
+use std::process::{Child, Command};
 
 use tempfile::TempDir;
 
@@ -111,6 +111,17 @@ impl Place {
         let output = command.envs(environment.iter().copied()).output().unwrap();
         let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
         format!("exit code {}\n{stdout}{stderr}", output.status.code().unwrap())
+    }
+
+    /// Starts the program with further environment; its standard error can be read.
+    pub(super) fn start(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+        let mut command = self.command(arguments, &self.path());
+        command
+            .envs(environment.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
     /// Runs the program with a reader that goes away after one byte.

@@ -100,6 +100,14 @@ pub enum PushError {
         /// The node's words, made harmless.
         reason: String,
     },
+    /// The node would take it, and cannot keep it now.
+    #[error("{address} cannot keep the bundle: {reason}")]
+    Unable {
+        /// Where.
+        address: SocketAddr,
+        /// The node's words, made harmless.
+        reason: String,
+    },
 }
 
 /// Pushes a signed bundle to the node that holds the private half of the one-time key.
@@ -107,11 +115,12 @@ pub fn push(bundle: &str, address: SocketAddr, key: &PublicKey) -> Result<(), Pu
     let config = tls::client(key).map_err(ExchangeError::from)?;
     let node = Peer { address, name: None, config, time: TIME, longest: 4096 };
     let answer = node.ask("POST", BUNDLE, "text/plain", bundle.as_bytes())?;
-    if answer.status == 200 {
-        return Ok(());
+    let reason = || String::from_utf8_lossy(&answer.body).escape_debug().to_string();
+    match answer.status {
+        200 => Ok(()),
+        503 => Err(PushError::Unable { address, reason: reason() }),
+        _ => Err(PushError::Refused { address, reason: reason() }),
     }
-    let reason = String::from_utf8_lossy(&answer.body).escape_debug().to_string();
-    Err(PushError::Refused { address, reason })
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ fn given(facts: &Facts, system: &System, reporter: &mut Reporter<'_>) -> anyhow:
     let from = &facts.record.operator_addresses;
     let allowed: Vec<String> = from.iter().map(ToString::to_string).collect();
     let allowed = if allowed.is_empty() { String::new() } else { format!(", from {}", allowed.join(" or ")) };
-    let hint = format!("`imgbuild boot` pushes the bundle to TCP port {port}{allowed}");
+    let hint = format!("`imgbuild up` or `boot` pushes the bundle to TCP port {port}{allowed}");
     reporter.phase(Phase::WaitingForOperator, "waiting for the bundle of this node", Some(&hint))?;
     let waiting = Listener { cluster: &facts.cluster, node, from, system };
     Ok(waiting.wait(&listener, key)?)

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::NoTemporary;
 use crate::cluster::Range;
 use crate::units::Arch;
 
@@ -90,12 +91,19 @@ pub enum PlanError {
         /// Where its own has to be.
         wanted: String,
     },
-    /// What is to go is protected.
-    #[error("the server `{name}` is no node any more, and is protected from being deleted")]
+    /// What is to go, or to be changed, is protected.
+    #[error("the {kind} `{name}` is protected from being {from}")]
     Protected {
+        /// What.
+        kind: &'static str,
         /// Its name.
         name: String,
+        /// `deleted`.
+        from: &'static str,
     },
+    /// Nothing could upload an image.
+    #[error(transparent)]
+    NoTemporary(#[from] NoTemporary),
     /// The project has no such zone.
     #[error("the project has no zone `{name}`")]
     Zone {

@@ -22,7 +22,7 @@ pub(super) fn steps(
     }
     let written = each(&wanted.dns.written).map(|(name, family)| step(name, family, zone, wanted, observed));
     let mut steps = written.collect::<Result<Vec<_>, _>>()?;
-    steps.extend(superfluous(zone, wanted));
+    steps.extend(superfluous(zone, wanted)?);
     Ok((steps, shown))
 }
 
@@ -87,7 +87,7 @@ fn relative(name: &str, zone: &str) -> String {
 }
 
 /// Records that the cluster has made and names no longer.
-fn superfluous(zone: &Zone, wanted: &Wanted) -> Vec<Step> {
+fn superfluous(zone: &Zone, wanted: &Wanted) -> Result<Vec<Step>, PlanError> {
     let names: Vec<(String, &str)> = each(&wanted.dns.written)
         .map(|(name, family)| (relative(&name.name, &zone.name), family.record()))
         .collect();
@@ -97,13 +97,21 @@ fn superfluous(zone: &Zone, wanted: &Wanted) -> Vec<Step> {
 }
 
 /// What removes those records of the cluster whose name and type are `doomed`.
-pub(super) fn removals(zone: &Zone, cluster: &str, doomed: impl Fn(&str, &str) -> bool) -> Vec<Step> {
+pub(super) fn removals(
+    zone: &Zone,
+    cluster: &str,
+    doomed: impl Fn(&str, &str) -> bool,
+) -> Result<Vec<Step>, PlanError> {
     let own = zone.records.iter().filter(|(_, found)| found.is_of(cluster));
     let old = own.filter(|((name, record), _)| doomed(name, record));
     let step = |((name, record), found): (&(String, String), &Records)| {
+        if found.is_protected {
+            let name = format!("{} {record}", zone.whole_name(name));
+            return Err(PlanError::Protected { kind: "record set", name, from: "changed" });
+        }
         let detail = format!("{record} {}", found.values.join(" "));
         let action = Action::DeleteRecords { zone: zone.id, name: name.clone(), record: record.clone() };
-        Step::new(Intent::Delete, Kind::Name, &zone.whole_name(name), detail, vec![action])
+        Ok(Step::new(Intent::Delete, Kind::Name, &zone.whole_name(name), detail, vec![action]))
     };
     old.map(step).collect()
 }

@@ -1,7 +1,7 @@
 //! The way back: what there is of a cluster goes, and of nothing else.
 
-use super::{Action, Intent, Kind, Plan, PlanError, Step, names};
-use crate::cloud::observed::{Address, DIGEST_LABEL, Found, Observed, Server};
+use super::{Action, Intent, Kind, Plan, PlanError, Step, names, removable};
+use crate::cloud::observed::{Address, DIGEST_LABEL, Found, Network, Observed, Server};
 
 /// What a removal spares unless it is told otherwise.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -22,11 +22,12 @@ impl Plan {
     ) -> Result<Self, PlanError> {
         // First of all: nobody is to be sent to a server that is going.
         let zone = observed.zone.as_ref().filter(|zone| zone.is_writable);
-        let mut steps = zone.map(|zone| names::removals(zone, cluster, |_, _| true)).unwrap_or_default();
+        let steps = zone.map(|zone| names::removals(zone, cluster, |_, _| true));
+        let mut steps = steps.transpose()?.unwrap_or_default();
         steps.extend(servers(cluster, observed)?);
-        steps.extend(addresses(cluster, observed, spared));
+        steps.extend(addresses(cluster, observed, spared)?);
         steps.extend(shared(cluster, observed)?);
-        steps.extend(snapshots(cluster, observed, spared));
+        steps.extend(snapshots(cluster, observed, spared)?);
         for step in &mut steps {
             step.requests = step.actions.iter().map(&request).collect();
         }
@@ -57,25 +58,24 @@ fn gone(kind: Kind, name: &str, detail: String, actions: Vec<Action>) -> Step {
 fn servers(cluster: &str, observed: &Observed) -> Result<Vec<Step>, PlanError> {
     let step = |found: &Found<Server>| {
         let server = &found.is;
-        if server.is_protected {
-            return Err(PlanError::Protected { name: found.name.clone() });
-        }
+        removable("server", found)?;
         let detail = format!("{} in {}, with all that is on its disk", server.server_type, server.location);
         Ok(gone(Kind::Server, &found.name, detail, vec![Action::DeleteServer { server: found.id }]))
     };
     of(&observed.servers, cluster).map(step).collect()
 }
 
-fn addresses(cluster: &str, observed: &Observed, spared: Spared) -> Vec<Step> {
+fn addresses(cluster: &str, observed: &Observed, spared: Spared) -> Result<Vec<Step>, PlanError> {
     let step = |found: &Found<Address>| {
         let detail = found.is.ip.to_string();
         if !spared.addresses {
+            removable("Primary IP", found)?;
             let action = Action::DeleteAddress { address: found.id };
-            return gone(Kind::Address, &found.name, detail, vec![action]);
+            return Ok(gone(Kind::Address, &found.name, detail, vec![action]));
         }
         let step = Step::new(Intent::Keep, Kind::Address, &found.name, detail, Vec::new());
         let price = observed.price_of(&found.is);
-        Step { price, has_unknown_price: price.is_none(), ..step }
+        Ok(Step { price, has_unknown_price: price.is_none(), ..step })
     };
     of(&observed.addresses, cluster).map(step).collect()
 }
@@ -98,32 +98,44 @@ fn shared(cluster: &str, observed: &Observed) -> Result<Vec<Step>, PlanError> {
         steps.push(gone(Kind::Firewall, &found.name, String::new(), actions));
     }
     for found in of(&observed.networks, cluster) {
-        let others = observed.servers.iter().filter(|server| !server.is_of(cluster));
-        let others = others.filter(|server| found.is.servers.contains(&server.id));
-        let others: Vec<_> = others.map(|server| format!("`{}`", server.name)).collect();
-        if !others.is_empty() {
-            let by = Some(others.join(", "));
-            return Err(PlanError::InUse { kind: "network", name: found.name.clone(), by });
-        }
-        let range = found.is.range.map(|range| range.to_string()).unwrap_or_default();
-        let action = Action::DeleteNetwork { network: found.id };
-        steps.push(gone(Kind::Network, &found.name, range, vec![action]));
+        steps.push(network(found, cluster, observed, Vec::new())?);
     }
     Ok(steps)
 }
 
+/// What removes a network, after `before`.
+pub(super) fn network(
+    found: &Found<Network>,
+    cluster: &str,
+    observed: &Observed,
+    before: Vec<Action>,
+) -> Result<Step, PlanError> {
+    removable("network", found)?;
+    let others = observed.servers.iter().filter(|server| !server.is_of(cluster));
+    let others = others.filter(|server| found.is.servers.contains(&server.id));
+    let others: Vec<_> = others.map(|server| format!("`{}`", server.name)).collect();
+    if !others.is_empty() {
+        let by = Some(others.join(", "));
+        return Err(PlanError::InUse { kind: "network", name: found.name.clone(), by });
+    }
+    let range = found.is.range.map(|range| range.to_string()).unwrap_or_default();
+    let actions = before.into_iter().chain([Action::DeleteNetwork { network: found.id }]);
+    Ok(gone(Kind::Network, &found.name, range, actions.collect()))
+}
+
 /// Those that the cluster has uploaded, and of which no server of another is made.
-fn snapshots(cluster: &str, observed: &Observed, spared: Spared) -> Vec<Step> {
+fn snapshots(cluster: &str, observed: &Observed, spared: Spared) -> Result<Vec<Step>, PlanError> {
     if spared.snapshots {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let is_foreign =
         |number: &u64| observed.servers.iter().any(|server| server.id == *number && !server.is_of(cluster));
     let free = of(&observed.snapshots, cluster).filter(|found| !found.is.servers.iter().any(is_foreign));
     free.map(|found| {
+        removable("snapshot", found)?;
         let digest = found.labels.get(DIGEST_LABEL).cloned().unwrap_or_default();
         let action = Action::DeleteSnapshot { snapshot: found.id };
-        gone(Kind::Snapshot, &found.name, digest, vec![action])
+        Ok(gone(Kind::Snapshot, &found.name, digest, vec![action]))
     })
     .collect()
 }

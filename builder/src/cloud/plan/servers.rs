@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::place::Place;
-use super::{Action, Intent, Kind, PlanError, PlannedImage, Step, own};
+use super::{Action, Intent, Kind, PlanError, PlannedImage, Step, own, removable};
 use crate::cloud::observed::{DIGEST_LABEL, Found, Observed, Power, Server as FoundServer};
 use crate::cloud::wanted::{AddressFamily, Server, Wanted};
 
@@ -23,7 +23,7 @@ pub(super) fn steps(
     for server in &wanted.servers {
         steps.push(self::server(server, wanted, observed, place, images)?);
     }
-    steps.extend(old_addresses(wanted, observed));
+    steps.extend(old_addresses(wanted, observed)?);
     Ok(steps)
 }
 
@@ -59,6 +59,10 @@ fn server(
     let found = own(&observed.servers, &server.name, "server", &wanted.name)?;
     let (intent, detail, actions) = if let Some(found) = found {
         let (reasons, actions) = changes(server, found, wanted, observed, image);
+        if found.is_protected && actions.iter().any(|action| matches!(action, Action::Rebuild { .. })) {
+            let name = found.name.clone();
+            return Err(PlanError::Protected { kind: "server", name, from: "re-imaged" });
+        }
         let intent = if actions.is_empty() { Intent::Keep } else { Intent::Change };
         let what = format!("{} in {}", found.is.server_type, found.is.location);
         (intent, std::iter::once(what).chain(reasons).collect::<Vec<_>>().join(", "), actions)
@@ -159,9 +163,7 @@ fn old_servers(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, PlanEr
     let is_wanted = |name: &str| wanted.servers.iter().any(|server| server.name == name);
     let old = observed.servers.iter().filter(|found| found.is_of(&wanted.name) && !is_wanted(&found.name));
     let step = |found: &Found<FoundServer>| {
-        if found.is.is_protected {
-            return Err(PlanError::Protected { name: found.name.clone() });
-        }
+        removable("server", found)?;
         let detail = format!("{} in {}, no node any more", found.is.server_type, found.is.location);
         let actions = vec![Action::DeleteServer { server: found.id }];
         Ok(Step::new(Intent::Delete, Kind::Server, &found.name, detail, actions))
@@ -169,7 +171,7 @@ fn old_servers(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, PlanEr
     old.map(step).collect()
 }
 
-fn old_addresses(wanted: &Wanted, observed: &Observed) -> Vec<Step> {
+fn old_addresses(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, PlanError> {
     let names: Vec<String> = wanted
         .servers
         .iter()
@@ -178,9 +180,10 @@ fn old_addresses(wanted: &Wanted, observed: &Observed) -> Vec<Step> {
     let old =
         observed.addresses.iter().filter(|found| found.is_of(&wanted.name) && !names.contains(&found.name));
     old.map(|found| {
+        removable("Primary IP", found)?;
         let detail = format!("{}, of no node any more", found.is.ip);
         let actions = vec![Action::DeleteAddress { address: found.id }];
-        Step::new(Intent::Delete, Kind::Address, &found.name, detail, actions)
+        Ok(Step::new(Intent::Delete, Kind::Address, &found.name, detail, actions))
     })
     .collect()
 }

@@ -1,7 +1,7 @@
 //! What the servers share: network, firewall, placement group.
 
 use super::place::Place;
-use super::{Action, Intent, Kind, PlanError, Step, own};
+use super::{Action, Intent, Kind, PlanError, Step, own, removal};
 use crate::cloud::observed::Observed;
 use crate::cloud::wanted::{PrivateNetwork, Rule, Wanted};
 
@@ -11,6 +11,22 @@ pub(super) fn steps(wanted: &Wanted, observed: &Observed, place: &Place) -> Resu
     steps.push(firewall(wanted, observed)?);
     steps.push(placement_group(wanted, observed)?);
     Ok(steps)
+}
+
+/// Networks that the cluster asks for no longer, which it does without `private-range`; its servers leave them first.
+pub(super) fn old_networks(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, PlanError> {
+    if wanted.network.is_some() {
+        return Ok(Vec::new());
+    }
+    let own = observed.networks.iter().filter(|found| found.is_of(&wanted.name));
+    own.map(|found| {
+        let leaving = observed.servers.iter().filter(|server| found.is.servers.contains(&server.id));
+        // One that is no node any more is gone by then.
+        let staying = leaving.filter(|server| wanted.servers.iter().any(|own| own.name == server.name));
+        let detach = staying.map(|server| Action::DetachFromNetwork { server: server.id, network: found.id });
+        removal::network(found, &wanted.name, observed, detach.collect())
+    })
+    .collect()
 }
 
 fn network(

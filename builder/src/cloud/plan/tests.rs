@@ -8,9 +8,9 @@ use crate::cloud::observed::{
     Address, DIGEST_LABEL, Firewall, Network, Offer, Power, Records, Server, ServerType, Snapshot, Zone,
 };
 use crate::cloud::price::{Amount, Price};
-use crate::cloud::wanted::CLUSTER_LABEL;
 use crate::cloud::wanted::tests::{FILE, wanted};
-use crate::units::Arch;
+use crate::cloud::wanted::{CLUSTER_LABEL, DiskImage};
+use crate::units::{Arch, Bytes};
 
 /// Cents of a month.
 fn price(cents: u64) -> PriceByTime {
@@ -52,7 +52,7 @@ fn empty() -> Observed {
 fn built() -> Vec<Built> {
     let digest = "d1".to_owned();
     let of = DiskImage { arch: Arch::Amd64, profile: "cloud".to_owned(), image: "disk".to_owned() };
-    vec![Built { of, size: Bytes(5 << 30), digest }]
+    vec![Built { of, size: Bytes(5 << 30), digest, absent: Vec::new(), caveats: Vec::new() }]
 }
 
 fn labels(more: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -61,7 +61,7 @@ fn labels(more: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 fn found<T>(id: u64, name: &str, is: T) -> Found<T> {
-    Found { id, name: name.to_owned(), labels: labels(&[(DIGEST_LABEL, "d1")]), is }
+    Found { id, name: name.to_owned(), labels: labels(&[(DIGEST_LABEL, "d1")]), is_protected: false, is }
 }
 
 /// The project when all is there.
@@ -81,7 +81,6 @@ fn whole() -> Observed {
                 location: "fsn1".to_owned(),
                 power: Power::On,
                 private_addresses: [(1, address.into())].into(),
-                is_protected: false,
             },
         )
     };
@@ -89,6 +88,7 @@ fn whole() -> Observed {
         values: values.iter().map(|value| (*value).to_owned()).collect(),
         ttl: Some(300),
         labels: labels(&[]),
+        is_protected: false,
     };
     let [own, worker] = ["cluster.lab", "worker1.lab"];
     let records = [
@@ -161,6 +161,15 @@ fn everything_is_made_in_an_empty_project_in_an_order_that_works() {
     Cluster `lab` in fsn1; prices in EUR, without VAT
 
     image cloud on disk for amd64 d1 is uploaded
+      by a temporary server, cx33 in fsn1, 0.0142 an hour; its snapshot costs 0.0000 a GB and month
+          POST /ssh_keys
+          POST /servers
+          POST /servers/{id}/actions/enable_rescue
+          POST /servers/{id}/actions/poweron
+          POST /servers/{id}/actions/create_image
+          DELETE /servers/{id}
+          DELETE /ssh_keys/{id}
+          PUT /images/{id}
 
       WHAT             NAME                     IS                                                      AN HOUR   A MONTH
     + network          lab                      10.0.0.0/16
@@ -378,10 +387,10 @@ fn what_the_provider_does_not_know_is_named() {
         (
             |there| {
                 let mut old = there.servers[1].clone();
-                (old.name, old.is.is_protected) = ("lab-worker9".to_owned(), true);
+                (old.name, old.is_protected) = ("lab-worker9".to_owned(), true);
                 there.servers.push(old);
             },
-            "the server `lab-worker9` is no node any more, and is protected from being deleted",
+            "the server `lab-worker9` is protected from being deleted",
         ),
         (|there| there.zone = None, "the project has no zone `example.org`"),
         (
@@ -398,6 +407,56 @@ fn what_the_provider_does_not_know_is_named() {
         spoil(&mut there);
         assert_eq!(plan_in(&there).unwrap_err().to_string(), expected);
     }
+}
+
+#[test]
+fn what_is_protected_is_told_before_anything_is_removed() {
+    type Protect = fn(&mut Observed);
+    let cases: [(Protect, &str); 5] = [
+        (
+            |there| there.servers[1].is_protected = true,
+            "the server `lab-worker1` is protected from being deleted",
+        ),
+        (
+            |there| there.addresses[0].is_protected = true,
+            "the Primary IP `lab-cp1-ipv4` is protected from being deleted",
+        ),
+        (|there| there.networks[0].is_protected = true, "the network `lab` is protected from being deleted"),
+        (|there| there.snapshots[0].is_protected = true, "the snapshot `` is protected from being deleted"),
+        (
+            |there| {
+                let records = &mut there.zone.as_mut().unwrap().records;
+                records.get_mut(&("worker1.lab".to_owned(), "AAAA".to_owned())).unwrap().is_protected = true;
+            },
+            "the record set `worker1.lab.example.org AAAA` is protected from being changed",
+        ),
+    ];
+    for (protect, expected) in cases {
+        let mut there = whole();
+        protect(&mut there);
+        let removal = Plan::removal("lab", &there, Spared::default(), |_| String::new());
+        assert_eq!(removal.unwrap_err().to_string(), expected);
+        // What stays may be protected.
+        assert_eq!(changes(&there), [""; 0]);
+    }
+    let mut there = whole();
+    there.servers[0].is_protected = true;
+    there.servers[0].labels.insert(DIGEST_LABEL.to_owned(), "old".to_owned());
+    let fault = plan_in(&there).unwrap_err().to_string();
+    assert_eq!(fault, "the server `lab-cp1` is protected from being re-imaged");
+}
+
+#[test]
+fn what_an_image_lacks_is_shown_with_it() {
+    let built = Built {
+        absent: vec!["argocd".to_owned()],
+        caveats: vec!["unsigned".to_owned()],
+        ..built().remove(0)
+    };
+    let plan = Plan::new(&wanted(FILE), &empty(), &[built], |_| String::new()).unwrap();
+    assert_eq!(plan.images[0].caveats, ["unsigned", "without argocd"]);
+    let text = plan.to_string();
+    assert!(text.contains("it is unsigned\n") && text.contains("it is without argocd\n"), "{text}");
 }
 
 #[test]

@@ -18,13 +18,15 @@ use crate::http;
 use crate::identity::ClusterSecrets;
 use crate::operator::Joining;
 use crate::printable::text as printable;
-use crate::ssh::{Command, Host, HostKey, Key, Pace, SshError};
+use crate::ssh::{Command, Connection, Host, HostKey, Key, Pace, SshError};
 use crate::units::Bytes;
 
 /// For everything together.
 const ALLOWED: Duration = Duration::from_mins(3);
 /// For a repository's host.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Addresses of a host that are tried.
+const ADDRESSES: usize = 4;
 /// Of what a repository advertises; large ones say more, which is as good.
 const ADVERTISED: Bytes = Bytes(1 << 20);
 /// What git wants instead of an object: nothing (gitprotocol-pack(5), flush-pkt).
@@ -207,16 +209,12 @@ async fn by_http(url: &str) -> anyhow::Result<String> {
 /// As `git clone` begins by SSH.
 async fn by_ssh(url: &str, gitops: &Gitops, key: Key) -> anyhow::Result<String> {
     let Place { user, host, port, path } = Place::of(url).context("its URL is none of SSH")?;
-    let address: SocketAddr = (host.as_str(), port)
-        .to_socket_addrs()?
-        .next()
-        .with_context(|| format!("`{host}` has no address"))?;
-    let pace = Pace { boot: PATIENCE, ..Pace::default() };
-    let operation = Operation::new("asking the repository", PATIENCE, &Stop::never());
-    let remote = Host::new(address, key, pace).with_user(&user);
-    let connection = remote.connect(&operation).await?;
     let known = gitops.known_hosts.iter().map(ToString::to_string);
-    let keys: Vec<HostKey> = known.filter_map(|line| known_key(&line)).collect();
+    let keys: Vec<HostKey> = known.filter_map(|line| known_key(&line, &host, port)).collect();
+    if keys.is_empty() && !gitops.known_hosts.is_empty() {
+        bail!("`known-hosts` has no key of `{host}`");
+    }
+    let (operation, connection) = connect(&host, port, &user, key).await?;
     if !keys.is_empty() && !keys.contains(connection.host_key()) {
         bail!("`{host}` shows the key {}, which is none of `known-hosts`", connection.host_key());
     }
@@ -231,10 +229,28 @@ async fn by_ssh(url: &str, gitops: &Gitops, key: Key) -> anyhow::Result<String> 
     Ok(format!("can be read with the deploy key{by}"))
 }
 
-/// Names, type, key; a hashed name is a name.
-fn known_key(line: &str) -> Option<HostKey> {
-    let (_, key) = line.trim().split_once(char::is_whitespace)?;
-    HostKey::from_openssh(key.trim()).ok()
+/// By the first of the host's addresses that answers.
+async fn connect(host: &str, port: u16, user: &str, key: Key) -> anyhow::Result<(Operation, Connection)> {
+    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.take(ADDRESSES).collect();
+    let mut fault = anyhow::anyhow!("`{host}` has no address");
+    for address in addresses {
+        let pace = Pace { boot: PATIENCE, ..Pace::default() };
+        let operation = Operation::new("asking the repository", PATIENCE, &Stop::never());
+        match Host::new(address, key.clone(), pace).with_user(user).connect(&operation).await {
+            Ok(connection) => return Ok((operation, connection)),
+            Err(error) => fault = error.into(),
+        }
+    }
+    Err(fault)
+}
+
+/// The key of a line that is for this host, or may be: hashed names and patterns are not looked through (sshd(8), on files of
+/// known hosts).
+fn known_key(line: &str, host: &str, port: u16) -> Option<HostKey> {
+    let (names, key) = line.trim().split_once(char::is_whitespace)?;
+    let own = if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") };
+    let may_be = |name: &str| name.eq_ignore_ascii_case(&own) || name.contains(['*', '?', '!', '|']);
+    names.split(',').any(may_be).then(|| HostKey::from_openssh(key.trim()).ok())?
 }
 
 /// Where a repository is, in parts.
@@ -286,8 +302,18 @@ mod tests {
     #[test]
     fn keys_are_those_of_known_hosts() {
         let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
-        let known = known_key(&format!("github.com,ssh.github.com {key} comment")).unwrap();
-        assert_eq!(known, HostKey::from_openssh(key).unwrap());
-        assert_eq!(known_key("github.com"), None);
+        for (names, host, port, is_its) in [
+            ("github.com,ssh.github.com", "github.com", 22, true),
+            ("github.com,ssh.github.com", "SSH.github.com", 22, true),
+            ("github.com", "gitlab.com", 22, false),
+            ("github.com", "github.com", 2222, false),
+            ("[github.com]:2222", "github.com", 2222, true),
+            ("|1|c2FsdA==|aGFzaA==", "gitlab.com", 22, true),
+            ("*.github.com", "ssh.github.com", 22, true),
+        ] {
+            let expected = is_its.then(|| HostKey::from_openssh(key).unwrap());
+            assert_eq!(known_key(&format!("{names} {key} comment"), host, port), expected, "{names} {host}");
+        }
+        assert_eq!(known_key("github.com", "github.com", 22), None);
     }
 }

@@ -11,10 +11,11 @@ use firstboot::kubernetes::Api;
 use firstboot::serve::MARKER;
 use rustls::pki_types::ServerName;
 
+use super::Teller;
 use crate::cluster::{Cluster, Role};
+use crate::command::Note as _;
 use crate::command::api::{self, Credentials};
 use crate::command::project::{self, Exclusive, Project};
-use crate::command::{Context, Note as _};
 use crate::hetzner::{HetznerError, Operation};
 use crate::identity::ClusterSecrets;
 use crate::operator::{Push, Pushed};
@@ -93,8 +94,7 @@ impl Nodes {
         self: &Arc<Self>,
         project: &Project,
         allowed: Duration,
-        context: &Context,
-        ends: &mut dyn FnMut(&str),
+        teller: &mut Teller<'_>,
     ) -> anyhow::Result<()> {
         let mut known: BTreeMap<String, String> = BTreeMap::new();
         let (mut has_answered, mut has_begun) = (false, false);
@@ -112,21 +112,21 @@ impl Nodes {
                     Err(error) => last = format!("{error:#}"),
                     Ok(look) => {
                         if !std::mem::replace(&mut has_answered, true) {
-                            ends("the Kubernetes API answers");
+                            teller.ends("the Kubernetes API answers");
                         }
                         if look.has_begun && !std::mem::replace(&mut has_begun, true) {
-                            ends("ArgoCD and the other first objects are made");
+                            teller.ends("ArgoCD and the other first objects are made");
                         }
                         let nodes: Vec<&Seen> =
                             look.overview.nodes.iter().filter(|node| is_cloud(node)).collect();
                         for node in &nodes {
                             let phase = phase(node);
                             if known.insert(node.name.clone(), phase.clone()).as_ref() != Some(&phase) {
-                                context.printer.note(&format!("         {}: {phase}", node.name));
+                                teller.node(&node.name, &phase);
                             }
                         }
                         if has_begun && nodes.iter().all(|node| node.state == State::Ready) {
-                            ends("all cloud nodes are Ready");
+                            teller.ends("all cloud nodes are Ready");
                             return Ok(true);
                         }
                     }

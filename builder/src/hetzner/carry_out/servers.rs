@@ -69,9 +69,18 @@ impl Site<'_> {
                 labels: self.server_labels(server, snapshot)?,
             }
         };
-        let created = self.client.create(operation, self.run, wanted).await?;
-        self.known().servers.insert(name.to_owned(), created.made.id);
-        self.client.wait(operation, created.actions).await
+        let made = async {
+            let created = self.client.create(operation, self.run, wanted).await?;
+            self.known().servers.insert(name.to_owned(), created.made.id);
+            self.client.wait(operation, created.actions).await
+        };
+        made.await.map_err(|error| {
+            if !error.is_out_of_stock() {
+                return error;
+            }
+            let [server, server_type, location] = [name, server_type, location].map(str::to_owned);
+            HetznerError::OutOfStock { server, server_type, location, source: Box::new(error) }
+        })
     }
 
     /// Gives a server that is off another address than the one it may have.

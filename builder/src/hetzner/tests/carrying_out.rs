@@ -9,7 +9,7 @@ use crate::cloud::plan::{Intent, Kind, Plan, Spared};
 use crate::cloud::wanted::CLUSTER_LABEL;
 use crate::hetzner::label::RUN;
 use crate::hetzner::server::Server;
-use crate::hetzner::{Labels, Query, Selector};
+use crate::hetzner::{HetznerError, Labels, Query, Selector};
 
 fn all_stays(plan: &Plan) -> bool {
     plan.steps.iter().all(|step| step.intent == Intent::Keep)
@@ -94,6 +94,63 @@ async fn a_server_of_another_image_is_rebuilt_with_its_addresses() {
     scene.carry_out(&run(), &observed, &plan).await.unwrap();
     assert_eq!(scene.names(), before);
     assert_eq!(scene.simulator.details(worker.id.0).unwrap()["user_data"], "another ticket");
+    assert!(all_stays(&scene.plan(&scene.observe().await)));
+}
+
+#[tokio::test]
+async fn what_is_sold_out_is_named_and_another_plan_does_without_it() {
+    let scene = Scene::new().await;
+    let first = scene.plan(&scene.observe().await);
+    let server = first.steps.iter().find(|step| step.name == "lab-worker1").unwrap();
+    let (sold_out, location) = server.detail.split_once(" in ").unwrap();
+    // The list of types says that it is in stock, for it is, until it is asked for.
+    let refusal = FaultKind::Answer {
+        status: 412,
+        code: "resource_unavailable".to_owned(),
+        message: "error during placement".to_owned(),
+    };
+    scene.simulator.add_fault(Fault::on("POST", "/servers", refusal).nth(2));
+    let run = run();
+    let observed = scene.observe().await;
+    let error = scene.carry_out(&run, &observed, &scene.plan(&observed)).await.unwrap_err();
+    let HetznerError::OutOfStock { server_type, location: at, .. } = &error else { panic!("{error}") };
+    assert_eq!(at, location);
+    assert!(error.hint().unwrap().contains("locations"));
+    scene.client.clean_up(&operation(), &run).await.unwrap();
+    assert!(scene.names().is_empty(), "{:?}", scene.names());
+    let mut observed = scene.observe().await;
+    observed.sell_out(server_type, at);
+    let second = scene.plan(&observed);
+    assert_ne!(first, second);
+    let details = |plan: &Plan| {
+        let servers = plan.steps.iter().filter(|step| step.kind == Kind::Server);
+        servers.map(|step| step.detail.clone()).collect::<Vec<_>>()
+    };
+    let is_sold_out = |detail: &String| *detail == format!("{server_type} in {at}");
+    assert!(details(&first).iter().any(is_sold_out) && !details(&second).iter().any(is_sold_out));
+    assert!([sold_out, "cx33"].contains(&server_type.as_str()), "{server_type}");
+    scene.carry_out(&super::api::run(), &observed, &second).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_network_that_is_asked_for_no_longer_goes_and_its_servers_stay() {
+    let mut scene = Scene::new().await;
+    scene.up(&run()).await.unwrap();
+    scene.wanted.network = None;
+    for server in &mut scene.wanted.servers {
+        server.private_address = None;
+    }
+    let observed = scene.observe().await;
+    let plan = scene.plan(&observed);
+    let changed: Vec<_> = plan.steps.iter().filter(|step| step.intent != Intent::Keep).collect();
+    assert_eq!(
+        (changed.len(), changed[0].kind, changed[0].intent),
+        (1, Kind::Network, Intent::Delete),
+        "{plan}"
+    );
+    scene.carry_out(&run(), &observed, &plan).await.unwrap();
+    let names = scene.names();
+    assert!(!names.contains_key("networks") && names["servers"].len() == 2, "{names:?}");
     assert!(all_stays(&scene.plan(&scene.observe().await)));
 }
 

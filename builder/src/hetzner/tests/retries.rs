@@ -40,7 +40,8 @@ async fn what_may_pass_is_tried_six_times() {
 async fn a_request_without_an_answer_is_given_up_and_tried_again() {
     let (count, error) = tries(&Answer::Silence).await;
     assert_eq!(count, 6);
-    assert_eq!(error.to_string(), "`GET /servers` got no complete answer");
+    let text = error.to_string();
+    assert!(text.starts_with("`GET /servers` got no complete answer from 127.0.0.1:"), "{text}");
 }
 
 #[tokio::test]
@@ -92,7 +93,8 @@ async fn a_server_that_is_not_there_is_not_asked_again() {
     drop(api);
     tokio::task::yield_now().await;
     let error = client.list::<Server>(&operation(), &Query::default()).await.unwrap_err();
-    assert_eq!(error.to_string(), "`GET /servers` was not sent");
+    let text = error.to_string();
+    assert!(text.starts_with("`GET /servers` did not reach 127.0.0.1:"), "{text}");
 }
 
 #[tokio::test]

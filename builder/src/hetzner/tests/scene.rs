@@ -66,6 +66,8 @@ impl Scene {
             of: DiskImage::clone(of),
             size: Bytes(5 << 30),
             digest: DIGEST.to_owned(),
+            absent: Vec::new(),
+            caveats: Vec::new(),
         };
         let built: Vec<Built> = self.given.images.iter().map(built).collect();
         Plan::new(&self.wanted, observed, &built, request_line).unwrap()
