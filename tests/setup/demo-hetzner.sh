@@ -6,14 +6,7 @@ cd "$(dirname "$0")/../.."
 cluster=${DEMO_DIR:-$PWD/demo-hetzner} program=$(realpath -s "$PROGRAMS")/imgbuild
 export XDG_CONFIG_HOME=${DEMO_CONFIG:-$PWD/target/demo-config}
 step() { printf '\n== %s (%d s so far)\n' "$1" "$SECONDS"; }
-simulator() { # METHOD PATH [JSON]: one request to the simulator, whose reply is printed
-  local host=${HCLOUD_ENDPOINT#http://}; host=${host%/v1}
-  exec 3<>"/dev/tcp/${host/:/\/}"
-  printf '%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s' \
-    "$1" "$2" "$host" "$HCLOUD_TOKEN" "${#3}" "$3" >&3
-  sed '1,/^\r$/d' <&3
-  exec 3<&-
-}
+. tests/setup/hetzner-api.sh
 if [ "${1-}" != inside ]; then
   step "1/7 installing what is missing, compiling"
   tests/setup/install.sh demo-hetzner

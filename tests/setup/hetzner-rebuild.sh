@@ -2,6 +2,8 @@
 # Inside the network of the Hetzner simulator's machines: a cluster with a worker and an edge, whose servers get other images.
 # Begins in the folder of a cluster with the nodes cp1, worker1 and edge1, whose images lie built; the program is on PATH.
 set -euo pipefail
+# shellcheck source=tests/setup/hetzner-api.sh
+. "$(dirname "$0")/hetzner-api.sh"
 k3s=(--without-artifacts --artifact "k3s=k3s-stand-in")
 step() { printf '\n== %s (%d s so far)\n' "$1" "$SECONDS"; }
 up() { # FILE: as its output stands there
@@ -23,6 +25,7 @@ is_in() { # FILE TEXT...: all texts stand in the file
     grep -qF -- "$text" "$file" || { echo "$file does not say: $text" >&2; return 1; }
   done
 }
+simulator POST /v1/zones '{"name": "example.org", "mode": "primary"}' >/dev/null
 step "a control plane and a worker"
 imgbuild cloud --yes
 up first.txt

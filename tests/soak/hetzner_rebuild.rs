@@ -27,6 +27,7 @@ private-address = "10.0.0.3"
 [hetzner]
 location = "fsn1"
 server-type = "cx23"
+dns-zone = "example.org"
 "#;
 
 #[test]

@@ -85,9 +85,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     teller.ends(&format!("kubeconfig `{}`", kubeconfig.display()));
     if !plan.shown.is_empty() {
         // Their addresses are known now.
-        for name in &making.shown(project.observe(&wanted)?)? {
-            context.printer.note(&format!("to be written where your DNS is: {name}"));
-        }
+        teller.names(&making.shown(project.observe(&wanted)?)?);
     }
     if context.printer.is_json() {
         let outcome = Outcome { plan: &plan, steps: teller.into_parts(), kubeconfig: &kubeconfig };

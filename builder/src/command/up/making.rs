@@ -150,6 +150,11 @@ impl Making<'_> {
         let before = async || alone.keep(operation).await;
         site.carry_out(operation, &seen.plan, before, &done).await.map_err(project::of_hetzner)?;
         teller.ends("servers made and switched on");
+        if !seen.plan.shown.is_empty() {
+            // Other nodes find the control plane by its name: somebody has to write it while `up` waits for them.
+            let observed = alone.client.observe(operation, self.wanted).await.map_err(project::of_hetzner)?;
+            teller.names(&self.shown(observed)?);
+        }
         let control_planes = self.push(operation, alone, &site).await?;
         teller.ends("the control plane has its bundle");
         // Nothing stops this: what is not settled counts as left behind.

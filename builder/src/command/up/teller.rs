@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::cloud::plan::{Plan, Step};
+use crate::cloud::plan::{Plan, PlannedName, Step};
 use crate::command::cloud::Style;
 use crate::printer::Printer;
 
@@ -51,6 +51,14 @@ impl<'a> Teller<'a> {
         let (kind, name) = (step.kind.name(), &step.name);
         let event = || json!({ "event": "done", "intent": step.intent, "kind": step.kind, "name": name });
         self.tell(|| format!("         {kind} `{name}`"), event);
+    }
+
+    /// Names that somebody has to write, whose addresses are known now.
+    pub(super) fn names(&self, names: &[PlannedName]) {
+        let lines = || {
+            names.iter().map(|name| format!("to be written where your DNS is: {name}")).collect::<Vec<_>>()
+        };
+        self.tell(|| lines().join("\n"), || json!({ "event": "names", "names": names }));
     }
 
     /// A node is further.
