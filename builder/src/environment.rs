@@ -30,6 +30,16 @@ pub const HCLOUD_TOKEN: &str = "HCLOUD_TOKEN";
 /// loopback interface only, for every request carries the token.
 pub const HCLOUD_ENDPOINT: &str = "HCLOUD_ENDPOINT";
 
+/// Access key of the S3 service that `[backup]` names; `--s3-key-file` goes before it.
+pub const AWS_ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+
+/// The secret key that belongs to it.
+pub const AWS_SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+
+/// URL of the S3 service, where it is not `https://` and the `endpoint` of `[backup]`: a test server. Without TLS on the
+/// loopback interface only.
+pub const AWS_ENDPOINT_URL_S3: &str = "AWS_ENDPOINT_URL_S3";
+
 /// Folder of users' settings (XDG Base Directory Specification); keys that `identity` makes lie in its folder `imgbuild`.
 pub const CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, Url};
 
 /// Makes a client that `configure` adds to. Proxies are taken from `http_proxy`, `https_proxy` and `no_proxy`.
 pub fn client(configure: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Client, reqwest::Error> {
@@ -20,6 +20,13 @@ pub fn client(configure: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Clie
     // connections fail, and say so.
     let without_roots = |_| builder().tls_certs_only(std::iter::empty()).build();
     builder().build().or_else(without_roots)
+}
+
+/// Whether a URL's host is this one: what is secret may go there without TLS.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

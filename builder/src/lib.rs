@@ -4,7 +4,7 @@
 //! ([`rootfs`], [`archive`], [`format`]). [`tree`] and [`units`] are what they exchange,
 //! [`derived`] is what they need not do twice;
 //! [`identity`] keeps the cluster's secrets, [`secure_boot`] is what some of them are for;
-//! [`hetzner`] is the cloud that nodes may live in, [`ssh`] leads to machines that are none yet;
+//! [`hetzner`] is the cloud that nodes may live in, [`s3`] keeps the buckets of their copies, [`ssh`] leads to machines that are none yet;
 //! [`operator`] does for a machine what its owner does;
 //! [`cluster`], [`profile`] and [`image`] are the [`settings`] that people write, [`deployment`] is what ArgoCD is told of
 //! them.
@@ -34,6 +34,7 @@ pub mod process;
 pub mod profile;
 pub mod regular_file;
 pub mod rootfs;
+pub mod s3;
 pub mod secret;
 pub mod secure_boot;
 pub mod settings;

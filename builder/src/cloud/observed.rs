@@ -38,6 +38,8 @@ pub struct Observed {
     pub snapshots: Vec<Found<Snapshot>>,
     /// The zone that names are written to, where it is there.
     pub zone: Option<Zone>,
+    /// The S3 service of its copies, where it was looked at.
+    pub storage: Option<Storage>,
 }
 
 /// A resource.
@@ -198,6 +200,73 @@ pub struct Snapshot {
     pub is_available: bool,
     /// Numbers of the servers that are made of it.
     pub servers: Vec<u64>,
+}
+
+/// An S3 service.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Storage {
+    /// Its URL.
+    pub url: String,
+    /// Its region.
+    pub region: String,
+    /// What is known of each bucket that was asked after, by name.
+    pub buckets: BTreeMap<String, Bucket>,
+}
+
+/// What is known of a bucket.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Bucket {
+    /// Nobody has one of this name.
+    Free,
+    /// Another account has it.
+    Taken,
+    /// It is of this account, and elsewhere.
+    Elsewhere {
+        /// Where, if that is said.
+        region: Option<String>,
+    },
+    /// It is of this account.
+    Own(OwnBucket),
+}
+
+/// A bucket of the account.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct OwnBucket {
+    /// The clusters that it is marked with.
+    pub clusters: Vec<String>,
+    /// Numbers of runs that have made it and are not done.
+    pub runs: Vec<String>,
+    /// Its objects, marks aside, as far as they were counted.
+    pub objects: usize,
+    /// Whether there are more objects than were counted.
+    pub is_more: bool,
+}
+
+impl OwnBucket {
+    /// Whether it is marked with the cluster.
+    pub fn is_of(&self, cluster: &str) -> bool {
+        self.clusters.iter().any(|owner| owner == cluster)
+    }
+
+    /// Whether nothing is in it.
+    pub const fn is_empty(&self) -> bool {
+        self.objects == 0 && !self.is_more
+    }
+
+    /// Whether a run has made it for the cluster and went no further.
+    pub fn is_begun(&self) -> bool {
+        self.clusters.is_empty() && !self.runs.is_empty() && self.is_empty()
+    }
+
+    /// What is in it, for people.
+    pub fn content(&self) -> String {
+        match (self.objects, self.is_more) {
+            (0, false) => "empty".to_owned(),
+            (1, false) => "1 object".to_owned(),
+            (count, false) => format!("{count} objects"),
+            (count, true) => format!("more than {count} objects"),
+        }
+    }
 }
 
 /// A DNS zone.

@@ -6,7 +6,10 @@
 //! placement spread: no two control planes on one host
 //! per node  two Primary IPs, which outlive their server; one server
 //! DNS       names of the cluster in the zone, or for somebody to write elsewhere
+//! buckets   for copies of datastore and volumes, at an S3 service
 //! ```
+
+mod storage;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -15,6 +18,8 @@ use serde::Serialize;
 
 use crate::cluster::{Cluster, Hetzner, Node, Posture, Range, Role, is_in_zone};
 use crate::units::Arch;
+
+pub use storage::Storage;
 
 /// Label of everything that belongs to a cluster; its value is the cluster's name.
 pub const CLUSTER_LABEL: &str = "imgbuild.org/cluster";
@@ -40,6 +45,9 @@ pub struct Wanted {
     pub servers: Vec<Server>,
     /// The names.
     pub dns: Dns,
+    /// Where its copies go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
 }
 
 /// A private network with one subnet.
@@ -193,6 +201,7 @@ impl Wanted {
             network: cluster.network.private_range.map(|range| PrivateNetwork { range }),
             firewall: Firewall::new(cluster),
             dns: Dns::new(cluster, hetzner, &servers),
+            storage: Storage::of(cluster),
             servers,
         }
     }

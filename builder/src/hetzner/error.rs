@@ -10,6 +10,7 @@ use super::cluster_lock::Holder;
 use super::open_enum::open_enum;
 use super::{ActionId, LabelError};
 use crate::printable;
+use crate::s3::S3Error;
 use crate::units::Bytes;
 
 /// Longer messages of the API's are cut: no terminal is filled by a page of somebody's proxy.
@@ -265,6 +266,9 @@ pub enum HetznerError {
     /// A label cannot be what it should be.
     #[error(transparent)]
     Label(#[from] LabelError),
+    /// The S3 service beside it says no.
+    #[error(transparent)]
+    Storage(Box<S3Error>),
 }
 
 /// A text of the API's, as a part of one line.
@@ -324,6 +328,7 @@ impl HetznerError {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Held { holder, .. } => return Some(holder.hint()),
+            Self::Storage(error) => return error.hint(),
             Self::Deadline { last: Some(last), .. } => return last.hint(),
             Self::Transport { is_sent: false, .. } => {
                 "is this computer online, and `HCLOUD_ENDPOINT` right where it is set?"

@@ -70,6 +70,7 @@ impl Client {
             servers: servers.into_iter().map(server).collect(),
             snapshots,
             zone,
+            storage: None,
         })
     }
 

@@ -124,7 +124,7 @@ impl Tries {
 }
 
 /// Between half of the pause and all of it, so that runs which failed together do not come back together.
-fn jittered(pause: Duration) -> Duration {
+pub(crate) fn jittered(pause: Duration) -> Duration {
     let random: [u8; 1] = random().unwrap_or_default();
     let half = pause / 2;
     half + half * u32::from(random[0]) / 255
@@ -177,7 +177,7 @@ mod tests {
         for code in
             ["resource_unavailable", "resource_limit_exceeded", "uniqueness_error", "invalid_input", "new"]
         {
-            assert_eq!(pauses(&api(code, None)), [], "{code}");
+            assert_eq!(pauses(&api(code, None)), Vec::<Duration>::new(), "{code}");
         }
     }
 
