@@ -29,6 +29,7 @@ mod size;
 mod slot;
 mod snapshots;
 mod status;
+mod storage;
 mod ticket;
 mod up;
 mod verify;

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod cli {
+    mod buckets;
     mod check;
     mod cloud;
     mod cluster_secrets;

@@ -3,6 +3,7 @@
 //! Nothing of another owner is touched: what has a name that the cluster needs, and not its label, is a fault.
 
 mod action;
+mod buckets;
 mod error;
 mod image;
 mod names;
@@ -18,7 +19,7 @@ use super::observed::{Found, Observed};
 use super::price::PriceByTime;
 use super::wanted::{AddressFamily, NamedAddress, Wanted};
 
-pub use action::Action;
+pub use action::{Action, BucketCall};
 pub use error::PlanError;
 pub use image::{Built, Origin, PlannedImage, PlannedUpload};
 pub use removal::Spared;
@@ -41,6 +42,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Names that somebody has to write elsewhere, with what is known of their addresses.
     pub shown: Vec<PlannedName>,
+    /// Buckets that nothing is done about, since nobody has looked at them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unseen_buckets: Vec<String>,
     /// What everything costs that is there afterwards, without snapshots.
     pub total: PriceByTime,
 }
@@ -103,6 +107,8 @@ pub enum Kind {
     Name,
     /// A snapshot.
     Snapshot,
+    /// A bucket of an S3 service.
+    Bucket,
 }
 
 /// A name with its addresses.
@@ -129,6 +135,8 @@ impl Plan {
         let place = place::choose(wanted, observed, built)?;
         let images = PlannedImage::all(wanted, observed, built)?;
         let mut steps = shared::steps(wanted, observed, &place)?;
+        // Before what is paid by the hour: a name may be taken.
+        steps.extend(buckets::steps(wanted, observed)?);
         steps.extend(servers::steps(wanted, observed, &place, &images)?);
         let (named, shown) = names::steps(wanted, observed)?;
         steps.extend(named);
@@ -145,6 +153,7 @@ impl Plan {
             images,
             steps,
             shown,
+            unseen_buckets: buckets::unseen(wanted, observed),
             total,
         })
     }

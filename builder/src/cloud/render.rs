@@ -29,6 +29,7 @@ impl Kind {
             Self::Server => "server",
             Self::Name => "name",
             Self::Snapshot => "snapshot",
+            Self::Bucket => "bucket",
         }
     }
 }
@@ -75,6 +76,9 @@ impl fmt::Display for Plan {
             writeln!(formatter, "  ? has no price in the project's list; the total is without it")?;
         }
         writeln!(formatter, "\n+ is made, ~ is changed, = stays, - is removed")?;
+        if !self.unseen_buckets.is_empty() {
+            writeln!(formatter, "\nNot looked at: buckets {}", self.unseen_buckets.join(", "))?;
+        }
         if !self.shown.is_empty() {
             writeln!(formatter, "\nTo be written where your DNS is:")?;
         }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::identity::Unlock;
 use super::project::Access;
+use super::storage::StorageAccess;
 use super::{Context, failure};
 use crate::cluster::{self, Cluster, LoadError, Node};
 use crate::diagnostic::{FaultRecord, Faults};
@@ -25,11 +26,16 @@ pub struct Arguments {
     /// Print the JSON Schema of the cluster file, for editors, and check nothing
     #[arg(long)]
     json_schema: bool,
-    /// Ask Hetzner and the repository whether what the file names is there, and can be had
+    /// Ask Hetzner, the S3 service and the repository whether what the file names is there, and can be had
     #[arg(long, conflicts_with = "json_schema")]
     online: bool,
+    /// Leave the buckets of `[backup]` to somebody else
+    #[arg(long, requires = "online")]
+    without_buckets: bool,
     #[command(flatten)]
     access: Access,
+    #[command(flatten)]
+    storage: StorageAccess,
     #[command(flatten)]
     unlock: Unlock,
 }
@@ -59,9 +65,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         return Ok(context.printer.json(&cluster::schema())?);
     }
     match checked(context) {
-        Ok(cluster) if arguments.online => {
-            online::run(&cluster, &arguments.access, &arguments.unlock, context)
-        }
+        Ok(cluster) if arguments.online => online::run(&cluster, arguments, context),
         Ok(cluster) if context.printer.is_json() => Ok(context.printer.json(&Fine {
             is_valid: true,
             not_yet: cluster.not_yet(),

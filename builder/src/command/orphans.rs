@@ -9,12 +9,17 @@ use serde::Serialize;
 
 use super::Context;
 use super::project::Access;
+use super::storage::StorageAccess;
+use crate::cloud::observed::{self, Bucket};
+use crate::cloud::wanted;
+use crate::cluster::Cluster;
 use crate::hetzner::cluster_lock::Holder;
 use crate::hetzner::firewall::Firewall;
 use crate::hetzner::label::RUN;
 use crate::hetzner::leftovers::Leftover;
 use crate::hetzner::{Client, ClusterLock, FirewallId, HetznerError, Operation, Selector};
 use crate::printable::text as printable;
+use crate::s3::Storage;
 
 /// For all questions together.
 const LOOKING: Duration = Duration::from_mins(2);
@@ -29,12 +34,14 @@ pub struct Arguments {
     remove: bool,
     #[command(flatten)]
     access: Access,
+    #[command(flatten)]
+    storage: StorageAccess,
 }
 
-/// What was found in a project.
+/// What was found in a project, and among the buckets of the cluster file.
 struct Found {
     /// Of runs that go on no more.
-    orphans: Vec<Leftover>,
+    orphans: Vec<Orphan>,
     /// Locks of such runs.
     locks: Vec<(FirewallId, Holder)>,
     /// Of runs that go on, by the run's number.
@@ -52,10 +59,63 @@ struct Shown<'a> {
     cluster: Option<&'a str>,
 }
 
+/// Something that a run has made.
+#[derive(Clone, Debug)]
+enum Orphan {
+    Resource(Leftover),
+    Bucket(EmptyBucket),
+}
+
+/// A bucket that a run has made, with nothing in it.
+#[derive(Clone, Debug)]
+struct EmptyBucket {
+    name: String,
+    run: String,
+    cluster: Option<String>,
+}
+
+impl Orphan {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Resource(leftover) => leftover.what.kind(),
+            Self::Bucket(_) => "bucket",
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Resource(leftover) => &leftover.name,
+            Self::Bucket(bucket) => &bucket.name,
+        }
+    }
+
+    fn run(&self) -> &str {
+        match self {
+            Self::Resource(leftover) => leftover.run(),
+            Self::Bucket(bucket) => &bucket.run,
+        }
+    }
+
+    fn cluster(&self) -> Option<&str> {
+        match self {
+            Self::Resource(leftover) => leftover.cluster(),
+            Self::Bucket(bucket) => bucket.cluster.as_deref(),
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let is_what = match (self, other) {
+            (Self::Resource(one), Self::Resource(other)) => one.what == other.what,
+            (Self::Bucket(one), Self::Bucket(other)) => one.name == other.name,
+            _ => false,
+        };
+        is_what && self.run() == other.run()
+    }
+}
+
 impl<'a> Shown<'a> {
-    fn of(leftover: &'a Leftover) -> Self {
-        let (kind, name) = (leftover.what.kind(), leftover.name.as_str());
-        Self { kind, name, run: leftover.run(), cluster: leftover.cluster() }
+    fn of(orphan: &'a Orphan) -> Self {
+        Self { kind: orphan.kind(), name: orphan.name(), run: orphan.run(), cluster: orphan.cluster() }
     }
 }
 
@@ -70,10 +130,12 @@ struct All<'a> {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
-    let project = arguments.access.open(context)?;
-    let client = &project.client;
-    let found = project
-        .run("looking for orphans", LOOKING, async |operation| Found::look(client, operation).await)?;
+    let storage = open_storage(&arguments.storage, context)?;
+    let project = arguments.access.open(context)?.with_storage(storage);
+    let (client, storage) = (&project.client, project.storage.as_ref());
+    let found = project.run("looking for orphans", LOOKING, async |operation| {
+        Found::look(client, storage, operation).await
+    })?;
     let count = found.orphans.len() + found.locks.len();
     if !context.printer.is_json() {
         context.printer.data(&found.to_text())?;
@@ -86,12 +148,21 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
         )?;
         project.run("removing orphans", REMOVING, async |operation| {
             // Somebody may have gone on with it while the question stood.
-            let now = Found::look(client, operation).await?;
-            let is_left = |orphan: &&Leftover| {
-                now.orphans.iter().any(|left| left.what == orphan.what && left.run() == orphan.run())
-            };
-            let orphans: Vec<Leftover> = found.orphans.iter().filter(is_left).cloned().collect();
-            client.remove(operation, &orphans).await?;
+            let now = Found::look(client, storage, operation).await?;
+            let is_left = |orphan: &&Orphan| now.orphans.iter().any(|left| left.is_same(orphan));
+            let mut leftovers = Vec::new();
+            for orphan in found.orphans.iter().filter(is_left).cloned() {
+                match orphan {
+                    Orphan::Resource(leftover) => leftovers.push(leftover),
+                    Orphan::Bucket(bucket) => {
+                        if let Some(storage) = storage {
+                            storage.unmark(operation, &bucket.name).await?;
+                            storage.delete(operation, &bucket.name, None).await?;
+                        }
+                    }
+                }
+            }
+            client.remove(operation, &leftovers).await?;
             for (lock, _) in
                 found.locks.iter().filter(|(lock, _)| now.locks.iter().any(|(left, _)| left == lock))
             {
@@ -107,11 +178,44 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     Ok(())
 }
 
+/// The S3 service of the cluster file, where there are one and keys.
+fn open_storage(access: &StorageAccess, context: &Context) -> anyhow::Result<Option<Storage>> {
+    let Ok(file) = context.cluster_file() else { return Ok(None) };
+    let Ok(cluster) = Cluster::load(&file) else {
+        let file = file.display();
+        context.printer.warn(&format!("`{file}` is faulty: buckets of interrupted runs are not looked for"));
+        return Ok(None);
+    };
+    access.open_to_look(wanted::Storage::of(&cluster).as_ref(), context)
+}
+
+/// Those that a run has made and not finished; what is in one is somebody's.
+fn empty_buckets(storage: observed::Storage) -> Vec<EmptyBucket> {
+    let empty = |(name, bucket)| match bucket {
+        Bucket::Own(own) if own.is_empty() && own.clusters.len() < 2 => {
+            let (run, cluster) = (own.runs.into_iter().next()?, own.clusters.into_iter().next());
+            Some(EmptyBucket { name, run, cluster })
+        }
+        _ => None,
+    };
+    storage.buckets.into_iter().filter_map(empty).collect()
+}
+
 impl Found {
     /// Locks are looked at before and after: what a run finishes meanwhile is none that was left.
-    async fn look(client: &Client, operation: &Operation) -> Result<Self, HetznerError> {
+    async fn look(
+        client: &Client,
+        storage: Option<&Storage>,
+        operation: &Operation,
+    ) -> Result<Self, HetznerError> {
         let before = ClusterLock::all(client, operation).await?;
         let leftovers = client.leftovers(operation, &Selector::exists(RUN)).await?;
+        let buckets = match storage {
+            Some(storage) => empty_buckets(storage.observe(operation).await?),
+            None => Vec::new(),
+        };
+        let leftovers = leftovers.into_iter().map(Orphan::Resource);
+        let leftovers = leftovers.chain(buckets.into_iter().map(Orphan::Bucket)).collect();
         let mut locks = ClusterLock::all(client, operation).await?;
         let gone: Vec<_> =
             before.into_iter().filter(|(id, ..)| locks.iter().all(|(other, ..)| other != id)).collect();
@@ -119,7 +223,7 @@ impl Found {
         Ok(Self::new(leftovers, locks))
     }
 
-    fn new(leftovers: Vec<Leftover>, locks: Vec<(FirewallId, Holder, bool)>) -> Self {
+    fn new(leftovers: Vec<Orphan>, locks: Vec<(FirewallId, Holder, bool)>) -> Self {
         let mut project = Self { orphans: Vec::new(), locks: Vec::new(), living: BTreeMap::new() };
         for (id, holder, is_expired) in locks {
             match holder.run.clone() {
@@ -155,8 +259,8 @@ impl Found {
             let _ = writeln!(
                 text,
                 "{:15}  {}, run {}{}",
-                orphan.what.kind(),
-                printable(&orphan.name),
+                orphan.kind(),
+                printable(orphan.name()),
                 printable(orphan.run()),
                 cluster.unwrap_or_default()
             );

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::build::folder_name;
 use super::project::{self, Access};
+use super::storage::StorageAccess;
 use super::{Context, Note as _, failure};
 use crate::bundle::manifest::{self, Manifest};
 use crate::bundle::signature;
@@ -22,13 +23,16 @@ const DIGEST: usize = 48;
 pub struct Arguments {
     #[command(flatten)]
     access: Access,
+    #[command(flatten)]
+    storage: StorageAccess,
 }
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
     let wanted = Wanted::new(&cluster, project::of(&cluster)?);
-    let project = arguments.access.open(context)?;
+    let storage = arguments.storage.open_to_look(wanted.storage.as_ref(), context)?;
+    let project = arguments.access.open(context)?.with_storage(storage);
     let observed = project.observe(&wanted)?;
     let plan = Plan::new(&wanted, &observed, &built(&cluster, &wanted)?, request_line).map_err(of_plan)?;
     if context.printer.is_json() {
@@ -76,6 +80,12 @@ pub(super) fn hint_of(fault: &PlanError) -> String {
     match fault {
         PlanError::Foreign { kind: "record set", .. } => {
             "remove it from the zone, if nobody needs it, or name the cluster otherwise".to_owned()
+        }
+        PlanError::Foreign { kind: "bucket", .. } | PlanError::Taken { .. } => {
+            "`etcd-bucket` and `longhorn-bucket` of `[backup]` name others".to_owned()
+        }
+        PlanError::Region { .. } => {
+            "`endpoint` and `region` of `[backup]` have to be those of its buckets".to_owned()
         }
         PlanError::Foreign { .. } => "rename it, or the cluster".to_owned(),
         PlanError::Range { .. } => {

@@ -14,10 +14,11 @@ use tokio::sync::Mutex;
 use super::interrupt::{self, Flag};
 use super::{Context, Note as _};
 use crate::cloud::observed::Observed;
-use crate::cloud::wanted::Wanted;
+use crate::cloud::wanted::{CLUSTER_LABEL, Wanted};
 use crate::cluster::{Cluster, Hetzner};
 use crate::environment;
-use crate::hetzner::{Client, ClusterLock, Endpoint, HetznerError, Operation, Run, Stop, Token};
+use crate::hetzner::{Client, ClusterLock, Endpoint, HetznerError, Operation, Run, Selector, Stop, Token};
+use crate::s3::Storage;
 
 /// For all questions of a look together.
 const LOOKING: Duration = Duration::from_mins(2);
@@ -39,6 +40,8 @@ pub(super) struct Access {
 /// A project that can be asked.
 pub(super) struct Project {
     pub(super) client: Client,
+    /// The S3 service of the cluster's buckets, where it is asked too.
+    pub(super) storage: Option<Storage>,
     runtime: Background,
     stop: Stop,
     interrupted: Flag,
@@ -82,6 +85,7 @@ impl Access {
         let interrupted = interrupt::flag_and(move || stopper.stop(), again)?;
         Ok(Project {
             client: Client::new(endpoint, token)?,
+            storage: None,
             runtime: Background(Some(runtime.context("starting to talk to Hetzner")?)),
             stop,
             interrupted,
@@ -92,6 +96,7 @@ impl Access {
 /// What works on a cluster alone: while it lives, no other run does.
 pub(super) struct Exclusive<'a> {
     pub(super) client: &'a Client,
+    pub(super) storage: Option<&'a Storage>,
     pub(super) run: Run,
     lock: Mutex<ClusterLock>,
     /// Whether there is something now that must not be undone.
@@ -99,6 +104,21 @@ pub(super) struct Exclusive<'a> {
 }
 
 impl Exclusive<'_> {
+    /// All that a plan for `wanted` depends on.
+    pub(super) async fn observe(&self, operation: &Operation, wanted: &Wanted) -> anyhow::Result<Observed> {
+        observe(self.client, self.storage, operation, wanted).await.map_err(of_hetzner)
+    }
+
+    /// Takes what marks it as this run's from all that the cluster has: it is whole, and stays.
+    pub(super) async fn settle(&self, operation: &Operation, cluster: &str) -> Result<(), HetznerError> {
+        let own = Selector::equals(CLUSTER_LABEL, cluster);
+        self.client.settle(operation, &own).await?;
+        match self.storage {
+            Some(storage) => Ok(storage.settle(operation, cluster).await?),
+            None => Ok(()),
+        }
+    }
+
     /// From here on nothing is undone, whatever fails.
     pub(super) fn undo_nothing(&self) {
         self.has_begun.store(true, Ordering::SeqCst);
@@ -127,6 +147,11 @@ impl Exclusive<'_> {
 }
 
 impl Project {
+    /// The same with an S3 service.
+    pub(super) fn with_storage(self, storage: Option<Storage>) -> Self {
+        Self { storage, ..self }
+    }
+
     /// Fails unless the user lets it happen, or once they want to end.
     pub(super) fn ask(&self, context: &Context, question: &str) -> anyhow::Result<()> {
         let (told, answer) = mpsc::channel();
@@ -168,7 +193,8 @@ impl Project {
                 }
             };
             let has_begun = AtomicBool::new(false);
-            let exclusive = Exclusive { client, run, lock: Mutex::new(lock), has_begun };
+            let storage = self.storage.as_ref();
+            let exclusive = Exclusive { client, storage, run, lock: Mutex::new(lock), has_begun };
             let done = work(&operation, &exclusive).await;
             let Exclusive { run, lock, has_begun, .. } = exclusive;
             if done.is_err() && !has_begun.into_inner() {
@@ -176,7 +202,14 @@ impl Project {
                     if self.interrupted.check().is_err() { "; Ctrl-C once more leaves it" } else { "" };
                 context.printer.note(&format!("removing what this run has made{once_more}"));
                 self.after(context, async |after| {
-                    let removed = client.clean_up(after, &run).await?;
+                    // What one service says does not keep the other.
+                    let (removed, buckets) = tokio::join!(client.clean_up(after, &run), async {
+                        match storage {
+                            Some(storage) => storage.clean_up(after).await,
+                            None => Ok(0),
+                        }
+                    });
+                    let removed = removed? + buckets?;
                     if removed > 0 {
                         let things = if removed == 1 { "thing" } else { "things" };
                         context.printer.note(&format!("removed what this run had made: {removed} {things}"));
@@ -209,7 +242,7 @@ impl Project {
     /// All that a plan for `wanted` depends on.
     pub(super) fn observe(&self, wanted: &Wanted) -> anyhow::Result<Observed> {
         self.run("looking at the project", LOOKING, async |operation| {
-            self.client.observe(operation, wanted).await
+            observe(&self.client, self.storage.as_ref(), operation, wanted).await
         })
     }
 
@@ -226,6 +259,20 @@ impl Project {
         self.interrupted.check()?;
         done.map_err(of_hetzner)
     }
+}
+
+async fn observe(
+    client: &Client,
+    storage: Option<&Storage>,
+    operation: &Operation,
+    wanted: &Wanted,
+) -> Result<Observed, HetznerError> {
+    let observed = client.observe(operation, wanted).await?;
+    let storage = match storage {
+        Some(storage) => Some(storage.observe(operation).await?),
+        None => None,
+    };
+    Ok(Observed { storage, ..observed })
 }
 
 /// Fails unless what would be done `now` is what was shown.

@@ -19,11 +19,13 @@ use super::api::Server;
 use super::cloud::{self, UploadArguments};
 use super::identity::Unlock;
 use super::project::{self, Access};
+use super::storage::StorageAccess;
 use super::{Context, Note as _, file, kubeconfig};
 use crate::cloud::plan::{Built, Plan};
 use crate::cloud::wanted::Wanted;
 use crate::cluster::{Cluster, Posture};
 use crate::identity::ClusterSecrets;
+use crate::s3::Storage;
 use crate::units::Timestamp;
 
 /// Name of the artifact without which no server becomes a node.
@@ -42,8 +44,13 @@ pub struct Arguments {
     wait: Duration,
     #[command(flatten)]
     upload: UploadArguments,
+    /// Leave the buckets of `[backup]` to somebody else
+    #[arg(long, conflicts_with = "s3_key_file")]
+    without_buckets: bool,
     #[command(flatten)]
     access: Access,
+    #[command(flatten)]
+    storage: StorageAccess,
     #[command(flatten)]
     unlock: Unlock,
 }
@@ -58,12 +65,23 @@ struct Outcome<'a> {
     kubeconfig: &'a std::path::Path,
 }
 
+impl Arguments {
+    /// Fails where there are buckets and no keys: copies would have nowhere to go, unless somebody else cares.
+    fn open_storage(&self, wanted: &Wanted, context: &Context) -> anyhow::Result<Option<Storage>> {
+        if self.without_buckets {
+            return Ok(None);
+        }
+        let otherwise = "; with `--without-buckets` the buckets of `[backup]` are left to you";
+        self.storage.open(wanted.storage.as_ref(), context, otherwise)
+    }
+}
+
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = Arc::new(context.cluster()?);
     let wanted = Wanted::new(&cluster, project::of(&cluster)?);
     let secrets = arguments.unlock.secrets(&cluster)?;
-    let project = arguments.access.open(context)?;
+    let project = arguments.access.open(context)?.with_storage(arguments.open_storage(&wanted, context)?);
     let mut teller = Teller::start(arguments.upload.progress, &context.printer);
     let built = cloud::build_missing(&cluster, &wanted, &arguments.unlock, context)?;
     require_k3s(&built)?;

@@ -3,6 +3,7 @@
 //! Steps of one kind and intent are carried out side by side but for re-imaging, all others one after the other. Where one fails, those
 //! beside it come to their end: nothing is dropped on its way.
 
+mod buckets;
 mod records;
 mod servers;
 
@@ -28,6 +29,7 @@ use crate::cloud::observed::Observed;
 use crate::cloud::plan::{Action, Plan, Step};
 use crate::cloud::wanted::{self, AddressFamily, CLUSTER_LABEL, DiskImage, Wanted};
 use crate::cluster::Range;
+use crate::s3::Storage;
 
 /// Label of a server; its value is the number of the run that has given it its image and user data.
 pub const MADE_BY: &str = "imgbuild.org/made-by";
@@ -66,6 +68,7 @@ pub struct Site<'a> {
     wanted: &'a Wanted,
     given: &'a Given,
     known: Mutex<Known>,
+    storage: Option<&'a Storage>,
 }
 
 /// Numbers of what is there, by name.
@@ -99,7 +102,13 @@ impl<'a> Site<'a> {
                 .collect(),
             servers: servers.map(|found| (found.name.clone(), ServerId(found.id))).collect(),
         };
-        Self { client, run, wanted, given, known: Mutex::new(known) }
+        Self { client, run, wanted, given, known: Mutex::new(known), storage: None }
+    }
+
+    /// With the S3 service whose buckets belong to it.
+    #[must_use]
+    pub fn with_storage(self, storage: Option<&'a Storage>) -> Self {
+        Self { storage, ..self }
     }
 
     /// Carries out all steps. `before` is waited for before each group of steps: a lock is renewed there. `done` is told of
@@ -231,6 +240,7 @@ impl<'a> Site<'a> {
                 let ttl = Some(self.wanted.dns.ttl);
                 client.change_ttl(operation, ZoneId(*zone), (name, &(*record).into()), ttl).await?
             }
+            Action::Bucket { call, .. } => return self.bucket(operation, &step.name, call).await,
             Action::DeleteRecords { zone, name, record } => {
                 client.delete_rrset(operation, ZoneId(*zone), name, &record.as_str().into()).await?
             }

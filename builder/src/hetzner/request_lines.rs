@@ -1,6 +1,8 @@
 //! Calls of a plan as the API's reference has them.
 
-use crate::cloud::plan::Action;
+use super::label::RUN;
+use crate::cloud::plan::{Action, BucketCall};
+use crate::cloud::wanted::CLUSTER_LABEL;
 
 /// Method and path. What has no number yet is `{id}` there, as in the reference.
 pub fn request_line(action: &Action) -> String {
@@ -38,8 +40,21 @@ pub fn request_line(action: &Action) -> String {
         Action::ChangeTtl { zone, name, record } => {
             format!("POST /zones/{zone}/rrsets/{name}/{record}/actions/change_ttl")
         }
+        Action::Bucket { url, call } => bucket_line(url, call),
         Action::DeleteRecords { zone, name, record } => {
             format!("DELETE /zones/{zone}/rrsets/{name}/{record}")
         }
+    }
+}
+
+/// The same of an S3 service, which is elsewhere.
+fn bucket_line(url: &str, call: &BucketCall) -> String {
+    match call {
+        BucketCall::Create => format!("PUT {url}"),
+        BucketCall::MarkRun => format!("PUT {url}/{RUN}/{{run}}"),
+        BucketCall::Mark { cluster } => format!("PUT {url}/{CLUSTER_LABEL}/{cluster}"),
+        BucketCall::Empty => format!("POST {url}?delete"),
+        BucketCall::Unmark => format!("DELETE {url}/imgbuild.org/{{mark}}"),
+        BucketCall::Delete => format!("DELETE {url}"),
     }
 }

@@ -2,6 +2,7 @@
 
 mod actions;
 pub(crate) mod api;
+mod buckets;
 mod budget;
 mod carrying_out;
 mod creation;

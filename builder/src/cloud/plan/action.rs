@@ -155,6 +155,13 @@ pub enum Action {
         /// `A` or `AAAA`.
         record: &'static str,
     },
+    /// Does something to a bucket.
+    Bucket {
+        /// Its URL.
+        url: String,
+        /// What is done.
+        call: BucketCall,
+    },
     /// Removes the records of a name.
     DeleteRecords {
         /// The zone.
@@ -164,4 +171,24 @@ pub enum Action {
         /// Their type.
         record: String,
     },
+}
+
+/// A call of an S3 service; emptying takes several of the same.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum BucketCall {
+    /// Makes the bucket.
+    Create,
+    /// Marks it with the run, until that is done.
+    MarkRun,
+    /// Marks it with the cluster.
+    Mark {
+        /// The cluster.
+        cluster: String,
+    },
+    /// Removes all that is in it.
+    Empty,
+    /// Takes all marks from it.
+    Unmark,
+    /// Removes it, where it is empty.
+    Delete,
 }

@@ -116,6 +116,22 @@ pub enum PlanError {
         /// Its name.
         name: String,
     },
+    /// Another account has a bucket of this name.
+    #[error("the bucket name `{name}` is taken by another account")]
+    Taken {
+        /// The name.
+        name: String,
+    },
+    /// A bucket is elsewhere.
+    #[error("the bucket `{name}` of this account is in {}, not in `{wanted}`", .found.as_ref().map_or_else(|| "another region".to_owned(), |found| format!("`{found}`")))]
+    Region {
+        /// Its name.
+        name: String,
+        /// Where it is, if that is said.
+        found: Option<String>,
+        /// Where it should be.
+        wanted: String,
+    },
     /// Something of the cluster is in use by what is not.
     #[error("the {kind} `{name}` is used by servers outside the cluster{}", .by.as_ref().map(|by| format!(": {by}")).unwrap_or_default())]
     InUse {

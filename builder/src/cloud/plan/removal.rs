@@ -1,6 +1,6 @@
 //! The way back: what there is of a cluster goes, and of nothing else.
 
-use super::{Action, Intent, Kind, Plan, PlanError, Step, names, removable};
+use super::{Action, Intent, Kind, Plan, PlanError, Step, buckets, names, removable};
 use crate::cloud::observed::{Address, DIGEST_LABEL, Found, Network, Observed, Server};
 
 /// What a removal spares unless it is told otherwise.
@@ -10,6 +10,8 @@ pub struct Spared {
     pub addresses: bool,
     /// Snapshots, of which other clusters may be made.
     pub snapshots: bool,
+    /// Buckets: they hold its copies.
+    pub buckets: bool,
 }
 
 impl Plan {
@@ -28,6 +30,10 @@ impl Plan {
         steps.extend(addresses(cluster, observed, spared)?);
         steps.extend(shared(cluster, observed)?);
         steps.extend(snapshots(cluster, observed, spared)?);
+        // Last of all: nobody is left who writes to them.
+        if !spared.buckets {
+            steps.extend(buckets::removals(cluster, observed));
+        }
         for step in &mut steps {
             step.requests = step.actions.iter().map(&request).collect();
         }
@@ -40,6 +46,7 @@ impl Plan {
             total: stays.filter_map(|step| step.price).sum(),
             steps,
             shown: Vec::new(),
+            unseen_buckets: Vec::new(),
         })
     }
 }

@@ -1,5 +1,7 @@
 //! `imgbuild check --online`: whether what the cluster file names is there and can be had, before anything is billed.
 
+mod buckets;
+
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
@@ -7,12 +9,13 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use crate::cloud::plan::Plan;
-use crate::cloud::wanted::Wanted;
+use crate::cloud::wanted::{Storage, Wanted};
 use crate::cluster::{Cluster, Gitops, Hetzner};
 use crate::command::Context;
-use crate::command::identity::{self, Unlock};
+use crate::command::check::Arguments;
+use crate::command::identity;
 use crate::command::plan::{built, hint_of};
-use crate::command::project::{Access, Project};
+use crate::command::project::Project;
 use crate::hetzner::{HetznerError, Operation, Stop, request_line};
 use crate::http;
 use crate::identity::ClusterSecrets;
@@ -55,20 +58,22 @@ impl Finding {
 }
 
 /// Looks, shows all that was found, and fails where anything is wrong.
-pub(super) fn run(
-    cluster: &Cluster,
-    access: &Access,
-    unlock: &Unlock,
-    context: &Context,
-) -> anyhow::Result<()> {
+pub(super) fn run(cluster: &Cluster, arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
+    let Arguments { access, unlock, .. } = arguments;
     let mut findings = Vec::new();
     // Opened once, and only where it is needed: it may take a passphrase.
     let needs_key = |gitops: &Gitops| !is_by_http(gitops) && gitops.deploy_key_secret.is_some();
     let needs_identity = cluster.hetzner.is_some() || cluster.gitops.as_ref().is_some_and(needs_key);
     let is_there = identity::path(cluster).symlink_metadata().is_ok();
+    let mut project = None;
     if let Some(hetzner) = &cluster.hetzner {
-        let project = access.open(context)?;
-        findings.extend(project_findings(&project, cluster, hetzner)?);
+        let project = project.insert(access.open(context)?);
+        findings.extend(project_findings(project, cluster, hetzner)?);
+    }
+    let storage = Storage::of(cluster).filter(|_| !arguments.without_buckets);
+    if let Some(storage) = storage {
+        let found = buckets::look(&arguments.storage, &storage, project.as_ref(), cluster, context)?;
+        findings.extend(found);
     }
     let secrets = (needs_identity && is_there).then(|| unlock.secrets(cluster)).transpose()?;
     if needs_identity && secrets.is_none() {

@@ -11,7 +11,7 @@ use super::{Arguments, Teller, nodes};
 use crate::cloud::observed::Observed;
 use crate::cloud::plan::{Action, Built, Intent, Kind, Plan, PlannedName, Step};
 use crate::cloud::snapshot::Upload;
-use crate::cloud::wanted::{CLUSTER_LABEL, Wanted};
+use crate::cloud::wanted::Wanted;
 use crate::cluster::{Cluster, Role};
 use crate::command::failure::{self, cause};
 use crate::command::plan::of_plan;
@@ -20,7 +20,7 @@ use crate::command::{Context, Note as _, cloud};
 use crate::diagnostic::chain;
 use crate::hetzner::carry_out::{Given, MADE_BY, Site, Snapshot};
 use crate::hetzner::server::Server;
-use crate::hetzner::{HetznerError, ImageId, Operation, Query, Selector, Stop, request_line};
+use crate::hetzner::{HetznerError, ImageId, Operation, Query, Stop, request_line};
 use crate::identity::ClusterSecrets;
 use crate::operator::Joining;
 
@@ -112,8 +112,7 @@ impl Making<'_> {
     ) -> anyhow::Result<Vec<IpAddr>> {
         let allowed = cloud::UPLOADING + MAKING;
         let work = async |operation: &Operation, alone: &Exclusive<'_>| {
-            let observed = alone.client.observe(operation, self.wanted).await.map_err(project::of_hetzner)?;
-            let now = self.see(observed, sold_out)?;
+            let now = self.see(alone.observe(operation, self.wanted).await?, sold_out)?;
             project::must_be_shown(&now.plan, shown)?;
             self.carry_out(operation, alone, now, teller).await
         };
@@ -146,21 +145,20 @@ impl Making<'_> {
         }
         given.user_data = self.user_data(&alone.run.to_string())?;
         let site = Site::new(alone.client, &alone.run, self.wanted, &given, &seen.observed);
+        let site = site.with_storage(alone.storage);
         let done = |step: &Step| teller.made(step);
         let before = async || alone.keep(operation).await;
         site.carry_out(operation, &seen.plan, before, &done).await.map_err(project::of_hetzner)?;
         teller.ends("servers made and switched on");
         if !seen.plan.shown.is_empty() {
             // Other nodes find the control plane by its name: somebody has to write it while `up` waits for them.
-            let observed = alone.client.observe(operation, self.wanted).await.map_err(project::of_hetzner)?;
-            teller.names(&self.shown(observed)?);
+            teller.names(&self.shown(alone.observe(operation, self.wanted).await?)?);
         }
         let control_planes = self.push(operation, alone, &site).await?;
         teller.ends("the control plane has its bundle");
         // Nothing stops this: what is not settled counts as left behind.
         let settling = Operation::new("settling what was made", SETTLING, &Stop::never());
-        let own = Selector::equals(CLUSTER_LABEL, &self.wanted.name);
-        alone.client.settle(&settling, &own).await.map_err(|error| {
+        alone.settle(&settling, &self.wanted.name).await.map_err(|error| {
             project::of_hetzner(error).hint("nothing was undone: `imgbuild up` once more finishes it")
         })?;
         Ok(control_planes)

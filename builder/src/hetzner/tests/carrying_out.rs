@@ -64,7 +64,7 @@ async fn what_was_planned_is_what_is_called_and_then_nothing_is_left_to_do() {
 async fn what_is_taken_down_is_gone_and_what_others_have_stays() {
     let scene = Scene::new().await;
     scene.up(&run()).await.unwrap();
-    scene.down(Spared { addresses: true, snapshots: true }).await.unwrap();
+    scene.down(Spared { addresses: true, snapshots: true, buckets: true }).await.unwrap();
     let names = scene.names();
     assert_eq!(names.keys().collect::<Vec<_>>(), ["primary_ips"], "{names:?}");
     // They are taken again.
