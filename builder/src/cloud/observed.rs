@@ -220,7 +220,7 @@ pub enum Bucket {
     Free,
     /// Another account has it.
     Taken,
-    /// It is of this account, and elsewhere.
+    /// It is in another region, whoever has it.
     Elsewhere {
         /// Where, if that is said.
         region: Option<String>,

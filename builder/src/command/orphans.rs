@@ -19,7 +19,7 @@ use crate::hetzner::label::RUN;
 use crate::hetzner::leftovers::Leftover;
 use crate::hetzner::{Client, ClusterLock, FirewallId, HetznerError, Operation, Selector};
 use crate::printable::text as printable;
-use crate::s3::Storage;
+use crate::s3::{S3Error, Storage};
 
 /// For all questions together.
 const LOOKING: Duration = Duration::from_mins(2);
@@ -44,6 +44,8 @@ struct Found {
     orphans: Vec<Orphan>,
     /// Locks of such runs.
     locks: Vec<(FirewallId, Holder)>,
+    /// Why buckets were not looked at.
+    unseen: Option<S3Error>,
     /// Of runs that go on, by the run's number.
     living: BTreeMap<String, (Holder, usize)>,
 }
@@ -136,6 +138,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let found = project.run("looking for orphans", LOOKING, async |operation| {
         Found::look(client, storage, operation).await
     })?;
+    if let Some(error) = &found.unseen {
+        context.printer.warn(&format!("buckets of interrupted runs are not looked for: {error}"));
+    }
     let count = found.orphans.len() + found.locks.len();
     if !context.printer.is_json() {
         context.printer.data(&found.to_text())?;
@@ -210,9 +215,14 @@ impl Found {
     ) -> Result<Self, HetznerError> {
         let before = ClusterLock::all(client, operation).await?;
         let leftovers = client.leftovers(operation, &Selector::exists(RUN)).await?;
-        let buckets = match storage {
-            Some(storage) => empty_buckets(storage.observe(operation).await?),
-            None => Vec::new(),
+        // Keys of somebody else's may be in the environment, which is no reason to tell nothing.
+        let (buckets, unseen) = match storage {
+            None => (Vec::new(), None),
+            Some(storage) => match storage.observe(operation).await {
+                Ok(storage) => (empty_buckets(storage), None),
+                Err(S3Error::Operation(error)) => return Err(error),
+                Err(error) => (Vec::new(), Some(error)),
+            },
         };
         let leftovers = leftovers.into_iter().map(Orphan::Resource);
         let leftovers = leftovers.chain(buckets.into_iter().map(Orphan::Bucket)).collect();
@@ -220,11 +230,12 @@ impl Found {
         let gone: Vec<_> =
             before.into_iter().filter(|(id, ..)| locks.iter().all(|(other, ..)| other != id)).collect();
         locks.extend(gone.into_iter().filter(|(_, _, is_expired)| !is_expired));
-        Ok(Self::new(leftovers, locks))
+        Ok(Self { unseen, ..Self::new(leftovers, locks) })
     }
 
     fn new(leftovers: Vec<Orphan>, locks: Vec<(FirewallId, Holder, bool)>) -> Self {
-        let mut project = Self { orphans: Vec::new(), locks: Vec::new(), living: BTreeMap::new() };
+        let mut project =
+            Self { orphans: Vec::new(), locks: Vec::new(), unseen: None, living: BTreeMap::new() };
         for (id, holder, is_expired) in locks {
             match holder.run.clone() {
                 Some(run) if !is_expired => {

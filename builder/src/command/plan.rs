@@ -85,7 +85,7 @@ pub(super) fn hint_of(fault: &PlanError) -> String {
             "`etcd-bucket` and `longhorn-bucket` of `[backup]` name others".to_owned()
         }
         PlanError::Region { .. } => {
-            "`endpoint` and `region` of `[backup]` have to be those of its buckets".to_owned()
+            "`endpoint` and `region` of `[backup]` have to be those of its buckets, or `etcd-bucket` and `longhorn-bucket` name others".to_owned()
         }
         PlanError::Foreign { .. } => "rename it, or the cluster".to_owned(),
         PlanError::Range { .. } => {

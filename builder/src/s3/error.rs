@@ -98,8 +98,8 @@ pub enum S3Error {
         /// How many were read.
         pages: u32,
     },
-    /// A name that another account has.
-    #[error("the bucket name `{bucket}` is taken by another account")]
+    /// A name that another account has, or this one elsewhere: names are unique among all.
+    #[error("the bucket name `{bucket}` is taken, by another account or in another region")]
     Taken {
         /// The name.
         bucket: String,

@@ -60,8 +60,7 @@ impl Storage {
             Ok(_) => Ok(Bucket::Taken),
             Err(error) if error.is("NoSuchBucket") => Ok(Bucket::Free),
             Err(error) => match error.is_elsewhere() {
-                Some(region) if is_own => Ok(elsewhere(region)),
-                Some(_) => Ok(Bucket::Taken),
+                Some(region) => Ok(elsewhere(region)),
                 None if !is_own && error.is("AccessDenied") => Ok(Bucket::Taken),
                 None => Err(error),
             },

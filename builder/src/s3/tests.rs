@@ -46,6 +46,20 @@ async fn buckets_are_what_they_say_of_themselves() {
 }
 
 #[tokio::test]
+async fn a_bucket_that_is_elsewhere_is_told_with_its_place() {
+    let body = "<Error><Code>PermanentRedirect</Code><Message>there</Message><Region>nbg1</Region></Error>";
+    for (body, expected) in [(body, Some("nbg1")), ("<Error><Code>PermanentRedirect</Code></Error>", None)] {
+        let scene = Scene::new().await;
+        let path = format!("GET /{}", NAMES[0]);
+        scene.server.add_fault(Fault::on(&path, FaultKind::Text { status: 301, body }));
+        let found = scene.storage.observe(&scene::operation()).await.unwrap();
+        let elsewhere = Bucket::Elsewhere { region: expected.map(str::to_owned) };
+        assert_eq!(found.buckets[NAMES[0]], elsewhere);
+        assert_eq!(found.buckets[NAMES[1]], Bucket::Free);
+    }
+}
+
+#[tokio::test]
 async fn a_bucket_is_marked_with_its_run_until_that_is_done() {
     let scene = Scene::new().await;
     let run = Run::new().unwrap();
@@ -93,7 +107,10 @@ async fn a_name_that_somebody_takes_meanwhile_is_told() {
         scene.server.make(OTHER_KEYS, NAMES[0], NOTHING);
         scene.server.make(KEYS, NAMES[1], ["data"]);
         let error = scene.storage.create(&scene::operation(), NAMES[0]).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("the bucket name `{}` is taken by another account", NAMES[0]));
+        assert_eq!(
+            error.to_string(),
+            format!("the bucket name `{}` is taken, by another account or in another region", NAMES[0])
+        );
         assert!(error.hint().unwrap().contains("`etcd-bucket`"));
         // One of this account's is what was wanted, however the service has it.
         scene.storage.create(&scene::operation(), NAMES[1]).await.unwrap();

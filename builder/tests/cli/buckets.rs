@@ -220,6 +220,10 @@ fn orphans_are_buckets_of_interrupted_runs_with_nothing_in_them() {
     let removed = services.run(&["orphans", "--remove", "--yes"]);
     assert_eq!(removed, format!("exit code 0\n{text}\nremoved\n"));
     assert_eq!(services.s3.buckets(), [format!("lab-longhorn: data {run}")]);
+    // Wrong keys are no reason to tell nothing.
+    let wrong = [("AWS_ACCESS_KEY_ID", "SOMEBODYUNKNOWN"), ("AWS_SECRET_ACCESS_KEY", "x")];
+    let text = services.run_with(&["orphans"], &wrong);
+    assert!(text.starts_with("exit code 0\nno orphans\n") && text.contains("InvalidAccessKeyId"), "{text}");
     // Without keys or without a cluster file nobody looks.
     let elsewhere = Place::new();
     let environment =

@@ -123,7 +123,7 @@ pub enum PlanError {
         name: String,
     },
     /// A bucket is elsewhere.
-    #[error("the bucket `{name}` of this account is in {}, not in `{wanted}`", .found.as_ref().map_or_else(|| "another region".to_owned(), |found| format!("`{found}`")))]
+    #[error("the bucket `{name}` is in {}, not in `{wanted}`", .found.as_ref().map_or_else(|| "another region".to_owned(), |found| format!("`{found}`")))]
     Region {
         /// Its name.
         name: String,

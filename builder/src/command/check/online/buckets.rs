@@ -61,8 +61,10 @@ fn finding(name: &str, bucket: &Bucket, cluster: &Cluster) -> Finding {
         Bucket::Taken => Finding::fault("bucket", format!("`{name}` is taken by another account"), others()),
         Bucket::Elsewhere { region } => {
             let place = region.as_deref().unwrap_or("another region");
-            let hint = "`endpoint` and `region` of `[backup]` have to be those of its buckets".to_owned();
-            Finding::fault("bucket", format!("`{name}` of this account is in {place}"), Some(hint))
+            let hint =
+                "`endpoint` and `region` of `[backup]` have to be those of its buckets, or they name others"
+                    .to_owned();
+            Finding::fault("bucket", format!("`{name}` is in {place}"), Some(hint))
         }
     }
 }
