@@ -1,6 +1,8 @@
 //! Plans carried out in a project of the Hetzner simulator, with every fault at every call.
 
-use hetzner_simulator::{Fault, FaultKind};
+use std::collections::BTreeMap;
+
+use hetzner_simulator::{Fault, FaultKind, Request};
 
 use super::api::{operation, run};
 use super::scene::{Scene, faults};
@@ -9,10 +11,17 @@ use crate::cloud::plan::{Intent, Kind, Plan, Spared};
 use crate::cloud::wanted::CLUSTER_LABEL;
 use crate::hetzner::label::RUN;
 use crate::hetzner::server::Server;
-use crate::hetzner::{HetznerError, Labels, Query, Selector};
+use crate::hetzner::{HetznerError, Labels, Query, Selector, request_line};
 
 fn all_stays(plan: &Plan) -> bool {
     plan.steps.iter().all(|step| step.intent == Intent::Keep)
+}
+
+/// A path, or a line with one, in which something stands for each number.
+fn numberless(line: &str, number: &str) -> String {
+    let step =
+        |step: &str| if step.bytes().all(|byte| byte.is_ascii_digit()) { number } else { step }.to_owned();
+    line.split('/').map(step).collect::<Vec<_>>().join("/")
 }
 
 #[tokio::test]
@@ -22,19 +31,15 @@ async fn what_was_planned_is_what_is_called_and_then_nothing_is_left_to_do() {
     let plan = scene.plan(&observed);
     scene.carry_out(&run(), &observed, &plan).await.unwrap();
     // Every call as it was shown, numbers put in.
-    let numberless = |line: &str| {
-        let step = |step: &str| {
-            if step.bytes().all(|byte| byte.is_ascii_digit()) { "{id}" } else { step }.to_owned()
-        };
-        line.split('/').map(step).collect::<Vec<_>>().join("/")
-    };
     let mut called: Vec<_> = scene
         .changes()
         .iter()
-        .map(|request| numberless(&format!("{} {}", request.method, request.path.trim_start_matches("/v1"))))
+        .map(|request| {
+            numberless(&format!("{} {}", request.method, request.path.trim_start_matches("/v1")), "{id}")
+        })
         .collect();
     let mut shown: Vec<_> =
-        plan.steps.iter().flat_map(|step| &step.requests).map(|line| numberless(line)).collect();
+        plan.steps.iter().flat_map(|step| &step.requests).map(|line| numberless(line, "{id}")).collect();
     called.sort();
     shown.sort();
     assert_eq!(called, shown);
@@ -193,6 +198,52 @@ async fn every_fault_at_every_call_ends_in_all_or_nothing() {
         for kind in faults() {
             for times in [1, u64::MAX] {
                 if case(index, &kind, times).await { succeeded += 1 } else { failed += 1 }
+            }
+        }
+    }
+    assert!(succeeded > 50 && failed > 50, "{succeeded} succeeded, {failed} failed");
+}
+
+/// The way down, with a fault; then once more, without.
+async fn case_of_removal(fault: Fault, place: &str) -> bool {
+    let scene = Scene::new().await;
+    let records = scene.simulator.records();
+    scene.up(&run()).await.unwrap();
+    let observed = scene.observe().await;
+    scene.simulator.add_fault(fault);
+    let plan = Plan::removal("lab", &observed, Spared::default(), request_line).unwrap();
+    let done = scene.carry_out(&run(), &observed, &plan).await;
+    scene.simulator.clear_faults();
+    if let Err(error) = &done {
+        let text = error.to_string();
+        assert!(!text.is_empty() && !text.contains('\n'), "{place}: {text}");
+        scene.down(Spared::default()).await.unwrap_or_else(|error| panic!("{place}: once more: {error}"));
+    }
+    let (names, images) = (scene.names(), scene.simulator.resources()["images"].clone());
+    assert!(names.is_empty() && images == serde_json::json!([]), "{place}: {names:?} {images}");
+    assert_eq!(scene.simulator.records(), records, "{place}");
+    done.is_ok()
+}
+
+#[tokio::test]
+async fn every_fault_at_every_call_of_a_removal_is_told_and_another_removal_ends_it() {
+    // Each kind of call, and how often it comes.
+    let mut calls: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let scene = Scene::new().await;
+    scene.up(&run()).await.unwrap();
+    scene.simulator.forget_requests();
+    scene.down(Spared::default()).await.unwrap();
+    for Request { method, path, .. } in scene.changes() {
+        *calls.entry((method, numberless(path.trim_start_matches("/v1"), "*"))).or_default() += 1;
+    }
+    assert!(calls.len() > 6 && calls.values().sum::<u64>() > 10, "{calls:?}");
+    let (mut succeeded, mut failed) = (0, 0);
+    for ((method, path), count) in calls {
+        for (nth, kind) in (1..=count).flat_map(|nth| faults().into_iter().map(move |kind| (nth, kind))) {
+            for times in [1, u64::MAX] {
+                let place = format!("{kind:?} at {method} {path}, number {nth}, {times} times");
+                let fault = Fault::on(&method, &path, kind.clone()).nth(nth).times(times);
+                if case_of_removal(fault, &place).await { succeeded += 1 } else { failed += 1 }
             }
         }
     }
