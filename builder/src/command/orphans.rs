@@ -1,6 +1,6 @@
 //! `imgbuild orphans`: what interrupted runs have left in a project, whatever cluster it was for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::hetzner::cluster_lock::Holder;
 use crate::hetzner::firewall::Firewall;
 use crate::hetzner::label::RUN;
-use crate::hetzner::leftovers::Leftover;
+use crate::hetzner::leftovers::{Leftover, QUIET};
 use crate::hetzner::{Client, ClusterLock, FirewallId, HetznerError, Operation, Selector};
 use crate::printable::text as printable;
 use crate::s3::{S3Error, Storage};
@@ -104,15 +104,6 @@ impl Orphan {
             Self::Bucket(bucket) => bucket.cluster.as_deref(),
         }
     }
-
-    fn is_same(&self, other: &Self) -> bool {
-        let is_what = match (self, other) {
-            (Self::Resource(one), Self::Resource(other)) => one.what == other.what,
-            (Self::Bucket(one), Self::Bucket(other)) => one.name == other.name,
-            _ => false,
-        };
-        is_what && self.run() == other.run()
-    }
 }
 
 impl<'a> Shown<'a> {
@@ -152,28 +143,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
             &format!("Remove {}?", if count == 1 { "it".to_owned() } else { format!("all {count}") }),
         )?;
         project.run("removing orphans", REMOVING, async |operation| {
-            // Somebody may have gone on with it while the question stood.
-            let now = Found::look(client, storage, operation).await?;
-            let is_left = |orphan: &&Orphan| now.orphans.iter().any(|left| left.is_same(orphan));
-            let mut leftovers = Vec::new();
-            for orphan in found.orphans.iter().filter(is_left).cloned() {
-                match orphan {
-                    Orphan::Resource(leftover) => leftovers.push(leftover),
-                    Orphan::Bucket(bucket) => {
-                        if let Some(storage) = storage {
-                            storage.unmark(operation, &bucket.name).await?;
-                            storage.delete(operation, &bucket.name, None).await?;
-                        }
-                    }
-                }
-            }
-            client.remove(operation, &leftovers).await?;
-            for (lock, _) in
-                found.locks.iter().filter(|(lock, _)| now.locks.iter().any(|(left, _)| left == lock))
-            {
-                client.delete::<Firewall>(operation, *lock).await?;
-            }
-            Ok(())
+            found.remove(client, storage, operation).await
         })?;
         context.printer.note("removed");
     }
@@ -192,6 +162,28 @@ fn open_storage(access: &StorageAccess, context: &Context) -> anyhow::Result<Opt
         return Ok(None);
     };
     access.open_to_look(wanted::Storage::of(&cluster).as_ref(), context)
+}
+
+/// Buckets go first: nobody writes to one that is empty.
+async fn remove_all(
+    orphans: Vec<Orphan>,
+    client: &Client,
+    storage: Option<&Storage>,
+    operation: &Operation,
+) -> Result<(), HetznerError> {
+    let mut leftovers = Vec::new();
+    for orphan in orphans {
+        match (orphan, storage) {
+            (Orphan::Resource(leftover), _) => leftovers.push(leftover),
+            (Orphan::Bucket(bucket), Some(storage)) => {
+                storage.unmark(operation, &bucket.name).await?;
+                storage.delete(operation, &bucket.name, None).await?;
+            }
+            // Nobody has looked for one without.
+            (Orphan::Bucket(_), None) => {}
+        }
+    }
+    client.remove(operation, &leftovers).await
 }
 
 /// Those that a run has made and not finished; what is in one is somebody's.
@@ -258,6 +250,37 @@ impl Found {
             }
         }
         project
+    }
+
+    /// Removes them, and looks until nothing more of their runs shows: what a run has asked for last may show late.
+    async fn remove(
+        &self,
+        client: &Client,
+        storage: Option<&Storage>,
+        operation: &Operation,
+    ) -> Result<(), HetznerError> {
+        let of_locks = self.locks.iter().filter_map(|(_, holder)| holder.run.as_deref());
+        let runs: BTreeSet<&str> = self.orphans.iter().map(Orphan::run).chain(of_locks).collect();
+        let mut quiet = 0;
+        while quiet < QUIET {
+            // Somebody may go on with some of it meanwhile.
+            let Self { mut orphans, mut locks, .. } = Self::look(client, storage, operation).await?;
+            orphans.retain(|orphan| runs.contains(orphan.run()));
+            locks.retain(|(lock, _)| self.locks.iter().any(|(shown, _)| shown == lock));
+            if orphans.is_empty() && locks.is_empty() {
+                quiet += 1;
+            } else {
+                quiet = 0;
+                remove_all(orphans, client, storage, operation).await?;
+                for (lock, _) in &locks {
+                    client.delete::<Firewall>(operation, *lock).await?;
+                }
+            }
+            if quiet < QUIET {
+                operation.pause(client.pace().longest_poll, None).await?;
+            }
+        }
+        Ok(())
     }
 
     fn to_text(&self) -> String {

@@ -79,7 +79,7 @@ impl Client {
         Self { pace, ..self }
     }
 
-    pub(super) const fn pace(&self) -> &Pace {
+    pub(crate) const fn pace(&self) -> &Pace {
         &self.pace
     }
 

@@ -21,7 +21,7 @@ use crate::hetzner::cluster_lock::LOCK;
 use crate::hetzner::label::RUN;
 
 /// A clean-up that was told of nothing twice has removed everything: a creation of unknown outcome may show late.
-const QUIET: u32 = 2;
+pub const QUIET: u32 = 2;
 
 /// Something that carries the label of a run.
 #[derive(Clone, Debug)]

@@ -166,6 +166,25 @@ fn what_was_left_is_shown_and_removed_but_not_what_a_colleague_makes() {
 }
 
 #[test]
+fn what_a_run_that_was_killed_has_asked_for_last_shows_late_and_goes_too() {
+    let (place, project) = (Place::with(CLUSTER), Project::new());
+    project.make("/zones", &json!({ "name": "example.org", "mode": "primary" }));
+    let before = project.simulator.records();
+    let run = json!({ "imgbuild.org/run": "0000000000000001" });
+    project.server("imgbuild-upload-1", &run);
+    project.simulator.set_action_delay(Duration::from_secs(4));
+    let set = json!({ "name": "cp1", "type": "A", "records": [{ "value": "192.0.2.7" }], "labels": run });
+    project.make("/zones/example.org/rrsets", &set);
+    assert_eq!(project.simulator.records(), before);
+    let removed = project.run(&place, &["orphans", "--remove", "--yes"]);
+    assert!(removed.starts_with("exit code 0\nserver ") && !removed.contains("cp1"), "{removed}");
+    assert_eq!(
+        (project.names(), project.simulator.records()),
+        (vec!["zones example.org".to_owned()], before)
+    );
+}
+
+#[test]
 fn old_snapshots_go_and_those_in_use_stay() {
     let (place, project) = (Place::with(CLUSTER), Project::new());
     assert_eq!(project.run(&place, &["snapshots", "list"]), "exit code 0\nno snapshots\n");
