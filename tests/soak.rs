@@ -3,10 +3,13 @@
 //! `N` is how many cases a suite draws (each says its default), `SEED` which (default 1): further seeds are further cases.
 //! `SUITE=engine` takes some 30 minutes by emulation on two free cores at the defaults. Its whole matrix is that with
 //! `SUITE=engine_slots_that_fail` at SEED=2 and SEED=3, and `SUITE=engine_slots_boot` at SEED=2.
-
 //!
 //! `SUITE=cluster` makes clusters of machines, by emulation some 4 minutes a case; its power cuts (`SUITE=cluster_cuts`)
 //! are whole at N=36.
+//!
+//! `SUITE=hetzner` ends runs of `up`, `cloud` and `down` in their middle, at the Hetzner simulator: the 204 of
+//! `SUITE=hetzner_interruptions` take some 6 minutes, and no machine; those of `SUITE=hetzner_machine_kills` end real
+//! uploads, by emulation some 2 minutes each. `CASE=` is one of the interruptions alone.
 
 #[cfg(test)]
 mod soak {
@@ -17,6 +20,7 @@ mod soak {
     mod cluster_workers;
     mod engine;
     mod faults;
+    mod hetzner;
     mod hetzner_rebuild;
     mod power;
     mod slots;

@@ -173,6 +173,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Its number, which is nobody else's before its end was waited for.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Exit status, if it has ended.
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, ProcessError> {
         if self.ended.is_none() {

@@ -4,14 +4,12 @@
 //! Arguments: a private SSH key; its public half is beside it.
 #![expect(clippy::print_stdout, reason = "starts take minutes: tests say how far they are")]
 
-use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
-use imgbuild::environment::{HCLOUD_ENDPOINT, HCLOUD_TOKEN};
-use machine::oracle;
+use anyhow::{Context as _, ensure};
+use machine::{HetznerApi, oracle};
 use serde_json::{Value, json};
 
 /// For a start by emulation, on a busy host.
@@ -32,7 +30,7 @@ const TOLD: &str = "told() { exec 3<>/dev/tcp/169.254.169.254/80; \
 
 fn main() -> anyhow::Result<()> {
     let key = std::env::args_os().nth(1).map(PathBuf::from).context("no key is given")?;
-    let client = Client { api: Api::new()?, key };
+    let client = Client { api: HetznerApi::of_environment()?, key };
     let public =
         std::fs::read_to_string(client.key.with_extension("pub")).context("reading the public key")?;
     let made =
@@ -98,63 +96,10 @@ fn main() -> anyhow::Result<()> {
         let reply = client.api.ask("DELETE", &path, &Value::Null)?;
         client.api.done(&reply)?;
     }
-    let left = client.api.request("GET", "/_simulator/resources", &Value::Null)?;
+    let left = client.api.control("GET", "/resources")?;
     let is_nothing = |kind: &Value| kind.as_array().is_some_and(Vec::is_empty);
     ensure!(left.as_object().is_some_and(|kinds| kinds.values().all(is_nothing)), "left is {left}");
     Ok(())
-}
-
-/// The API, by requests that are written by hand.
-struct Api {
-    host: String,
-    token: String,
-}
-
-impl Api {
-    fn new() -> anyhow::Result<Self> {
-        let endpoint = std::env::var(HCLOUD_ENDPOINT).context("where is the API?")?;
-        let host = endpoint.strip_prefix("http://").and_then(|rest| rest.strip_suffix("/v1"));
-        let host = host.with_context(|| format!("`{endpoint}` is no simulator"))?.to_owned();
-        Ok(Self { host, token: std::env::var(HCLOUD_TOKEN).context("what is the token?")? })
-    }
-
-    fn ask(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.request(method, &format!("/v1{path}"), body)
-    }
-
-    fn request(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let Self { host, token } = self;
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let length = body.len();
-        let mut stream = TcpStream::connect(host).context("reaching the API")?;
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
-             Content-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        )?;
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply)?;
-        let (head, content) = reply.split_once("\r\n\r\n").context("the API's reply has no end")?;
-        ensure!(head.starts_with("HTTP/1.1 2"), "{method} {path}: {reply}");
-        if content.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(content)?) }
-    }
-
-    /// Waits for the actions of a reply.
-    fn done(&self, reply: &Value) -> anyhow::Result<()> {
-        let next = reply["next_actions"].as_array().into_iter().flatten();
-        for action in std::iter::once(&reply["action"]).chain(next).filter(|action| !action.is_null()) {
-            let (started, path) = (Instant::now(), format!("/actions/{}", action["id"]));
-            loop {
-                let action = &self.ask("GET", &path, &Value::Null)?["action"];
-                match action["status"].as_str() {
-                    Some("success") => break,
-                    Some("running") if started.elapsed() < ACTING => std::thread::sleep(PAUSE),
-                    _ => bail!("{action}"),
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A server, as the API showed it.
@@ -171,7 +116,7 @@ impl Server {
 }
 
 struct Client {
-    api: Api,
+    api: HetznerApi,
     key: PathBuf,
 }
 

@@ -6,6 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
+use ed25519_dalek::SigningKey;
 use firstboot::claim::code::Code;
 use firstboot::source::Item;
 use firstboot::ticket;
@@ -50,6 +51,11 @@ impl Joining {
     /// Where everything about it lies.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What the user's settings folder is for `imgbuild`.
+    pub fn settings(&self) -> &Path {
+        &self.settings
     }
 
     /// `imgbuild`, about this cluster.
@@ -123,7 +129,8 @@ impl Joining {
         self.reload()
     }
 
-    fn cluster_file(&self) -> PathBuf {
+    /// The cluster file.
+    pub fn cluster_file(&self) -> PathBuf {
         self.folder.join("cluster.toml")
     }
 
@@ -189,6 +196,11 @@ impl Joining {
         let secrets = self.secrets_of_cluster()?;
         let text = secrets.ticket(node, ticket::VALID, false, SystemTime::now())?;
         fs::write(place, text).context("writing a ticket")
+    }
+
+    /// What a control plane answers claims by.
+    pub fn membership_key(&self) -> anyhow::Result<SigningKey> {
+        Ok(self.secrets_of_cluster()?.membership_key.clone())
     }
 
     fn secrets_of_cluster(&self) -> anyhow::Result<&ClusterSecrets> {

@@ -9,14 +9,18 @@
 //! - [`Lan`]: a network that machines share
 //! - [`Inspection`]: looks for secrets in builds, disks and logs
 //! - [`expect_refusal`]: machines that must not start
+//! - [`Ending`]: a signal in the middle of a program's work
+//! - [`HetznerApi`]: the API of the Hetzner simulator
 //! - [`Mirror`]: a Debian mirror with what a lock names
 //! - [`oracle`]: programs of the host that judge what we wrote
 //! - [`Random`]: repeatable choices by SEED
 #![expect(clippy::print_stdout, reason = "boots take minutes: tests say how far they are")]
 
 mod disk;
+mod ending;
 mod fault;
 mod first_boot;
+mod hetzner;
 mod inspection;
 mod joining;
 mod lan;
@@ -31,8 +35,10 @@ mod vm;
 mod write_log;
 
 pub use disk::{Disk, SeenPartition, check_table, partitions};
+pub use ending::{Ending, Met};
 pub use fault::expect_refusal;
 pub use first_boot::{FirstBoot, Recording};
+pub use hetzner::HetznerApi;
 pub use inspection::Inspection;
 pub use joining::{Joining, Pushed, READY, code_on};
 pub use lan::{Lan, Plug};

@@ -1,6 +1,7 @@
 //! A cluster folder made by `imgbuild init`, and builds of its profiles.
 
 use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -225,10 +226,14 @@ impl Scene {
         init.output(INIT_DEADLINE)?;
         let file = folder.join("cluster/cluster.toml");
         let text = fs::read_to_string(&file).context("reading the cluster file")?;
+        // Held, lest the same port be found free once more.
+        let held = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        let admin_port = free_port()?;
+        drop(held);
         let text = text
             .replace("\"cluster.example.org\"", &format!("\"{USER_NETWORK_HOST}\""))
             .replace("# vpn-port = 51820", &format!("vpn-port = {port}"))
-            .replace("# admin-port = 51821", &format!("admin-port = {}", free_port()?));
+            .replace("# admin-port = 51821", &format!("admin-port = {admin_port}"));
         let more = |edge| {
             format!("\n[[node]]\nname = \"edge{edge}\"\nrole = \"edge\"\nswap = {{ size = \"64 MiB\" }}\n")
         };

@@ -158,6 +158,7 @@ fn make_rescue(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     namespace::end_with_parent()?;
+    namespace::see_processes();
     // Machines are told absolute paths, lest a path look like an option.
     let folder = arguments.folder.canonicalize().context("looking for the folder")?;
     let (leases, network) = (Arc::new(Leases::default()), Network::begin()?);

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::mount::mount_bind;
+use rustix::mount::{MountFlags, mount, mount_bind};
 use rustix::process::{Signal, getgid, getuid, set_parent_process_death_signal};
 use rustix::thread::UnshareFlags;
 use thiserror::Error;
@@ -89,6 +89,13 @@ pub(crate) fn enter() -> Result<(), NamespaceError> {
 /// Ends this process when the one that started it has ended, however that came about.
 pub(crate) fn end_with_parent() -> Result<(), NamespaceError> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| NamespaceError::Parent(error.into()))
+}
+
+/// Lets all programs of the namespace see its processes, by the numbers that they have in it. Where parts of `/proc` are
+/// hidden, as in containers, nobody may, and it stays that of the host.
+pub(crate) fn see_processes() {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    let _ = mount("proc", "/proc", "proc", flags, None);
 }
 
 /// Lets all programs of the namespace ask the name servers in `file`.
