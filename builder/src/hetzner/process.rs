@@ -1,13 +1,17 @@
 //! Which process holds a lock: one that was killed is known to be gone by whoever runs on the same computer.
 
 use std::fs;
+use std::io;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 /// Name of this process that no other ever has: boot, PID namespace, PID, start. Fits a label.
 ///
 /// The namespace is part of it since two containers of one computer do not see each other's processes.
 pub(super) fn own() -> Option<String> {
     let pid = std::process::id();
-    Some(format!("{}-{pid}-{}", view()?, start(pid)?))
+    Some(format!("{}-{pid}-{}", view()?, start_of(&stat(pid).ok()?)?))
 }
 
 /// Whether `name` is of a process that would be seen here, and is not.
@@ -18,11 +22,21 @@ pub(super) fn is_gone(name: &str) -> bool {
         Some((view, pid.parse::<u32>().ok()?, start.parse::<u64>().ok()?))
     };
     let Some((of, pid, started)) = parts() else { return false };
-    view().is_some_and(|view| view == of) && start(pid) != Some(started)
+    view().is_some_and(|view| view == of)
+        && match stat(pid) {
+            Ok(stat) => start_of(&stat) != Some(started),
+            // That of another user may be hidden (`hidepid` in proc(5)).
+            Err(_) => !is_there(pid),
+        }
 }
 
-/// This boot (`/proc/sys/kernel/random/boot_id`), shortened, and the PID namespace (namespaces(7)).
+/// This boot (`/proc/sys/kernel/random/boot_id`), shortened, and the PID namespace (namespaces(7)). None where `/proc` is
+/// that of another namespace, whose processes have other numbers.
 fn view() -> Option<String> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    if !is_own(&status) {
+        return None;
+    }
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let boot: String = boot.chars().filter(char::is_ascii_hexdigit).take(16).collect();
     let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
@@ -30,15 +44,31 @@ fn view() -> Option<String> {
     Some(format!("{boot}-{namespace}"))
 }
 
+/// Whether `/proc` is that of this process' PID namespace: what that file says of it has its number in each namespace
+/// from that of `/proc` on down to its own (`proc_pid_status(5)`).
+fn is_own(status: &str) -> bool {
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    numbers.is_some_and(|numbers| numbers.split_whitespace().count() == 1)
+}
+
+fn stat(pid: u32) -> io::Result<String> {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+}
+
 /// When a process began, in ticks since the boot: field 22 of `/proc/PID/stat` (`proc_pid_stat(5)`).
-fn start(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+fn start_of(stat: &str) -> Option<u64> {
     // The name, field 2, may hold anything; it ends with the last parenthesis.
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ');
     // One that waits to be reaped has ended.
     let is_zombie = fields.next()? == "Z";
     fields.nth(18)?.parse().ok().filter(|_| !is_zombie)
+}
+
+/// Whether some process has this number, by the kernel's own answer.
+fn is_there(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 #[cfg(test)]
@@ -61,10 +91,20 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         let pid = fs::read_to_string(known).unwrap().trim().parse().unwrap();
-        let name = format!("{}-{pid}-{}", view().unwrap(), start(pid).unwrap());
-        assert!(!is_gone(&name));
+        let started = start_of(&stat(pid).unwrap()).unwrap();
+        let name = format!("{}-{pid}-{started}", view().unwrap());
+        assert!(!is_gone(&name) && is_there(pid));
+        // Another has its number.
+        assert!(is_gone(&format!("{}-{pid}-{}", view().unwrap(), started + 1)));
         shell.kill();
-        assert!(is_gone(&name));
+        assert!(is_gone(&name) && !is_there(pid));
+    }
+
+    #[test]
+    fn numbers_of_another_namespace_are_none() {
+        assert!(is_own("Name:\tsh\nNSpid:\t17\nNSpgid:\t17\n"));
+        assert!(!is_own("Name:\tsh\nNSpid:\t4242\t17\nNSpgid:\t4242\t17\n"));
+        assert!(!is_own("Name:\tsh\n"));
     }
 
     #[test]
