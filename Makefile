@@ -58,12 +58,13 @@ test:
 soak: nodes
 	@tests/setup/install.sh test
 	$(CARGO_BUILD)
+	$(CARGO_BUILD) -p k3s-standin -p hetzner-machines
 	cargo test --release --locked --target $(TRIPLE) -p imgbuild-tests --test soak -- --nocapture --test-threads=1 $(SUITE)
 
 bench: nodes
 	@tests/setup/install.sh bench
 	$(CARGO_BUILD)
-	$(CARGO_BUILD) -p k3s-standin
+	$(CARGO_BUILD) -p k3s-standin -p hetzner-machines -p imgbuild-tests
 	cargo run --release --locked --target $(TRIPLE) -p imgbuild-tests --bin bench -- $(ARGS)
 
 # The crates of every platform are looked at; a build fetches its own only.

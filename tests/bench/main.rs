@@ -5,6 +5,7 @@
 
 mod boot;
 mod claims;
+mod cloud;
 mod joined;
 mod measure;
 mod mkosi;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 
+use self::cloud::Cloud;
 use self::mkosi::Mkosi;
 use self::ours::Ours;
 use self::peer::Peer;
@@ -41,6 +43,9 @@ struct Arguments {
     /// Measure nothing but a control plane that is switched on again
     #[arg(long, conflicts_with = "without_boots")]
     only_control_plane: bool,
+    /// Measure nothing but an upload to the cloud
+    #[arg(long, conflicts_with_all = ["without_boots", "only_control_plane"])]
+    only_cloud: bool,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -81,7 +86,14 @@ fn bench(arguments: &Arguments) -> anyhow::Result<bool> {
         let measured = measure::joined(work.path(), &mut report);
         return show(&report, measured, arguments);
     }
-    let ours = Ours::prepare(&program, &work.path().join("cluster"), &folder.join("cache"))?;
+    let cache = folder.join("cache");
+    if arguments.only_cloud {
+        let cloud = Cloud::prepare(&program, work.path(), &cache)?;
+        let mut report = Report::default();
+        let measured = measure::cloud(&cloud, &mut report);
+        return show(&report, measured, arguments);
+    }
+    let ours = Ours::prepare(&program, &work.path().join("cluster"), &cache)?;
     let peer = Peer::prepare(&folder, work.path(), &ours.selection()?)?;
     let mkosi = match &arguments.mkosi {
         Some(configuration) => {
@@ -92,7 +104,8 @@ fn bench(arguments: &Arguments) -> anyhow::Result<bool> {
     };
 
     let mut report = Report::default();
-    let measured = measure(arguments, &ours, &peer, mkosi, work.path(), &mut report);
+    let places = Places { program: &program, cache: &cache, work: work.path() };
+    let measured = measure(arguments, &ours, &peer, mkosi, &places, &mut report);
     show(&report, measured, arguments)
 }
 
@@ -104,13 +117,20 @@ fn show(report: &Report, measured: anyhow::Result<()>, arguments: &Arguments) ->
     Ok(report.bounds.iter().all(|bound| bound.is_kept))
 }
 
+/// The program to measure, and where it works.
+struct Places<'a> {
+    program: &'a Path,
+    cache: &'a Path,
+    work: &'a Path,
+}
+
 /// Puts everything into `report`, in which an error leaves what was measured before.
 fn measure(
     arguments: &Arguments,
     ours: &Ours,
     peer: &Peer,
     mkosi: Option<Mkosi>,
-    work: &Path,
+    &Places { program, cache, work }: &Places<'_>,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let measured = measure::ours(ours, arguments.runs, report)?;
@@ -124,6 +144,7 @@ fn measure(
     if !arguments.without_boots {
         measure::boots(ours, peer, work, report)?;
         measure::joined(work, report)?;
+        measure::cloud(&Cloud::prepare(program, work, cache)?, report)?;
     }
     Ok(())
 }

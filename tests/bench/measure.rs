@@ -7,6 +7,7 @@ use imgbuild::units::Arch;
 
 use super::boot::{Boot, Bootable};
 use super::claims::Claims;
+use super::cloud::{Cloud, Upload, Uploads};
 use super::joined;
 use super::mkosi::Mkosi;
 use super::ours::{self, Build, Ours};
@@ -16,6 +17,8 @@ use super::say;
 
 /// How often a machine is booted.
 const BOOTS: usize = 3;
+/// Over the wire comes what SSH, TCP/IP and Ethernet add, what acknowledges it, and what the rescue system is asked.
+const WIRE: f64 = 1.06;
 
 /// Medians that peers are compared with; seconds.
 pub(crate) struct Measured {
@@ -185,6 +188,31 @@ pub(crate) fn joined(work: &Path, report: &mut Report) -> anyhow::Result<()> {
         Samples::guest("    its service", joined.service),
     ]);
     report.bounds.push(Bound::ratio("firstboot, until k3s starts : its boot", own / (joined.k3s - own), 0.1));
+    Ok(())
+}
+
+/// An upload of the image to the cloud, at machines that are emulated.
+pub(crate) fn cloud(cloud: &Cloud, report: &mut Report) -> anyhow::Result<()> {
+    say("an upload to the cloud, emulated, and xz | ssh dd")?;
+    let Uploads { ours, peer, xz, least } = cloud.measure()?;
+    for (name, upload) in [("cloud upload by ours", ours), ("cloud upload by xz | ssh dd", peer)] {
+        report.samples.extend([
+            Samples::seconds(name, [upload.seconds]),
+            Samples::seconds("  of it, the image on its way", [upload.writing]),
+            Samples::bytes("  over the wire", vec![upload.wire]),
+            Samples::counts("  requests of the API", [upload.calls]),
+            Samples::counts("    that change something", [upload.changes]),
+        ]);
+    }
+    let [xz, _] = Samples::costs("  xz -T0, before", [xz]);
+    let least = Samples::bytes("what is not zero, by zstd", vec![least]);
+    let wire = |upload: &Upload| Samples::bytes("", vec![upload.wire]).median;
+    report.bounds.extend([
+        Bound::ratio("over the wire : what is not zero, by zstd", wire(&ours) / least.median, WIRE),
+        Bound::ratio("cloud upload : xz | ssh dd", ours.seconds / (peer.seconds + xz.median), 1.0),
+        Bound::ratio("  the image on its way", ours.writing / (peer.writing + xz.median), 0.5),
+    ]);
+    report.samples.extend([xz, least]);
     Ok(())
 }
 
