@@ -30,6 +30,7 @@ use self::report::Report;
 
 /// Times builds of the cloud profile and its peers
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Arguments {
     /// Times that each of our own steps is run
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
