@@ -52,7 +52,7 @@ impl Outcome<'_> {
 
     /// Another `up` makes what is missing, and undoes that and nothing else.
     fn go_on(&self) -> anyhow::Result<()> {
-        self.wait_for_actions();
+        wait_for_actions();
         let found = self.project.all();
         let mut running = self.site.start(self.project, Run::Up.words())?;
         wait(&mut running, |running| Ok(running.said()?.contains(ARE_MADE)))?;
@@ -76,7 +76,7 @@ impl Outcome<'_> {
             self.has_no_orphans()?;
             return Ok("undone");
         }
-        self.wait_for_actions();
+        wait_for_actions();
         let found = self.project.all();
         let mut running = self.site.start(project, Run::Up.words())?;
         wait(&mut running, |running| Ok(running.said()?.contains(HAS_BUNDLE) && project.is_settled()))?;
@@ -104,7 +104,7 @@ impl Outcome<'_> {
             more.retain(|name| !is_lock(name));
         }
         ensure!(more.is_empty(), "there is more than before: {}", more.join(", "));
-        self.wait_for_actions();
+        wait_for_actions();
         let later = project.all().more_than(&now);
         ensure!(later.is_empty(), "came back: {}", later.join(", "));
         self.run(Run::Down.words())?;
@@ -116,11 +116,6 @@ impl Outcome<'_> {
         project.all().must_be(others)?;
         self.has_no_orphans()?;
         Ok("ended by another `down`")
-    }
-
-    /// What has begun goes on at the provider. Whoever looks in between is told that the project changes.
-    fn wait_for_actions(&self) {
-        thread::sleep(ACTION * 3);
     }
 
     fn has_no_orphans(&self) -> anyhow::Result<()> {
@@ -148,4 +143,9 @@ impl Outcome<'_> {
 /// Whether it is the lock of the cluster.
 fn is_lock(name: &str) -> bool {
     name.ends_with(&format!(" imgbuild-lock-{CLUSTER}"))
+}
+
+/// What has begun goes on at the provider. Whoever looks in between is told that the project changes.
+fn wait_for_actions() {
+    thread::sleep(ACTION * 3);
 }

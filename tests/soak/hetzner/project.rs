@@ -218,8 +218,8 @@ fn own_process() -> anyhow::Result<String> {
     let boot = read("/proc/sys/kernel/random/boot_id")?.replace('-', "");
     let namespace = fs::read_link("/proc/self/ns/pid").context("asking for the PID namespace")?;
     let namespace = namespace.to_string_lossy().replace(|letter: char| !letter.is_ascii_digit(), "");
-    let stat = read("/proc/self/stat")?;
-    let (_, fields) = stat.rsplit_once(") ").context("`/proc/self/stat` has no name")?;
+    let told = read("/proc/self/stat")?;
+    let (_, fields) = told.rsplit_once(") ").context("`/proc/self/stat` has no name")?;
     let start = fields.split(' ').nth(19).context("`/proc/self/stat` has no start")?;
     Ok(format!(
         "{}-{namespace}-{}-{start}",
