@@ -37,7 +37,7 @@ is_ready edge1
 step "all servers get another image"
 sed -i '/^role = "\(control-plane\|worker\)"/a profile = "cloud-debug"' cluster.toml
 up second.txt
-is_in second.txt "/actions/rebuild" "server \`lab-cp1\`" "server \`lab-worker1\`" "worker1: Ready"
+is_in second.txt "/actions/rebuild" "server \`rebuild-cp1\`" "server \`rebuild-worker1\`" "worker1: Ready"
 step "the edge comes back by itself"
 is_ready edge1
 kill -0 "$edge"
@@ -45,7 +45,7 @@ step "the worker alone gets the first image again, whose snapshot is there"
 sed -i '/^name = "worker1"/,/^\[\[node\]\]/{/^profile/d}' cluster.toml
 up third.txt
 is_in third.txt "for amd64" "is there, snapshot" "worker1: Ready"
-if grep -q "^+" third.txt || ! grep -q "^~ server *lab-worker1" third.txt || grep -q "^~ server *lab-cp1" third.txt; then
+if grep -q "^+ server" third.txt || ! grep -q "^~ server *rebuild-worker1" third.txt || grep -q "^~ server *rebuild-cp1" third.txt; then
   echo "something else than the worker was changed" >&2
   exit 1
 fi
