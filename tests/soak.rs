@@ -9,7 +9,7 @@
 //!
 //! `SUITE=hetzner` ends runs of `up`, `cloud` and `down` in their middle, at the Hetzner simulator: the 204 of
 //! `SUITE=hetzner_interruptions` take some 6 minutes, and no machine; those of `SUITE=hetzner_machine_kills` end real
-//! uploads, by emulation some 2 minutes each. `CASE=` is one of the interruptions alone.
+//! uploads, by emulation up to 6 minutes each. `CASE=` is one of the interruptions alone.
 
 #[cfg(test)]
 mod soak {

@@ -12,7 +12,7 @@ use super::Site;
 /// For a case, by emulation on a busy host.
 const CASE: Duration = Duration::from_mins(15);
 
-/// N uploads (default 6, some two minutes each by emulation) that are ended in the middle, chosen by SEED.
+/// N uploads (default 6, up to six minutes each by emulation) that are ended in the middle, chosen by SEED.
 #[test]
 fn hetzner_machine_kills() -> anyhow::Result<()> {
     let site = Site::open()?;
