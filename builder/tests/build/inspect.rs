@@ -169,7 +169,8 @@ fn verify_names_whatever_is_damaged() {
         let (code, stdout, stderr) = place.ask(&["verify", "out"]);
         let shown = name.replace("\\u001b", "\\u{1b}");
         let said = format!(
-            "error: manifest `out/manifest.json` names the file `{shown}`, which is no name in a folder\n"
+            "error: manifest `out/manifest.json` names the file `{shown}`, which is no name in a folder\n\n\
+             hint: it is damaged: `imgbuild build` makes the folder anew\n"
         );
         assert_eq!((code, stdout, stderr), (2, String::new(), said));
     }
