@@ -4,7 +4,11 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder, Url};
+use futures_util::StreamExt as _;
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, Response, Url};
+
+use crate::units::Bytes;
 
 /// Makes a client that `configure` adds to. Proxies are taken from `http_proxy`, `https_proxy` and `no_proxy`.
 pub fn client(configure: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Client, reqwest::Error> {
@@ -20,6 +24,24 @@ pub fn client(configure: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Clie
     // connections fail, and say so.
     let without_roots = |_| builder().tls_certs_only(std::iter::empty()).build();
     builder().build().or_else(without_roots)
+}
+
+/// A client that follows no redirect: what is secret goes to nobody but who was asked.
+pub fn client_without_redirects() -> Result<Client, reqwest::Error> {
+    client(|builder| builder.redirect(Policy::none()))
+}
+
+/// The body of an answer; none of one that is longer than `limit`.
+pub async fn body(response: Response, limit: Bytes) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut body = Vec::new();
+    let mut stream = response.bytes_stream();
+    while let Some(chunk) = stream.next().await {
+        body.extend_from_slice(&chunk?);
+        if Bytes::of(&body) > limit {
+            return Ok(None);
+        }
+    }
+    Ok(Some(body))
 }
 
 /// Whether a URL's host is this one: what is secret may go there without TLS.

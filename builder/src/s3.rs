@@ -14,7 +14,7 @@
 
 pub use self::client::{Client, Objects};
 pub use self::endpoint::{Endpoint, EndpointError};
-pub use self::error::{Refusal, RequestLine, S3Error};
+pub use self::error::{NAMES_OTHERS, Refusal, RequestLine, S3Error};
 pub use self::keys::{KeyError, Keys};
 pub use self::storage::Storage;
 

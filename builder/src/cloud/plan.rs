@@ -138,8 +138,7 @@ impl Plan {
         // Before what is paid by the hour: a name may be taken.
         steps.extend(buckets::steps(wanted, observed)?);
         steps.extend(servers::steps(wanted, observed, &place, &images)?);
-        let (named, shown) = names::steps(wanted, observed)?;
-        steps.extend(named);
+        steps.extend(names::steps(wanted, observed)?);
         steps.extend(shared::old_networks(wanted, observed)?);
         for step in &mut steps {
             step.requests = step.actions.iter().map(&request).collect();
@@ -152,7 +151,7 @@ impl Plan {
             currency: observed.currency.clone(),
             images,
             steps,
-            shown,
+            shown: PlannedName::all(wanted, observed),
             unseen_buckets: buckets::unseen(wanted, observed),
             total,
         })

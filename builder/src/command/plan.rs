@@ -14,6 +14,7 @@ use crate::cloud::plan::{Built, Plan, PlanError};
 use crate::cloud::wanted::{DiskImage, Wanted};
 use crate::cluster::Cluster;
 use crate::hetzner::request_line;
+use crate::s3::NAMES_OTHERS;
 
 /// Letters of a digest that a label has room for: 63 at most.
 const DIGEST: usize = 48;
@@ -81,9 +82,7 @@ pub(super) fn hint_of(fault: &PlanError) -> String {
         PlanError::Foreign { kind: "record set", .. } => {
             "remove it from the zone, if nobody needs it, or name the cluster otherwise".to_owned()
         }
-        PlanError::Foreign { kind: "bucket", .. } | PlanError::Taken { .. } => {
-            "`etcd-bucket` and `longhorn-bucket` of `[backup]` name others".to_owned()
-        }
+        PlanError::Foreign { kind: "bucket", .. } | PlanError::Taken { .. } => NAMES_OTHERS.to_owned(),
         PlanError::Region { .. } => {
             "`endpoint` and `region` of `[backup]` have to be those of its buckets, or `etcd-bucket` and `longhorn-bucket` name others".to_owned()
         }

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
-use self::making::Making;
+use self::making::{Made, Making};
 use self::nodes::Nodes;
 use self::teller::{Part, Teller};
 use super::api::Server;
@@ -87,7 +87,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     require_k3s(&built)?;
     let making =
         Making { cluster: &cluster, wanted: &wanted, secrets: &secrets, built: &built, arguments, context };
-    let (plan, control_planes) = making.make(&project, &mut teller)?;
+    let Made { plan, control_planes, names } = making.make(&project, &mut teller)?;
     // The host firewall and Hetzner's keep everybody else from the API.
     let is_closed = cluster.posture == Posture::Production;
     if is_closed {
@@ -101,9 +101,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
     let reachable = if is_closed { &[][..] } else { &control_planes };
     let kubeconfig = write_kubeconfig(&cluster, &secrets, reachable)?;
     teller.ends(&format!("kubeconfig `{}`", kubeconfig.display()));
-    if !plan.shown.is_empty() {
-        // Their addresses are known now.
-        teller.names(&making.shown(project.observe(&wanted)?)?);
+    if !names.is_empty() {
+        teller.names(&names);
     }
     if context.printer.is_json() {
         let outcome = Outcome { plan: &plan, steps: teller.into_parts(), kubeconfig: &kubeconfig };

@@ -1,7 +1,7 @@
 //! A plan, carried out: each of its actions is the call that was shown for it, and what the call has begun is waited for.
 //!
-//! Steps of one kind and intent are carried out side by side but for re-imaging, all others one after the other. Where one fails, those
-//! beside it come to their end: nothing is dropped on its way.
+//! Steps of one kind and intent are carried out side by side but for re-imaging, all others one after the other. Where
+//! one fails, those beside it come to their end: nothing is dropped on its way.
 
 mod buckets;
 mod records;

@@ -45,6 +45,11 @@ impl Default for Pace {
 }
 
 impl Pace {
+    /// The pause after so many failures: twice as long each time, up to the longest, and a part of it by chance.
+    pub(crate) fn backoff(&self, failed: u32, longest: Duration) -> Duration {
+        jittered(self.first_pause.saturating_mul(1 << failed.min(16)).min(longest))
+    }
+
     /// No pause for a locked resource is longer: its action may end any moment.
     const LONGEST_LOCKED: Duration = Duration::from_secs(10);
 
@@ -117,14 +122,14 @@ impl Tries {
         if *count >= most {
             return None;
         }
-        let doubled = pace.first_pause.saturating_mul(1 << (*count).min(16)).min(longest);
+        let pause = pace.backoff(*count, longest);
         *count += 1;
-        Some(asked.unwrap_or_default().max(jittered(doubled)))
+        Some(asked.unwrap_or_default().max(pause))
     }
 }
 
 /// Between half of the pause and all of it, so that runs which failed together do not come back together.
-pub(crate) fn jittered(pause: Duration) -> Duration {
+fn jittered(pause: Duration) -> Duration {
     let random: [u8; 1] = random().unwrap_or_default();
     let half = pause / 2;
     half + half * u32::from(random[0]) / 255

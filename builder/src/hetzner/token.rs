@@ -1,19 +1,13 @@
 //! The API token: where it comes from, and that it goes nowhere else.
 
-use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs, io};
+use std::{fmt, io};
 
 use reqwest::header::HeaderValue;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::environment;
-use crate::units::Bytes;
-
-/// No more of a file is read; tokens have 64 characters.
-const LONGEST: Bytes = Bytes(4096);
+use crate::{environment, secret};
 
 /// A token of a project. It shows as a placeholder, and is overwritten when it is dropped.
 #[derive(Clone)]
@@ -69,9 +63,8 @@ impl Token {
 
     /// Reads it from a file, which may be a pipe (`<(…)`); the newline at its end is no part of it.
     pub fn load(path: &Path) -> Result<Self, TokenError> {
-        let mut text = Zeroizing::new(String::new());
-        let read = fs::File::open(path).and_then(|file| file.take(LONGEST.0).read_to_string(&mut text));
-        read.map_err(|source| TokenError::Read { path: path.to_owned(), source })?;
+        let read = secret::read(path);
+        let text = read.map_err(|source| TokenError::Read { path: path.to_owned(), source })?;
         Self::parse(&text, || format!("`{}`", path.display()))
     }
 
@@ -86,10 +79,7 @@ impl Token {
 
     /// What to tell where others than the file's owner can read it.
     pub fn warning(path: &Path) -> Option<String> {
-        let mode = fs::metadata(path).ok()?.permissions().mode();
-        (mode & 0o077 != 0).then(|| {
-            format!("others can read the API token in `{0}`: `chmod 600 {0}` ends that", path.display())
-        })
+        secret::warning("the API token", path)
     }
 
     /// The value of `Authorization`. It is marked, so that no log of the HTTP client's shows it.
@@ -127,15 +117,9 @@ impl fmt::Debug for Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::tests::file;
 
     const TEXT: &str = "jEheVytlAoFl7F8MqUQ7jAo2hOXASztX";
-
-    fn file(content: &str, mode: u32) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), content).unwrap();
-        fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
-        file
-    }
 
     #[test]
     fn a_newline_at_the_end_of_the_file_is_no_part_of_it() {

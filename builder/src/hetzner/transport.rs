@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use futures_util::StreamExt as _;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response};
 use serde::Deserialize;
@@ -11,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::error::message;
 use super::{Action, ApiError, Endpoint, ErrorCode, FieldFault, HetznerError, RateLimit, RequestLine, Token};
+use crate::http;
 use crate::printable;
 use crate::units::Bytes;
 
@@ -148,8 +148,7 @@ pub(super) struct Transport {
 impl Transport {
     pub(super) fn new(endpoint: Endpoint, token: Token) -> Result<Self, HetznerError> {
         // A redirect would carry the token elsewhere, and the API has none.
-        let configure = |builder: reqwest::ClientBuilder| builder.redirect(reqwest::redirect::Policy::none());
-        let http = crate::http::client(configure).map_err(|source| HetznerError::Http { source })?;
+        let http = http::client_without_redirects().map_err(|source| HetznerError::Http { source })?;
         Ok(Self { http, endpoint, token })
     }
 
@@ -185,15 +184,11 @@ impl Transport {
         rate: Option<RateLimit>,
     ) -> Result<Reply, HetznerError> {
         let status = response.status();
-        let mut body = Vec::new();
-        let mut stream = response.bytes_stream();
-        while let Some(chunk) = stream.next().await {
-            body.extend_from_slice(&chunk.map_err(|error| self.broken(request.clone(), error))?);
-            if Bytes::of(&body) > LONGEST {
-                return Err(HetznerError::TooLong { request, limit: LONGEST });
-            }
-        }
-        let body = self.token.redact(body);
+        let body = match http::body(response, LONGEST).await {
+            Ok(Some(body)) => self.token.redact(body),
+            Ok(None) => return Err(HetznerError::TooLong { request, limit: LONGEST }),
+            Err(error) => return Err(self.broken(request, error)),
+        };
         if !status.is_success() {
             let wait = rate.filter(|_| status.as_u16() == 429).map(|rate| rate.wait());
             return Err(refusal(request, status.as_u16(), &body, wait));

@@ -8,6 +8,9 @@ use thiserror::Error;
 use crate::hetzner::HetznerError;
 use crate::units::Bytes;
 
+/// What to do about a name that cannot be had.
+pub const NAMES_OTHERS: &str = "`etcd-bucket` and `longhorn-bucket` of `[backup]` name others";
+
 /// Which request it was, and whom it went to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RequestLine {
@@ -182,7 +185,7 @@ impl S3Error {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Operation(error) => return error.hint(),
-            Self::Taken { .. } => "`etcd-bucket` and `longhorn-bucket` of `[backup]` name others",
+            Self::Taken { .. } => NAMES_OTHERS,
             Self::Full { .. } => {
                 "somebody writes to it, or it keeps old versions: empty it with a tool for S3, or let it stay"
             }

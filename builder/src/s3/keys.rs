@@ -1,19 +1,14 @@
 //! The keys of an S3 service: where they come from, and that the secret one goes nowhere.
 
-use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs, io};
+use std::{fmt, io};
 
 use aws_credential_types::Credentials;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::environment;
-use crate::units::Bytes;
+use crate::{environment, secret};
 
-/// No more of a file is read.
-const LONGEST: Bytes = Bytes(4096);
 /// Names in `~/.aws/credentials`, which AWS's own tools read.
 const ACCESS: &str = "aws_access_key_id";
 const SECRET: &str = "aws_secret_access_key";
@@ -88,9 +83,8 @@ impl Keys {
 
     /// Reads them from a file, which may be a pipe (`<(…)`).
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let mut text = Zeroizing::new(String::new());
-        let read = fs::File::open(path).and_then(|file| file.take(LONGEST.0).read_to_string(&mut text));
-        read.map_err(|source| KeyError::Read { path: path.to_owned(), source })?;
+        let read = secret::read(path);
+        let text = read.map_err(|source| KeyError::Read { path: path.to_owned(), source })?;
         let origin = || format!("`{}`", path.display());
         let [access, secret] = in_file(&text).ok_or_else(|| KeyError::Form { origin: origin() })?;
         Self::of(access, secret, origin)
@@ -107,13 +101,7 @@ impl Keys {
 
     /// What to tell where others than the file's owner can read it.
     pub fn warning(path: &Path) -> Option<String> {
-        let mode = fs::metadata(path).ok()?.permissions().mode();
-        (mode & 0o077 != 0).then(|| {
-            format!(
-                "others can read the keys of the S3 service in `{0}`: `chmod 600 {0}` ends that",
-                path.display()
-            )
-        })
+        secret::warning("the keys of the S3 service", path)
     }
 
     pub(super) const fn credentials(&self) -> &Credentials {
@@ -150,15 +138,9 @@ fn in_file(text: &str) -> Option<[&str; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::tests::file;
 
     const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-
-    fn file(content: &str, mode: u32) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), content).unwrap();
-        fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
-        file
-    }
 
     #[test]
     fn takes_two_lines_or_what_other_tools_read() {

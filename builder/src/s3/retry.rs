@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::S3Error;
 use crate::hetzner::Pace;
-use crate::hetzner::retry::jittered;
 
 /// Whether another try may end otherwise.
 fn is_passing(error: &S3Error) -> bool {
@@ -31,6 +30,5 @@ pub(super) fn pause(pace: &Pace, failed: u32, error: &S3Error) -> Option<Duratio
     if failed >= pace.retries || !is_passing(error) {
         return None;
     }
-    let doubled = pace.first_pause.saturating_mul(1 << failed.min(16));
-    Some(jittered(doubled.min(pace.longest_pause)))
+    Some(pace.backoff(failed, pace.longest_pause))
 }

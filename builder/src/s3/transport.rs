@@ -7,12 +7,12 @@ use aws_sigv4::http_request::{
     SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
-use futures_util::StreamExt as _;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, Url};
 
 use super::document::Document;
 use super::{Endpoint, Keys, Refusal, RequestLine, S3Error};
+use crate::http;
 use crate::printable;
 use crate::units::Bytes;
 
@@ -62,8 +62,7 @@ pub(super) struct Transport {
 impl Transport {
     pub(super) fn new(endpoint: Endpoint, keys: Keys) -> Result<Self, S3Error> {
         // A redirect names another host, which the signature is not for; what it says is an answer like any other.
-        let configure = |builder: reqwest::ClientBuilder| builder.redirect(reqwest::redirect::Policy::none());
-        let http = crate::http::client(configure).map_err(|source| S3Error::Http { source })?;
+        let http = http::client_without_redirects().map_err(|source| S3Error::Http { source })?;
         Ok(Self { http, endpoint, keys })
     }
 
@@ -74,7 +73,7 @@ impl Transport {
     /// Sends once.
     pub(super) async fn exchange(&self, request: &Request, timeout: Duration) -> Result<String, S3Error> {
         let url = request.url(&self.endpoint);
-        let line = request.line(&self.endpoint);
+        let line = RequestLine { method: request.method.clone(), url: url.to_string() };
         let signature = self.signature(request, &url).expect("requests are made of what can be signed");
         let builder = self.http.request(request.method.clone(), url).timeout(timeout);
         let builder = builder.headers(signature).headers(request.headers.clone());
@@ -115,15 +114,11 @@ impl Transport {
 
 async fn read(request: RequestLine, response: Response) -> Result<String, S3Error> {
     let status = response.status();
-    let mut body = Vec::new();
-    let mut stream = response.bytes_stream();
-    while let Some(chunk) = stream.next().await {
-        body.extend_from_slice(&chunk.map_err(|error| transport(request.clone(), error))?);
-        if Bytes::of(&body) > LONGEST {
-            return Err(S3Error::TooLong { request, limit: LONGEST });
-        }
-    }
-    let body = String::from_utf8_lossy(&body).into_owned();
+    let body = match http::body(response, LONGEST).await {
+        Ok(Some(body)) => String::from_utf8_lossy(&body).into_owned(),
+        Ok(None) => return Err(S3Error::TooLong { request, limit: LONGEST }),
+        Err(error) => return Err(transport(request, error)),
+    };
     if status.is_success() {
         return Ok(body);
     }

@@ -4,18 +4,21 @@ use super::{Action, Intent, Kind, PlanError, PlannedName, Step, addresses};
 use crate::cloud::observed::{Observed, Records, Zone};
 use crate::cloud::wanted::{AddressFamily, NamedAddress, Wanted};
 
-/// What is done to the zone, and what somebody has to do elsewhere.
-pub(super) fn steps(
-    wanted: &Wanted,
-    observed: &Observed,
-) -> Result<(Vec<Step>, Vec<PlannedName>), PlanError> {
-    let shown = each(&wanted.dns.shown).map(|(name, family)| PlannedName {
-        name: name.name.clone(),
-        record: family.record(),
-        values: addresses(name, family, wanted, observed),
-    });
-    let shown = shown.collect();
-    let Some(name) = &wanted.dns.zone else { return Ok((Vec::new(), shown)) };
+impl PlannedName {
+    /// What somebody has to write elsewhere than in the zone.
+    pub fn all(wanted: &Wanted, observed: &Observed) -> Vec<Self> {
+        let name = |(name, family): (&NamedAddress, AddressFamily)| Self {
+            name: name.name.clone(),
+            record: family.record(),
+            values: addresses(name, family, wanted, observed),
+        };
+        each(&wanted.dns.shown).map(name).collect()
+    }
+}
+
+/// What is done to the zone.
+pub(super) fn steps(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, PlanError> {
+    let Some(name) = &wanted.dns.zone else { return Ok(Vec::new()) };
     let Some(zone) = &observed.zone else { return Err(PlanError::Zone { name: name.clone() }) };
     if !zone.is_writable {
         return Err(PlanError::Secondary { name: name.clone() });
@@ -23,7 +26,7 @@ pub(super) fn steps(
     let written = each(&wanted.dns.written).map(|(name, family)| step(name, family, zone, wanted, observed));
     let mut steps = written.collect::<Result<Vec<_>, _>>()?;
     steps.extend(superfluous(zone, wanted)?);
-    Ok((steps, shown))
+    Ok(steps)
 }
 
 fn each(names: &[NamedAddress]) -> impl Iterator<Item = (&NamedAddress, AddressFamily)> {

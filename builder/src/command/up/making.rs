@@ -39,10 +39,20 @@ pub(super) struct Making<'a> {
     pub(super) context: &'a Context,
 }
 
-/// What is known before anything is done.
-pub(super) struct Seen {
-    observed: Observed,
+/// What there is now.
+pub(super) struct Made {
+    /// What was carried out.
     pub(super) plan: Plan,
+    /// Addresses of the control planes.
+    pub(super) control_planes: Vec<IpAddr>,
+    /// Names that somebody has to write.
+    pub(super) names: Vec<PlannedName>,
+}
+
+/// What is known before anything is done.
+struct Seen {
+    observed: Observed,
+    plan: Plan,
     uploads: Vec<Upload>,
 }
 
@@ -53,15 +63,11 @@ struct SoldOut {
 }
 
 impl Making<'_> {
-    /// The plan that was carried out, and the addresses of the control planes.
+    /// Makes what is wanted, as somebody has let it happen.
     ///
     /// What is sold out when it is wanted, the list of types may have told as in stock: then another plan is made without
     /// it, shown, and asked for.
-    pub(super) fn make(
-        &self,
-        project: &Project,
-        teller: &mut Teller<'_>,
-    ) -> anyhow::Result<(Plan, Vec<IpAddr>)> {
+    pub(super) fn make(&self, project: &Project, teller: &mut Teller<'_>) -> anyhow::Result<Made> {
         let mut sold_out: Vec<SoldOut> = Vec::new();
         loop {
             let seen = self.see(project.observe(self.wanted)?, &sold_out)?;
@@ -72,7 +78,7 @@ impl Making<'_> {
             }
             let made = self.make_as_shown(project, &seen.plan, &sold_out, teller);
             let error = match made {
-                Ok(control_planes) => return Ok((seen.plan, control_planes)),
+                Ok((control_planes, names)) => return Ok(Made { plan: seen.plan, control_planes, names }),
                 Err(error) => error,
             };
             let Some(HetznerError::OutOfStock { server_type, location, .. }) = cause(&error) else {
@@ -98,18 +104,13 @@ impl Making<'_> {
         Ok(Seen { observed, plan, uploads })
     }
 
-    /// The names that somebody has to write, with the addresses that are known now.
-    pub(super) fn shown(&self, observed: Observed) -> anyhow::Result<Vec<PlannedName>> {
-        Ok(self.see(observed, &[])?.plan.shown)
-    }
-
     fn make_as_shown(
         &self,
         project: &Project,
         shown: &Plan,
         sold_out: &[SoldOut],
         teller: &mut Teller<'_>,
-    ) -> anyhow::Result<Vec<IpAddr>> {
+    ) -> anyhow::Result<(Vec<IpAddr>, Vec<PlannedName>)> {
         let allowed = cloud::UPLOADING + MAKING;
         let work = async |operation: &Operation, alone: &Exclusive<'_>| {
             let now = self.see(alone.observe(operation, self.wanted).await?, sold_out)?;
@@ -119,7 +120,7 @@ impl Making<'_> {
         project.exclusively(self.context, &self.wanted.name, ("making the cluster", allowed), work)
     }
 
-    /// Addresses of the control planes. Until one has its bundle, there is nothing that could be lost: so far a failure
+    /// Addresses of the control planes, and the names that somebody has to write. Until one has its bundle, there is nothing that could be lost: so far a failure
     /// undoes all but finished snapshots.
     async fn carry_out(
         &self,
@@ -127,7 +128,7 @@ impl Making<'_> {
         alone: &Exclusive<'_>,
         seen: Seen,
         teller: &mut Teller<'_>,
-    ) -> anyhow::Result<Vec<IpAddr>> {
+    ) -> anyhow::Result<(Vec<IpAddr>, Vec<PlannedName>)> {
         let uploaded =
             cloud::upload_all(operation, alone, &seen.uploads, &self.arguments.upload, self.context).await?;
         if !uploaded.is_empty() {
@@ -150,9 +151,11 @@ impl Making<'_> {
         let before = async || alone.keep(operation).await;
         site.carry_out(operation, &seen.plan, before, &done).await.map_err(project::of_hetzner)?;
         teller.ends("servers made and switched on");
+        let mut names = Vec::new();
         if !seen.plan.shown.is_empty() {
             // Other nodes find the control plane by its name: somebody has to write it while `up` waits for them.
-            teller.names(&self.shown(alone.observe(operation, self.wanted).await?)?);
+            names = PlannedName::all(self.wanted, &alone.observe(operation, self.wanted).await?);
+            teller.names(&names);
         }
         let control_planes = self.push(operation, alone, &site).await?;
         teller.ends("the control plane has its bundle");
@@ -161,7 +164,7 @@ impl Making<'_> {
         alone.settle(&settling, &self.wanted.name).await.map_err(|error| {
             project::of_hetzner(error).hint("nothing was undone: `imgbuild up` once more finishes it")
         })?;
-        Ok(control_planes)
+        Ok((control_planes, names))
     }
 
     /// What each server finds at the metadata service, by the server's name.

@@ -49,7 +49,7 @@ pub(super) fn look(
 }
 
 fn finding(name: &str, bucket: &Bucket, cluster: &Cluster) -> Finding {
-    let others = || Some("`etcd-bucket` and `longhorn-bucket` of `[backup]` name others".to_owned());
+    let others = || Some(s3::NAMES_OTHERS.to_owned());
     match bucket {
         Bucket::Free => Finding::fine("bucket", format!("the name `{name}` is free")),
         Bucket::Own(own) => match own.clusters.iter().find(|owner| *owner != cluster.name.as_str()) {
