@@ -44,19 +44,10 @@ fn the_whole_way_from_a_token_to_a_cluster_and_back_leaves_nothing() -> anyhow::
 #[test]
 fn a_server_is_written_in_its_rescue_system_and_others_are_made_of_it() -> anyhow::Result<()> {
     let scene = Scene::open()?;
-    let program = scene.program().with_file_name("hetzner-machines");
-    ensure!(
-        program.is_file(),
-        "`{}` is missing; `cargo build -p hetzner-machines` makes it",
-        program.display()
-    );
     let folder = scene.folder().join("hetzner");
-    let mut running = Program::new("running the Hetzner simulator's machines", program)
-        .arguments(["--disk", "4", "--folder"])
-        .argument(&folder)
-        .argument("--cache")
-        .argument(scene.cache())
-        .argument("--")
+    let mut running = scene
+        .hetzner_machines(&folder)?
+        .arguments(["--disk", "4", "--"])
         .argument(Path::new(env!("CARGO_BIN_EXE_hetzner-guest")))
         .argument(scene.key())
         .start()?;

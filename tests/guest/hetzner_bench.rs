@@ -5,7 +5,6 @@
 #![expect(clippy::print_stdout, reason = "prints what the benchmark reads")]
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use imgbuild::process::Program;
-use machine::{HetznerApi, oracle};
+use machine::{HetznerApi, Operator, oracle};
 use serde_json::{Value, json};
 
 /// For an upload by emulation, on a busy host.
@@ -32,27 +31,19 @@ const WRITE: &str = "xz -dc | dd of=/dev/sda bs=4M && sync";
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args_os().skip(1);
+    let operator = Operator::of_arguments(&mut arguments)?;
     let mut next = || arguments.next().context("an argument is missing");
-    let (program, cluster, cache) = (next()?, next()?, next()?);
-    let bench = Bench {
-        program,
-        cluster,
-        cache,
-        image: next()?.into(),
-        key: next()?.into(),
-        api: HetznerApi::of_environment()?,
-    };
+    let bench =
+        Bench { operator, image: next()?.into(), key: next()?.into(), api: HetznerApi::of_environment()? };
     let ours = bench.measured(Bench::ours)?;
-    bench.imgbuild(&["down", "--yes", "--snapshots"]).output(COMMAND)?;
+    bench.operator.imgbuild(&["down", "--yes", "--snapshots"]).output(COMMAND)?;
     let peer = bench.measured(Bench::peer)?;
     println!("{}", json!({ "ours": ours, "peer": peer }));
     Ok(())
 }
 
 struct Bench {
-    program: OsString,
-    cluster: OsString,
-    cache: OsString,
+    operator: Operator,
     image: PathBuf,
     key: PathBuf,
     api: HetznerApi,
@@ -75,7 +66,7 @@ impl Bench {
     }
 
     fn ours(&self) -> anyhow::Result<Duration> {
-        let mut running = self.imgbuild(&["cloud", "--yes", "--progress", "json"]).start()?;
+        let mut running = self.operator.imgbuild(&["cloud", "--yes", "--progress", "json"]).start()?;
         let (started, mut begun, mut written) = (Instant::now(), None, None);
         let status = loop {
             if let Some(status) = running.try_wait()? {
@@ -94,15 +85,6 @@ impl Bench {
         ensure!(status.success(), "`imgbuild cloud` ends with {status}:\n{}", running.said()?);
         let parts = begun.zip(written).context("`imgbuild cloud` does not say how far it is")?;
         Ok(parts.1 - parts.0)
-    }
-
-    fn imgbuild(&self, words: &[&str]) -> Program {
-        Program::new("measuring imgbuild", &self.program)
-            .argument("--file")
-            .argument(&self.cluster)
-            .argument("--cache")
-            .argument(&self.cache)
-            .arguments(words)
     }
 
     fn peer(&self) -> anyhow::Result<Duration> {

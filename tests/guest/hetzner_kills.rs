@@ -4,14 +4,13 @@
 //! Arguments: `imgbuild`, its cluster file, its cache, the simulator's folder, how many uploads, the seed.
 #![expect(clippy::print_stdout, reason = "uploads take minutes: tests say how far they are")]
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use imgbuild::process::{Program, Running};
-use machine::{Ending, HetznerApi, Met, Random};
+use imgbuild::process::Running;
+use machine::{Ending, HetznerApi, Met, Operator, Random};
 use serde_json::Value;
 
 /// For an upload by emulation to come to its next stage, on a busy host.
@@ -34,14 +33,9 @@ const LATER: [u64; 5] = [1_000, 60_000, 10_000, 1_000, 500];
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args_os().skip(1);
+    let operator = Operator::of_arguments(&mut arguments)?;
     let mut next = || arguments.next().context("an argument is missing");
-    let uploads = Uploads {
-        program: next()?,
-        cluster: next()?,
-        cache: next()?,
-        folder: next()?.into(),
-        api: HetznerApi::of_environment()?,
-    };
+    let uploads = Uploads { operator, folder: next()?.into(), api: HetznerApi::of_environment()? };
     let mut number = || -> anyhow::Result<u64> { Ok(next()?.to_string_lossy().parse()?) };
     let (count, seed) = (number()?, number()?);
     let mut random = Random::new(seed);
@@ -58,9 +52,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 struct Uploads {
-    program: OsString,
-    cluster: OsString,
-    cache: OsString,
+    operator: Operator,
     /// The simulator's.
     folder: PathBuf,
     api: HetznerApi,
@@ -69,7 +61,7 @@ struct Uploads {
 impl Uploads {
     /// Ends an upload so long after the beginning of a part of its work.
     fn end(&self, ending: Ending, stage: &str, later: Duration) -> anyhow::Result<&'static str> {
-        let mut running = self.imgbuild(&["cloud", "--yes", "--progress", "json"]).start()?;
+        let mut running = self.operator.imgbuild(&["cloud", "--yes", "--progress", "json"]).start()?;
         let started = Instant::now();
         while !running.said()?.contains(stage) {
             let is_going = running.try_wait()?.is_none() && started.elapsed() < STAGE;
@@ -81,7 +73,7 @@ impl Uploads {
         let mut how = self.outcome(ending, met).with_context(|| said(&mut running))?;
         if self.is_whole()? {
             // The signal came when all was done.
-            self.imgbuild(&["down", "--yes", "--addresses", "--snapshots"]).output(CLEANING)?;
+            self.operator.imgbuild(&["down", "--yes", "--addresses", "--snapshots"]).output(CLEANING)?;
             how = "the snapshot was there already";
         }
         self.nothing_is_left().with_context(|| said(&mut running))?;
@@ -92,7 +84,7 @@ impl Uploads {
         if met != Met::Work || ending != Ending::Kill {
             return Ok("undone");
         }
-        let orphans = || self.imgbuild(&["orphans", "--remove", "--yes"]).output(CLEANING);
+        let orphans = || self.operator.imgbuild(&["orphans", "--remove", "--yes"]).output(CLEANING);
         let said = orphans()?;
         if !said.contains("goes on") {
             return Ok("removed as orphans");
@@ -110,15 +102,6 @@ impl Uploads {
         }
         orphans()?;
         Ok("removed as orphans, without the lock")
-    }
-
-    fn imgbuild(&self, words: &[&str]) -> Program {
-        Program::new("testing imgbuild", &self.program)
-            .argument("--file")
-            .argument(&self.cluster)
-            .argument("--cache")
-            .argument(&self.cache)
-            .arguments(words)
     }
 
     /// Whether a snapshot belongs to the cluster and to no run.

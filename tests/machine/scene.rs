@@ -77,6 +77,15 @@ impl Scene {
         self.programs.join(PROGRAM)
     }
 
+    /// The Hetzner simulator with machines, whose files lie in `folder`; options and a command are to follow.
+    pub fn hetzner_machines(&self, folder: &Path) -> anyhow::Result<Program> {
+        const NAME: &str = "hetzner-machines";
+        let program = self.programs.join(NAME);
+        ensure!(program.is_file(), "`{}` is missing; `cargo build -p {NAME}` makes it", program.display());
+        let machines = Program::new("running the Hetzner simulator's machines", program);
+        Ok(machines.argument("--folder").argument(folder).argument("--cache").argument(self.cache()))
+    }
+
     /// What runs on nodes, as `make nodes` left it in the target folder.
     pub fn node_programs(&self, arch: Arch) -> anyhow::Result<Programs> {
         let target = self.programs.parent().and_then(Path::parent).context("no target folder")?;

@@ -64,8 +64,9 @@ fn hetzner_workers_join_and_edges_come_back_to_servers_of_another_image() -> any
         let build = ["build", profile, "--without-artifacts", "--artifact", "k3s=k3s-stand-in"];
         prepare("building an image", "imgbuild", &build)?;
     }
-    let mut running = with_keys(Program::new("re-imaging servers", programs.join("hetzner-machines")))
-        .arguments(["--folder", "simulator", "--"])
+    let simulator = folder.join("simulator");
+    let mut running = with_keys(scene.hetzner_machines(&simulator)?)
+        .argument("--")
         .argument(inside)
         .environment("IMGBUILD_CACHE", scene.cache())
         .folder(&folder)
@@ -75,8 +76,7 @@ fn hetzner_workers_join_and_edges_come_back_to_servers_of_another_image() -> any
     print!("{said}");
     ensure!(status?.success(), "it fails:\n{said}");
     for name in ["servers", "images"] {
-        let left =
-            fs::read_dir(folder.join("simulator").join(name)).context("looking for what is left")?.count();
+        let left = fs::read_dir(simulator.join(name)).context("looking for what is left")?.count();
         ensure!(left == 0, "{left} {name} are left in the simulator's folder");
     }
     Ok(())

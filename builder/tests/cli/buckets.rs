@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use hetzner_simulator::{Fault, FaultKind, Simulator};
+use hetzner_simulator::{Fault, FaultKind};
 use imgbuild::bundle::manifest::{DiskFacts, FORMAT, Manifest};
 use imgbuild::secure_boot::SignedBy;
 use imgbuild::units::{Arch, Bytes, RootHash, SectorSize, Sha256, Timestamp};
 use s3_server::{KEYS, OTHER_KEYS, Options, S3Server};
 use serde_json::{Value, json};
 
+use super::cloud::Project;
 use super::plan::CLUSTER;
 use super::program::Place;
 
@@ -25,15 +26,14 @@ const NOTHING: [&str; 0] = [];
 
 struct Services {
     place: Place,
-    simulator: Simulator,
+    project: Project,
     s3: S3Server,
 }
 
 impl Services {
     fn new() -> Self {
         let place = Place::with(&format!("{CLUSTER}{BACKUP}"));
-        let simulator = Simulator::start(hetzner_simulator::Options::default()).unwrap();
-        Self { place, simulator, s3: S3Server::start(Options::default()).unwrap() }
+        Self { place, project: Project::new(), s3: S3Server::start(Options::default()).unwrap() }
     }
 
     fn run(&self, arguments: &[&str]) -> String {
@@ -42,20 +42,20 @@ impl Services {
 
     /// Without keys but those that are given; no secret key is ever shown.
     fn run_with(&self, arguments: &[&str], keys: &[(&str, &str)]) -> String {
-        let (url, s3) = (self.simulator.url(), self.s3.url());
+        let (url, s3) = (self.project.simulator.url(), self.s3.url());
         let mut environment = vec![
-            ("HCLOUD_TOKEN", self.simulator.token()),
+            ("HCLOUD_TOKEN", self.project.simulator.token()),
             ("HCLOUD_ENDPOINT", &url),
             ("AWS_ENDPOINT_URL_S3", &s3),
         ];
         environment.extend(keys);
         let text = self.place.run_with(arguments, &environment);
-        assert!(!text.contains(KEYS[1]) && !text.contains(self.simulator.token()), "{text}");
+        assert!(!text.contains(KEYS[1]) && !text.contains(self.project.simulator.token()), "{text}");
         text.replace(&s3, "https://[s3]")
     }
 
     fn is_untouched(&self) -> bool {
-        let all = self.simulator.resources();
+        let all = self.project.simulator.resources();
         all.as_object().unwrap().values().all(|kind| kind.as_array().unwrap().is_empty())
     }
 }
@@ -115,25 +115,10 @@ fn lay_image(services: &Services) {
         programs: BTreeMap::new(),
     };
     services.place.write("out/cloud-amd64/manifest.json", serde_json::to_string(&manifest).unwrap());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let http = imgbuild::http::client(|builder| builder).unwrap();
-    let make = |path: String, body: Value| {
-        runtime.block_on(async {
-            let request = http.post(format!("{}{path}", services.simulator.url()));
-            let request = request.bearer_auth(services.simulator.token()).body(body.to_string());
-            let answer = request.send().await.unwrap();
-            let (status, text) = (answer.status(), answer.text().await.unwrap());
-            assert!(status.is_success(), "{path}: {text}");
-            serde_json::from_str::<Value>(&text).unwrap()
-        })
-    };
-    let server = json!({
-        "name": "upload", "server_type": "cx23", "image": "debian-13", "location": "fsn1", "start_after_create": false,
-    });
-    let server = make("/servers".to_owned(), server)["server"]["id"].as_u64().unwrap();
+    let server = services.project.server("upload", &json!({}));
     let label: String = digest.to_string().chars().take(48).collect();
     let image = json!({ "type": "snapshot", "description": "cloud on disk", "labels": { "imgbuild.org/digest": label } });
-    make(format!("/servers/{server}/actions/create_image"), image);
+    services.project.make(&format!("/servers/{server}/actions/create_image"), &image);
 }
 
 #[test]
@@ -147,8 +132,8 @@ fn up_that_fails_removes_the_buckets_that_it_has_made() {
         code: "invalid_input".to_owned(),
         message: "a fault of the test".to_owned(),
     };
-    services.simulator.add_fault(Fault::on("POST", "/servers", kind).times(10));
-    let before = services.simulator.resources();
+    services.project.simulator.add_fault(Fault::on("POST", "/servers", kind).times(10));
+    let before = services.project.simulator.resources();
     let text = services.run(&["up", "--yes"]);
     assert!(text.starts_with("exit code 1") && text.contains("a fault of the test"), "{text}");
     assert!(
@@ -163,11 +148,11 @@ fn up_that_fails_removes_the_buckets_that_it_has_made() {
     );
     // The one that was there before is as it was.
     assert_eq!(services.s3.buckets(), ["lab-longhorn:"]);
-    assert_eq!(services.simulator.resources(), before);
+    assert_eq!(services.project.simulator.resources(), before);
     let asked = services.s3.requests().len();
     let text = services.run_with(&["up", "--yes", "--without-buckets"], &[]);
     assert!(text.contains("Not looked at: buckets lab-etcd, lab-longhorn"), "{text}");
-    assert_eq!((services.s3.requests().len(), services.simulator.resources()), (asked, before));
+    assert_eq!((services.s3.requests().len(), services.project.simulator.resources()), (asked, before));
 }
 
 #[test]
@@ -226,8 +211,10 @@ fn orphans_are_buckets_of_interrupted_runs_with_nothing_in_them() {
     assert!(text.starts_with("exit code 0\nno orphans\n") && text.contains("InvalidAccessKeyId"), "{text}");
     // Without keys or without a cluster file nobody looks.
     let elsewhere = Place::new();
-    let environment =
-        [("HCLOUD_TOKEN", services.simulator.token()), ("HCLOUD_ENDPOINT", &services.simulator.url())];
+    let environment = [
+        ("HCLOUD_TOKEN", services.project.simulator.token()),
+        ("HCLOUD_ENDPOINT", &services.project.simulator.url()),
+    ];
     assert_eq!(elsewhere.run_with(&["orphans"], &environment), "exit code 0\nno orphans\n");
 }
 
@@ -255,8 +242,8 @@ fn check_says_whose_the_buckets_are() {
 fn a_service_that_is_not_there_is_named() {
     let services = Services::new();
     let environment = [
-        ("HCLOUD_TOKEN", services.simulator.token()),
-        ("HCLOUD_ENDPOINT", &services.simulator.url()),
+        ("HCLOUD_TOKEN", services.project.simulator.token()),
+        ("HCLOUD_ENDPOINT", &services.project.simulator.url()),
         ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9"),
         ("AWS_ACCESS_KEY_ID", KEYS[0]),
         ("AWS_SECRET_ACCESS_KEY", KEYS[1]),

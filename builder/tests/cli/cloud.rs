@@ -12,20 +12,20 @@ use super::plan::CLUSTER;
 use super::program::Place;
 
 /// A project, asked by its API.
-struct Project {
-    simulator: Simulator,
+pub(super) struct Project {
+    pub(super) simulator: Simulator,
     runtime: tokio::runtime::Runtime,
     http: reqwest::Client,
 }
 
 impl Project {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let simulator = Simulator::start(Options::default()).unwrap();
         Self { simulator, runtime, http: imgbuild::http::client(|builder| builder).unwrap() }
     }
 
-    fn make(&self, path: &str, body: &Value) -> Value {
+    pub(super) fn make(&self, path: &str, body: &Value) -> Value {
         self.runtime.block_on(async {
             let request = self.http.post(format!("{}{path}", self.simulator.url()));
             let request = request.bearer_auth(self.simulator.token()).body(body.to_string());
@@ -36,7 +36,7 @@ impl Project {
         })
     }
 
-    fn server(&self, name: &str, labels: &Value) -> u64 {
+    pub(super) fn server(&self, name: &str, labels: &Value) -> u64 {
         let body = json!({
             "name": name, "server_type": "cx23", "image": "debian-13", "location": "fsn1",
             "start_after_create": false, "labels": labels,

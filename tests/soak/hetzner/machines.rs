@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use imgbuild::process::Program;
 use machine::number;
 
 use super::Site;
@@ -18,24 +17,16 @@ fn hetzner_machine_kills() -> anyhow::Result<()> {
     let site = Site::open()?;
     let (count, seed) = (number("N", 6)?, number("SEED", 1)?);
     println!("SEED={seed} N={count}");
-    let program = site.program("hetzner-machines");
-    ensure!(
-        program.is_file(),
-        "`{}` is missing; `cargo build -p hetzner-machines` makes it",
-        program.display()
-    );
-    let folder = site.folder().join("hetzner");
-    let mut running = Program::new("running the Hetzner simulator's machines", program)
-        .environment("XDG_CONFIG_HOME", site.settings())
-        .argument("--folder")
-        .argument(&folder)
-        .argument("--cache")
-        .argument(site.cache())
+    let folder = site.scene.folder().join("hetzner");
+    let mut running = site
+        .scene
+        .hetzner_machines(&folder)?
+        .environment("XDG_CONFIG_HOME", site.joining.settings())
         .argument("--")
         .argument(Path::new(env!("CARGO_BIN_EXE_hetzner-kills")))
-        .argument(site.program("imgbuild"))
-        .argument(site.cluster_file())
-        .argument(site.cache())
+        .argument(site.scene.program())
+        .argument(site.joining.cluster_file())
+        .argument(site.scene.cache())
         .argument(&folder)
         .arguments([count.to_string(), seed.to_string()])
         .start()?;

@@ -1,6 +1,5 @@
 //! A cluster of the cloud, and its operator.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -35,8 +34,8 @@ dns-zone = "example.org"
 
 /// A cluster of two servers with its image; what is run of it may be run side by side.
 pub(super) struct Site {
-    joining: Joining,
-    scene: Scene,
+    pub(super) joining: Joining,
+    pub(super) scene: Scene,
     /// Value of the label of its snapshot.
     pub(super) digest: String,
     /// Where a control plane waits for its bundle, and answers claims.
@@ -85,28 +84,5 @@ impl Site {
     /// The tester's public key.
     pub(super) fn public_key(&self) -> anyhow::Result<String> {
         std::fs::read_to_string(self.scene.key().with_extension("pub")).context("reading the public key")
-    }
-
-    /// Beside the programs under test.
-    pub(super) fn program(&self, name: &str) -> PathBuf {
-        self.scene.program().with_file_name(name)
-    }
-
-    /// Where disks may lie.
-    pub(super) fn folder(&self) -> &Path {
-        self.scene.folder()
-    }
-
-    pub(super) fn cache(&self) -> PathBuf {
-        self.scene.cache()
-    }
-
-    pub(super) fn cluster_file(&self) -> PathBuf {
-        self.joining.cluster_file()
-    }
-
-    /// What the user's settings folder is for `imgbuild`.
-    pub(super) fn settings(&self) -> &Path {
-        self.joining.settings()
     }
 }
