@@ -26,5 +26,5 @@ mod keys;
 mod retry;
 mod storage;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transport;

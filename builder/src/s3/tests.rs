@@ -1,7 +1,7 @@
 //! The client against a server that checks its signatures, and misbehaves as it is told.
 
 mod faults;
-mod scene;
+pub(crate) mod scene;
 
 use s3_server::{Fault, FaultKind, KEYS, OTHER_KEYS, Options};
 

@@ -26,7 +26,7 @@ pub(crate) struct Bucket {
 /// All of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    pub(crate) buckets: Arc<Mutex<BTreeMap<String, Bucket>>>,
+    buckets: Arc<Mutex<BTreeMap<String, Bucket>>>,
     options: Options,
 }
 

@@ -1,12 +1,12 @@
 //! Snapshots in a project of the Hetzner simulator, with every fault at every call. What happens to the disk is tested
 //! where it is written ([`upload`]).
 
-use hetzner_simulator::{Fault, FaultKind, Request};
+use hetzner_simulator::{Fault, FaultKind};
 
 use super::*;
 use crate::hetzner::label::RUN;
 use crate::hetzner::tests::api::{operation, run};
-use crate::hetzner::tests::scene::{DIGEST, Scene, faults};
+use crate::hetzner::tests::scene::{DIGEST, Scene, called, faults};
 use crate::hetzner::{Query, Selector};
 use crate::units::Sha256;
 
@@ -24,14 +24,6 @@ async fn upload(scene: &Scene) -> Upload {
         cluster: "lab".to_owned(),
         trusts_first: false,
     }
-}
-
-/// As the provider's reference has it.
-fn called(request: &Request) -> String {
-    let step =
-        |step: &str| if step.bytes().all(|byte| byte.is_ascii_digit()) { "{id}" } else { step }.to_owned();
-    let path = request.path.trim_start_matches("/v1").split('/').skip(1).map(step);
-    format!("{} /{}", request.method, path.collect::<Vec<_>>().join("/"))
 }
 
 /// Instead of the rescue system: sees that it could be one, and has the server go off.

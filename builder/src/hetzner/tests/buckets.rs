@@ -9,7 +9,8 @@ use crate::cloud::plan::{Intent, Kind, Plan, PlanError, Spared};
 use crate::cloud::wanted::tests::{FILE, wanted};
 use crate::hetzner::carry_out::Site;
 use crate::hetzner::{HetznerError, Run, request_line};
-use crate::s3::{Client, Endpoint, Keys, Storage};
+use crate::s3::tests::scene::{client, keys};
+use crate::s3::{Endpoint, Storage};
 
 const BACKUP: &str =
     "\n[backup]\nendpoint = \"fsn1.your-objectstorage.com\"\nregion = \"fsn1\"\nsecret = \"s3\"\n";
@@ -26,11 +27,7 @@ impl WithStorage {
         scene.wanted = wanted(&format!("{FILE}{BACKUP}"));
         let start = tokio::task::spawn_blocking(|| S3Server::start(s3_server::Options::default()).unwrap());
         let server = start.await.unwrap();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), KEYS.join("\n")).unwrap();
-        let endpoint = Endpoint::parse(&server.url(), "fsn1").unwrap();
-        let client = Client::new(endpoint, Keys::load(file.path()).unwrap()).unwrap();
-        let client = client.with_pace(*scene.client.pace());
+        let client = client(Endpoint::parse(&server.url(), "fsn1").unwrap(), keys(KEYS));
         let buckets = scene.wanted.storage.as_ref().unwrap().buckets.clone();
         Self { scene, server, storage: Storage::new(client, buckets) }
     }

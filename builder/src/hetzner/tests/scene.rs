@@ -106,6 +106,7 @@ impl Scene {
         kinds.filter(|(_, names): &(_, Vec<String>)| !names.is_empty()).collect()
     }
 
+    /// Requests that change something.
     pub(crate) fn changes(&self) -> Vec<Request> {
         let all = self.simulator.requests();
         all.into_iter().filter(|request| request.method != "GET").collect()
@@ -146,6 +147,17 @@ async fn make_snapshot(client: &Client) -> Snapshot {
     let gone = client.delete::<Server>(&operation, server.made.id).await.unwrap();
     client.wait(&operation, gone).await.unwrap();
     Snapshot { id: image.made.id, digest: DIGEST.to_owned() }
+}
+
+/// What was called, as the provider's reference has it.
+pub(crate) fn called(request: &Request) -> String {
+    numberless(&format!("{} {}", request.method, request.path.trim_start_matches("/v1")), "{id}")
+}
+
+/// A path, or a line with one, in which something stands for each number.
+pub(crate) fn numberless(line: &str, number: &str) -> String {
+    let is_number = |step: &str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
+    line.split('/').map(|step| if is_number(step) { number } else { step }).collect::<Vec<_>>().join("/")
 }
 
 /// Each kind of fault.

@@ -19,13 +19,13 @@ pub(super) fn operation() -> Operation {
     Operation::new("testing", Duration::from_mins(2), &Stop::never())
 }
 
-pub(super) fn keys(keys: [&str; 2]) -> Keys {
+pub(crate) fn keys(keys: [&str; 2]) -> Keys {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), keys.join("\n")).unwrap();
     Keys::load(file.path()).unwrap()
 }
 
-pub(super) fn client(endpoint: Endpoint, keys: Keys) -> Client {
+pub(crate) fn client(endpoint: Endpoint, keys: Keys) -> Client {
     Client::new(endpoint, keys).unwrap().with_pace(Pace {
         request: Duration::from_secs(5),
         retries: 2,
