@@ -2,6 +2,8 @@
 # Compiles once, then runs the suites of `make test` and prints what each took.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# Programs are stripped: a backtrace of theirs names nothing and hides what an error says.
+export RUST_LIB_BACKTRACE=0
 names=(); times=()
 suite() {
   local name=$1 started=$SECONDS
