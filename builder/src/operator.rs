@@ -2,8 +2,8 @@
 //! the bundle that it waits for.
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
@@ -31,6 +31,8 @@ use crate::machine::{Forward, USER_NETWORK_HOST};
 
 /// Between two tries: a machine that is emulated needs a minute until it listens.
 const AGAIN: Duration = Duration::from_secs(2);
+/// For a connection to a node.
+const KNOCKING: Duration = Duration::from_secs(5);
 
 /// What a machine is switched on with.
 #[derive(Debug, Default)]
@@ -206,6 +208,11 @@ pub enum Pushed {
 }
 
 impl Push {
+    /// Whether somebody listens at one of the node's addresses, or why not.
+    pub fn knock(&self, address: IpAddr) -> io::Result<()> {
+        TcpStream::connect_timeout(&(address, self.port).into(), KNOCKING).map(drop)
+    }
+
     /// Tries once, at one of the node's addresses. A node that has a bundle, from an earlier start or from a push whose
     /// answer was lost, does not listen for another: its claims are answered.
     pub fn once(&self, address: IpAddr) -> Pushed {

@@ -48,6 +48,8 @@ struct Found {
     unseen: Option<S3Error>,
     /// Of runs that go on, by the run's number.
     living: BTreeMap<String, (Holder, usize)>,
+    /// How many things clusters have that have begun, of runs that ended before all was settled.
+    begun: BTreeMap<String, usize>,
 }
 
 /// One thing, for programs.
@@ -104,6 +106,10 @@ impl Orphan {
             Self::Bucket(bucket) => bucket.cluster.as_deref(),
         }
     }
+
+    fn has_begun(&self) -> bool {
+        matches!(self, Self::Resource(leftover) if leftover.has_begun())
+    }
 }
 
 impl<'a> Shown<'a> {
@@ -119,6 +125,8 @@ struct All<'a> {
     is_removed: bool,
     /// Numbers of runs that go on.
     living_runs: Vec<&'a str>,
+    /// Clusters that have begun, and that `imgbuild up` finishes.
+    begun_clusters: Vec<&'a str>,
 }
 
 /// Runs the command.
@@ -226,8 +234,15 @@ impl Found {
     }
 
     fn new(leftovers: Vec<Orphan>, locks: Vec<(FirewallId, Holder, bool)>) -> Self {
-        let mut project =
-            Self { orphans: Vec::new(), locks: Vec::new(), unseen: None, living: BTreeMap::new() };
+        let mut project = Self {
+            orphans: Vec::new(),
+            locks: Vec::new(),
+            unseen: None,
+            living: BTreeMap::new(),
+            begun: BTreeMap::new(),
+        };
+        let begun = leftovers.iter().filter(|leftover| leftover.has_begun());
+        let begun: BTreeSet<String> = begun.filter_map(Orphan::cluster).map(str::to_owned).collect();
         for (id, holder, is_expired) in locks {
             match holder.run.clone() {
                 Some(run) if !is_expired => {
@@ -244,9 +259,11 @@ impl Found {
                     || (holder.cluster.is_some() && leftover.cluster() == holder.cluster.as_deref())
             };
             let living = project.living.iter_mut().find(|(run, (holder, _))| is_its(run, holder));
-            match living {
-                Some((_, (_, count))) => *count += 1,
-                None => project.orphans.push(leftover),
+            let has_begun = leftover.cluster().filter(|name| begun.contains(*name)).map(str::to_owned);
+            match (living, has_begun) {
+                (Some((_, (_, count))), _) => *count += 1,
+                (None, Some(cluster)) => *project.begun.entry(cluster).or_default() += 1,
+                (None, None) => project.orphans.push(leftover),
             }
         }
         project
@@ -305,6 +322,14 @@ impl Found {
         for (run, (holder, count)) in &self.living {
             let _ = writeln!(text, "run {} goes on, with {count} of its own: {holder}", printable(run));
         }
+        for (cluster, count) in &self.begun {
+            let _ = writeln!(
+                text,
+                "cluster `{}` has begun, a run that was interrupted has not settled it ({count} to do): `imgbuild up` \
+                 finishes it, `imgbuild down` removes it",
+                printable(cluster)
+            );
+        }
         text
     }
 
@@ -319,6 +344,7 @@ impl Found {
             orphans: self.orphans.iter().map(Shown::of).chain(locks).collect(),
             is_removed,
             living_runs: self.living.keys().map(String::as_str).collect(),
+            begun_clusters: self.begun.keys().map(String::as_str).collect(),
         }
     }
 }

@@ -112,11 +112,11 @@ impl Exclusive<'_> {
     /// Takes what marks it as this run's from all that the cluster has: it is whole, and stays.
     pub(super) async fn settle(&self, operation: &Operation, cluster: &str) -> Result<(), HetznerError> {
         let own = Selector::equals(CLUSTER_LABEL, cluster);
-        self.client.settle(operation, &own).await?;
-        match self.storage {
-            Some(storage) => Ok(storage.settle(operation, cluster).await?),
-            None => Ok(()),
+        // Buckets first: last of all comes where the cluster has begun.
+        if let Some(storage) = self.storage {
+            storage.settle(operation, cluster).await?;
         }
+        self.client.settle(operation, &own).await
     }
 
     /// From here on nothing is undone, whatever fails.

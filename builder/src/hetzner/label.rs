@@ -10,6 +10,8 @@ use thiserror::Error;
 
 /// Label of what a run has made; its value is the run's number.
 pub const RUN: &str = "imgbuild.org/run";
+/// Label of a control plane that may have its bundle: a cluster has begun there, and what it has is no orphan.
+pub const BEGUN: &str = "imgbuild.org/begun";
 
 /// Longest value.
 const MOST: usize = 63;

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::cloud::wanted::CLUSTER_LABEL;
 use crate::hetzner::cluster_lock::LOCK;
-use crate::hetzner::label::RUN;
+use crate::hetzner::label::{BEGUN, RUN};
 
 /// A clean-up that was told of nothing twice has removed everything: a creation of unknown outcome may show late.
 pub const QUIET: u32 = 2;
@@ -92,6 +92,11 @@ impl Leftover {
     /// Name of the cluster that it is for, where it is for one.
     pub fn cluster(&self) -> Option<&str> {
         self.labels.get(CLUSTER_LABEL)
+    }
+
+    /// Whether a cluster has begun there.
+    pub fn has_begun(&self) -> bool {
+        self.labels.get(BEGUN).is_some()
     }
 }
 
@@ -212,10 +217,22 @@ impl Client {
         }
     }
 
-    /// Takes the label of its run from all that a cluster has: it is whole, and stays.
+    /// Says that a cluster begins at a server, before that gets what it begins with.
+    pub async fn begin(&self, operation: &Operation, server: &Server) -> Result<(), HetznerError> {
+        if server.labels.get(BEGUN).is_some() {
+            return Ok(());
+        }
+        let labels = server.labels.clone().with(BEGUN, "yes")?;
+        self.relabel::<Server>(operation, server.id, &labels).await
+    }
+
+    /// Takes the label of its run from all that a cluster has: it is whole, and stays. Where it has begun comes last: as
+    /// long as that is not settled, nothing of it is an orphan.
     pub async fn settle(&self, operation: &Operation, cluster: &Selector) -> Result<(), HetznerError> {
         let selector = cluster.clone().and(&Selector::exists(RUN));
-        for Leftover { what, labels, .. } in self.leftovers(operation, &selector).await? {
+        let mut leftovers = self.leftovers(operation, &selector).await?;
+        leftovers.sort_by_key(Leftover::has_begun);
+        for Leftover { what, labels, .. } in leftovers {
             let labels = labels.without(RUN);
             match what {
                 What::Server(id) => self.relabel::<Server>(operation, id, &labels).await?,

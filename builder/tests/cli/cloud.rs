@@ -162,7 +162,35 @@ fn what_was_left_is_shown_and_removed_but_not_what_a_colleague_makes() {
     let all: Value =
         serde_json::from_str(project.run(&place, &["orphans", "--json"]).split_once('\n').unwrap().1)
             .unwrap();
-    assert_eq!(all, json!({ "orphans": [], "isRemoved": false, "livingRuns": ["0000000000000002"] }));
+    let living = ["0000000000000002"];
+    assert_eq!(all, json!({ "orphans": [], "isRemoved": false, "livingRuns": living, "begunClusters": [] }));
+}
+
+#[test]
+fn where_a_cluster_has_begun_nothing_of_it_is_an_orphan() {
+    let (place, project) = (Place::with(CLUSTER), Project::new());
+    let of = |cluster: &str, more: &[&str]| {
+        let mut labels = json!({ "imgbuild.org/cluster": cluster });
+        for name in more {
+            labels[format!("imgbuild.org/{name}")] = "0000000000000001".into();
+        }
+        labels
+    };
+    project.server("lab-cp1", &of("lab", &["run", "begun"]));
+    project.server("lab-worker1", &of("lab", &["run"]));
+    // Another one is settled where it has begun: what came after that was not finished.
+    project.server("old-cp1", &of("old", &["begun"]));
+    project.server("old-worker1", &of("old", &["run"]));
+    insta::assert_snapshot!(project.run(&place, &["orphans", "--remove", "--yes"]), @r"
+    exit code 0
+    server           old-worker1, run 0000000000000001 of cluster `old`
+    cluster `lab` has begun, a run that was interrupted has not settled it (2 to do): `imgbuild up` finishes it, `imgbuild down` removes it
+    removed
+    ");
+    assert_eq!(project.names(), ["servers lab-cp1", "servers lab-worker1", "servers old-cp1"]);
+    let shown = project.run(&place, &["orphans", "--json"]);
+    let shown: Value = serde_json::from_str(shown.split_once('\n').unwrap().1).unwrap();
+    assert_eq!((&shown["orphans"], &shown["begunClusters"]), (&json!([]), &json!(["lab"])));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use machine::{Ending, Met};
 use serde_json::Value;
 
 use super::case::{Case, Run};
-use super::project::{ACTION, All, Project};
-use super::site::{CLUSTER, Site};
+use super::project::{ACTION, All, Project, is_lock};
+use super::site::Site;
 use super::{ARE_MADE, HAS_BUNDLE, PATIENCE, wait};
 
 /// What removes all that interrupted runs have left.
@@ -78,6 +78,11 @@ impl Outcome<'_> {
         }
         wait_for_actions();
         let found = self.project.all();
+        if has_bundle {
+            // A cluster runs there.
+            self.run(&ORPHANS)?;
+            project.all().must_have(&found.without_locks())?;
+        }
         let mut running = self.site.start(project, Run::Up.words())?;
         wait(&mut running, |running| Ok(running.said()?.contains(HAS_BUNDLE) && project.is_settled()))?;
         Ending::Interrupt.end(&mut running, PATIENCE)?;
@@ -138,11 +143,6 @@ impl Outcome<'_> {
         let simulator = &self.project.simulator;
         Ok(self.site.imgbuild(&simulator.url(), simulator.token(), words).output(PATIENCE)?)
     }
-}
-
-/// Whether it is the lock of the cluster.
-fn is_lock(name: &str) -> bool {
-    name.ends_with(&format!(" imgbuild-lock-{CLUSTER}"))
 }
 
 /// What has begun goes on at the provider. Whoever looks in between is told that the project changes.

@@ -204,12 +204,24 @@ impl All {
         Ok(())
     }
 
+    /// The same but for locks.
+    pub(super) fn without_locks(&self) -> Self {
+        let mut all = self.clone();
+        all.resources.retain(|name, _| !is_lock(name));
+        all
+    }
+
     /// Names of what is here and not there.
     pub(super) fn more_than(&self, other: &Self) -> Vec<String> {
         let resources = self.resources.keys().filter(|name| !other.resources.contains_key(*name)).cloned();
         let records = self.records.iter().filter(|record| !other.records.contains(record));
         resources.chain(records.map(|record| format!("record {} {}", record.name, record.kind))).collect()
     }
+}
+
+/// Whether it is the lock of the cluster.
+pub(super) fn is_lock(name: &str) -> bool {
+    name.ends_with(&format!(" imgbuild-lock-{CLUSTER}"))
 }
 
 /// Name of this process as a lock has it: boot, PID namespace, PID, start.

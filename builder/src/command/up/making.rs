@@ -196,11 +196,12 @@ impl Making<'_> {
             let query = Query::default().name(&server.name);
             let found = alone.client.list::<Server>(operation, &query).await;
             let found = found.map_err(project::of_hetzner)?;
-            let maker =
-                found.first().and_then(|found| found.labels.get(MADE_BY)).unwrap_or_default().to_owned();
+            let found = found.first().with_context(|| format!("the server `{}` is gone", server.name))?;
+            let maker = found.labels.get(MADE_BY).unwrap_or_default();
             let addresses = site.addresses(server);
-            let push = self.joining(&server.node, &maker)?.push.context("a control plane has no bundle")?;
-            nodes::push(operation, alone, push, &server.node, &addresses).await?;
+            let push = self.joining(&server.node, maker)?.push.context("a control plane has no bundle")?;
+            let begins = async || alone.client.begin(operation, found).await;
+            nodes::push(operation, alone, push, &server.node, &addresses, begins).await?;
             alone.undo_nothing();
             all.extend(addresses);
         }

@@ -28,21 +28,32 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// Certificates for asking are good for so many seconds.
 const VALID: u64 = 6 * 60 * 60;
 
-/// Tries all addresses until the node has its bundle.
+/// Tries all addresses until the node has its bundle. Just before the first of them may get it, `begins` is called once.
 pub(super) async fn push(
     operation: &Operation,
     alone: &Exclusive<'_>,
     push: Push,
     node: &str,
     addresses: &[IpAddr],
+    begins: impl AsyncFn() -> Result<(), HetznerError>,
 ) -> anyhow::Result<()> {
-    let push = Arc::new(push);
+    let (push, mut has_begun) = (Arc::new(push), false);
     let mut waited = Duration::ZERO;
     let mut last = "it has no address".to_owned();
     while waited < BOOTING {
         for address in addresses {
-            let (push, address) = (Arc::clone(&push), *address);
             let began = std::time::Instant::now();
+            let (knocking, address) = (Arc::clone(&push), *address);
+            let knocked = tokio::task::spawn_blocking(move || knocking.knock(address));
+            if let Err(reason) = operation.run(knocked).await.map_err(project::of_hetzner)?? {
+                last = format!("{address}: {reason}");
+                waited += began.elapsed();
+                continue;
+            }
+            if !std::mem::replace(&mut has_begun, true) {
+                begins().await.map_err(project::of_hetzner)?;
+            }
+            let push = Arc::clone(&push);
             let tried = tokio::task::spawn_blocking(move || push.once(address));
             let tried = operation.run(tried).await.map_err(project::of_hetzner)??;
             waited += began.elapsed();

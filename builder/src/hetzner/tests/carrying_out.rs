@@ -10,6 +10,7 @@ use crate::cloud::observed::DIGEST_LABEL;
 use crate::cloud::plan::{Intent, Kind, Plan, Spared};
 use crate::cloud::wanted::CLUSTER_LABEL;
 use crate::hetzner::label::RUN;
+use crate::hetzner::leftovers::Leftover;
 use crate::hetzner::server::Server;
 use crate::hetzner::{HetznerError, Labels, Query, Selector, request_line};
 
@@ -50,6 +51,28 @@ async fn what_was_planned_is_what_is_called_and_then_nothing_is_left_to_do() {
     assert!(left.is_empty(), "{left:?}");
     let all = scene.client.leftovers(&operation(), &cluster).await.unwrap();
     assert_eq!(all.len(), 1 + 1 + 1 + 4 + 2 + 4 + 1, "{all:?}");
+}
+
+#[tokio::test]
+async fn where_a_cluster_has_begun_is_the_last_that_is_settled() {
+    let scene = Scene::new().await;
+    scene.up(&run()).await.unwrap();
+    let cluster = Selector::equals(CLUSTER_LABEL, "lab");
+    let control_plane = Query::default().name("lab-cp1");
+    let servers = scene.client.list::<Server>(&operation(), &control_plane).await.unwrap();
+    scene.client.begin(&operation(), &servers[0]).await.unwrap();
+    let mut count = scene.client.leftovers(&operation(), &Selector::exists(RUN)).await.unwrap().len();
+    assert!(count > 10, "{count}");
+    let refusal = FaultKind::Answer { status: 403, code: "forbidden".to_owned(), message: String::new() };
+    // Cut short after each of its calls.
+    while count > 0 {
+        scene.simulator.add_fault(Fault::on("PUT", "/**", refusal.clone()).nth(2));
+        let settled = scene.client.settle(&operation(), &cluster).await;
+        let left = scene.client.leftovers(&operation(), &Selector::exists(RUN)).await.unwrap();
+        assert_eq!((settled.is_ok(), left.len()), (count == 1, count - 1));
+        assert!(left.is_empty() || left.iter().any(Leftover::has_begun), "{left:?}");
+        count -= 1;
+    }
 }
 
 #[tokio::test]
