@@ -18,6 +18,8 @@ pub enum Ending {
     Interrupt,
     /// Of the system.
     Terminate,
+    /// Of a terminal that is closed.
+    HangUp,
 }
 
 /// What a signal has come upon.
@@ -33,13 +35,14 @@ pub enum Met {
 
 impl Ending {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Kill, Self::Interrupt, Self::Terminate];
+    pub const ALL: [Self; 4] = [Self::Kill, Self::Interrupt, Self::Terminate, Self::HangUp];
 
     const fn signal(self) -> Signal {
         match self {
             Self::Kill => Signal::KILL,
             Self::Interrupt => Signal::INT,
             Self::Terminate => Signal::TERM,
+            Self::HangUp => Signal::HUP,
         }
     }
 
@@ -49,6 +52,7 @@ impl Ending {
             Self::Kill => None,
             Self::Interrupt => Some(130),
             Self::Terminate => Some(143),
+            Self::HangUp => Some(129),
         }
     }
 
@@ -83,6 +87,7 @@ impl fmt::Display for Ending {
             Self::Kill => "SIGKILL",
             Self::Interrupt => "SIGINT",
             Self::Terminate => "SIGTERM",
+            Self::HangUp => "SIGHUP",
         })
     }
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use imgbuild::process::Running;
-use machine::{Met, number};
+use machine::{Ending, Met, number};
 use serde_json::json;
 
 use self::case::{Case, Run};
@@ -36,12 +36,12 @@ const HAS_BUNDLE: &str = "the control plane has its bundle";
 /// And when all that is missing are machines.
 const ARE_MADE: &str = "servers made and switched on";
 
-/// N interruptions (default 204, two seconds each), chosen by SEED; CASE is one of them alone.
+/// N interruptions (default 208, two seconds each), chosen by SEED; CASE is one of them alone.
 #[test]
 fn hetzner_interruptions() -> anyhow::Result<()> {
     let site = Site::open()?;
     control_plane::answer(site.port, &site.membership_key)?;
-    let (count, seed, only) = (number("N", 204)?, number("SEED", 1)?, number("CASE", 0)?);
+    let (count, seed, only) = (number("N", 208)?, number("SEED", 1)?, number("CASE", 0)?);
     println!("SEED={seed} N={count}");
     let mut cases = Case::draw(count, seed);
     cases.retain(|case| only == 0 || case.number == only);
@@ -82,6 +82,23 @@ fn hetzner_interruptions() -> anyhow::Result<()> {
         println!("{run}: {at_work} of {} at work", of.clone().count());
         ensure!(at_work * 2 >= of.count(), "`{run}` was interrupted at work {at_work} times only");
     }
+    Ok(())
+}
+
+/// A run whose lock has another, as after a sleep, leaves what that may go on with.
+#[test]
+fn hetzner_lock_is_lost() -> anyhow::Result<()> {
+    let site = Site::open()?;
+    let project = site.project(Run::Up)?;
+    site.prepare(&project, Run::Up)?;
+    let mut running = site.start(&project, Run::Up.words())?;
+    wait(&mut running, |running| Ok(running.said()?.contains(ARE_MADE)))?;
+    project.unlock()?;
+    let found = project.all();
+    Ending::Interrupt.end(&mut running, PATIENCE)?;
+    let said = running.said()?;
+    ensure!(said.contains("something may be left that costs money") && said.contains("lock"), "{said}");
+    project.all().must_have(&found)?;
     Ok(())
 }
 

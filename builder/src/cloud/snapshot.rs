@@ -33,9 +33,9 @@ pub const REQUESTS: [&str; 8] = [
     "POST /servers/{id}/actions/enable_rescue",
     "POST /servers/{id}/actions/poweron",
     "POST /servers/{id}/actions/create_image",
+    "PUT /images/{id}",
     "DELETE /servers/{id}",
     "DELETE /ssh_keys/{id}",
-    "PUT /images/{id}",
 ];
 
 /// A disk image that becomes a snapshot.
@@ -169,11 +169,12 @@ async fn make_by(
     let snapshot =
         client.create(operation, run, CreateSnapshot::new(server.id, description, labels.clone())).await?;
     client.wait(operation, snapshot.actions).await?;
+    // It is whole, and stays from here on.
+    client.set_labels::<Image>(operation, snapshot.made.id, &labels).await?;
     tell(Told::Step("removing the temporary server"));
     let actions = client.delete::<Server>(operation, server.id).await?;
     client.wait(operation, actions).await?;
     client.delete::<SshKey>(operation, project_key).await?;
-    client.set_labels::<Image>(operation, snapshot.made.id, &labels).await?;
     Ok((snapshot.made.id, written))
 }
 

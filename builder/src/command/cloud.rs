@@ -21,7 +21,7 @@ use crate::cloud::snapshot::{self, SnapshotError, Upload};
 use crate::cloud::wanted::Wanted;
 use crate::cluster::Cluster;
 use crate::hetzner::carry_out::Snapshot;
-use crate::hetzner::{HetznerError, ImageId, Operation};
+use crate::hetzner::{HetznerError, ImageId, Operation, Stopper};
 use crate::medium::folder::Folder;
 use crate::units::Bytes;
 
@@ -182,11 +182,10 @@ pub(super) async fn upload_all(
         let folder = upload.disk.parent().unwrap_or(Path::new(""));
         verify::require(&Folder::open(folder).map_err(failure::of_manifest)?, None, context)?;
     }
-    let (part, stopper) = operation.part();
-    let each = uploads.iter().map(async |upload| {
+    let upload_one = async |upload, part: &Operation, stopper: &Stopper| {
         let mut watcher = Watcher::new(upload, arguments.progress, &context.printer);
         let mut tell = |told| watcher.tell(told);
-        let made = snapshot::make(alone.client, &part, &alone.run, upload, &mut tell).await;
+        let made = snapshot::make(alone.client, part, &alone.run, upload, &mut tell).await;
         match made {
             Ok((id, written)) => {
                 watcher.finish(id, written);
@@ -197,19 +196,12 @@ pub(super) async fn upload_all(
                 Err(error)
             }
         }
-    });
-    // What a request has begun is not dropped: the lock is kept beside, and its loss stops the uploads.
-    let uploading = async {
-        let done = join_all(each).await;
-        stopper.stop();
-        done
     };
-    let keeping = async {
-        let kept = alone.keep_until(&part).await;
-        stopper.stop();
-        kept
-    };
-    let (mut done, kept) = futures_util::future::join(uploading, keeping).await;
+    let (mut done, kept) = alone
+        .while_kept(operation, async |part, stopper| {
+            join_all(uploads.iter().map(|upload| upload_one(upload, part, stopper))).await
+        })
+        .await;
     // The first fault, not what it has stopped.
     let is_fault = |made: &Result<_, SnapshotError>| matches!(made, Err(error) if !matches!(error, SnapshotError::Hetzner(HetznerError::Stopped { .. })));
     if let Some(fault) = done.iter().position(is_fault) {

@@ -92,8 +92,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
             let site = site.with_storage(alone.storage);
             let printer = &context.printer;
             let done = |step: &Step| printer.note(&format!("removed {} `{}`", step.kind.name(), step.name));
-            let before = async || alone.keep(operation).await;
-            site.carry_out(operation, &plan, before, &done).await.map_err(project::of_hetzner)?;
+            alone.carry_out(operation, &site, &plan, &done).await.map_err(project::of_hetzner)?;
             // What stays is no run's, though one that died may have made it.
             alone.settle(operation, &wanted.name).await.map_err(project::of_hetzner)
         },

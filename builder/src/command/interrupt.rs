@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: nothing half-made is left under any name, and nothing is left running.
+//! Ctrl-C, SIGTERM and the end of a terminal: nothing half-made is left under any name, and nothing is left running.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,9 @@ pub(super) enum Ended {
     /// The system, by SIGTERM.
     #[error("terminated")]
     Terminated,
+    /// The terminal is gone.
+    #[error("hung up")]
+    HungUp,
 }
 
 impl Ended {
@@ -32,6 +35,7 @@ impl Ended {
         match self {
             Self::Interrupted => 130,
             Self::Terminated => 143,
+            Self::HungUp => 129,
         }
     }
 }
@@ -149,19 +153,29 @@ impl Watching {
     }
 }
 
-/// SIGINT and SIGTERM as they come.
+/// SIGINT, SIGTERM and SIGHUP as they come.
 struct Signals {
     runtime: Runtime,
     interrupt: Signal,
     terminate: Signal,
+    /// None under `nohup`, where it stays without effect.
+    hang_up: Option<Signal>,
     dropped: oneshot::Receiver<()>,
 }
 
 impl Signals {
     /// Waits for the next one; `None` once nobody watches any more.
     fn next(&mut self) -> Option<Ended> {
+        let Self { hang_up, .. } = self;
+        let hung_up = async {
+            match hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         self.runtime.block_on(async {
             tokio::select! {
+                _ = hung_up => Some(Ended::HungUp),
                 _ = self.interrupt.recv() => Some(Ended::Interrupted),
                 _ = self.terminate.recv() => Some(Ended::Terminated),
                 _ = &mut self.dropped => None,
@@ -170,14 +184,24 @@ impl Signals {
     }
 }
 
-/// Calls `act` in a thread of its own at the first SIGINT or SIGTERM; it may wait for more.
+/// Whether somebody has had SIGHUP ignored, as `nohup` does (`SigIgn` of `/proc/PID/status`).
+fn ignores_hang_up() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+/// Calls `act` in a thread of its own at the first signal; it may wait for more.
 fn on_signal(act: impl FnOnce(Ended, &mut Signals) + Send + 'static) -> anyhow::Result<Watching> {
     let runtime = Builder::new_current_thread().enable_io().build().context("watching for Ctrl-C")?;
-    let (interrupt, terminate) = runtime
-        .block_on(async { Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)) })
+    let (interrupt, terminate, hang_up) = runtime
+        .block_on(async {
+            let hang_up = (!ignores_hang_up()).then(|| signal(SignalKind::hangup())).transpose()?;
+            Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, hang_up))
+        })
         .map_err(|error: std::io::Error| anyhow::Error::from(error).context("watching for Ctrl-C"))?;
     let (watching, dropped) = oneshot::channel();
-    let mut signals = Signals { runtime, interrupt, terminate, dropped };
+    let mut signals = Signals { runtime, interrupt, terminate, hang_up, dropped };
     thread::spawn(move || {
         if let Some(ended) = signals.next() {
             act(ended, &mut signals);

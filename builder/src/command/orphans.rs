@@ -106,10 +106,6 @@ impl Orphan {
             Self::Bucket(bucket) => bucket.cluster.as_deref(),
         }
     }
-
-    fn has_begun(&self) -> bool {
-        matches!(self, Self::Resource(leftover) if leftover.has_begun())
-    }
 }
 
 impl<'a> Shown<'a> {
@@ -131,7 +127,7 @@ struct All<'a> {
 
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
-    let storage = open_storage(&arguments.storage, context)?;
+    let storage = open_storage(&arguments.storage, context);
     let project = arguments.access.open(context)?.with_storage(storage);
     let (client, storage) = (&project.client, project.storage.as_ref());
     let found = project.run("looking for orphans", LOOKING, async |operation| {
@@ -162,36 +158,45 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()
 }
 
 /// The S3 service of the cluster file, where there are one and keys.
-fn open_storage(access: &StorageAccess, context: &Context) -> anyhow::Result<Option<Storage>> {
-    let Ok(file) = context.cluster_file() else { return Ok(None) };
+fn open_storage(access: &StorageAccess, context: &Context) -> Option<Storage> {
+    let file = context.cluster_file().ok()?;
+    let unseen =
+        |why: &str| context.printer.warn(&format!("buckets of interrupted runs are not looked for: {why}"));
     let Ok(cluster) = Cluster::load(&file) else {
-        let file = file.display();
-        context.printer.warn(&format!("`{file}` is faulty: buckets of interrupted runs are not looked for"));
-        return Ok(None);
+        unseen(&format!("`{}` is faulty, as `imgbuild check` shows", file.display()));
+        return None;
     };
-    access.open_to_look(wanted::Storage::of(&cluster).as_ref(), context)
+    let wanted = wanted::Storage::of(&cluster)?;
+    let opened = access.open(Some(&wanted), context, "");
+    opened.unwrap_or_else(|error| {
+        unseen(&format!("{error:#}"));
+        None
+    })
 }
 
-/// Buckets go first: nobody writes to one that is empty.
+/// Buckets go first: nobody writes to one that is empty. What their service says does not keep the rest.
 async fn remove_all(
     orphans: Vec<Orphan>,
     client: &Client,
     storage: Option<&Storage>,
     operation: &Operation,
 ) -> Result<(), HetznerError> {
-    let mut leftovers = Vec::new();
+    let (mut leftovers, mut fault) = (Vec::new(), Ok(()));
     for orphan in orphans {
         match (orphan, storage) {
             (Orphan::Resource(leftover), _) => leftovers.push(leftover),
             (Orphan::Bucket(bucket), Some(storage)) => {
-                storage.unmark(operation, &bucket.name).await?;
-                storage.delete(operation, &bucket.name, None).await?;
+                let removed = storage.remove_empty(operation, &bucket.name).await;
+                if fault.is_ok() {
+                    fault = removed;
+                }
             }
             // Nobody has looked for one without.
             (Orphan::Bucket(_), None) => {}
         }
     }
-    client.remove(operation, &leftovers).await
+    client.remove(operation, &leftovers).await?;
+    Ok(fault?)
 }
 
 /// Those that a run has made and not finished; what is in one is somebody's.
@@ -215,6 +220,7 @@ impl Found {
     ) -> Result<Self, HetznerError> {
         let before = ClusterLock::all(client, operation).await?;
         let leftovers = client.leftovers(operation, &Selector::exists(RUN)).await?;
+        let begun = client.begun(operation).await?;
         // Keys of somebody else's may be in the environment, which is no reason to tell nothing.
         let (buckets, unseen) = match storage {
             None => (Vec::new(), None),
@@ -230,10 +236,10 @@ impl Found {
         let gone: Vec<_> =
             before.into_iter().filter(|(id, ..)| locks.iter().all(|(other, ..)| other != id)).collect();
         locks.extend(gone.into_iter().filter(|(_, _, is_expired)| !is_expired));
-        Ok(Self { unseen, ..Self::new(leftovers, locks) })
+        Ok(Self { unseen, ..Self::new(leftovers, locks, &begun) })
     }
 
-    fn new(leftovers: Vec<Orphan>, locks: Vec<(FirewallId, Holder, bool)>) -> Self {
+    fn new(leftovers: Vec<Orphan>, locks: Vec<(FirewallId, Holder, bool)>, begun: &BTreeSet<String>) -> Self {
         let mut project = Self {
             orphans: Vec::new(),
             locks: Vec::new(),
@@ -241,8 +247,6 @@ impl Found {
             living: BTreeMap::new(),
             begun: BTreeMap::new(),
         };
-        let begun = leftovers.iter().filter(|leftover| leftover.has_begun());
-        let begun: BTreeSet<String> = begun.filter_map(Orphan::cluster).map(str::to_owned).collect();
         for (id, holder, is_expired) in locks {
             match holder.run.clone() {
                 Some(run) if !is_expired => {
@@ -281,7 +285,10 @@ impl Found {
         let mut quiet = 0;
         while quiet < QUIET {
             // Somebody may go on with some of it meanwhile.
-            let Self { mut orphans, mut locks, .. } = Self::look(client, storage, operation).await?;
+            let Self { mut orphans, mut locks, unseen, .. } = Self::look(client, storage, operation).await?;
+            if let (Some(error), None) = (unseen, &self.unseen) {
+                return Err(error.into());
+            }
             orphans.retain(|orphan| runs.contains(orphan.run()));
             locks.retain(|(lock, _)| self.locks.iter().any(|(shown, _)| shown == lock));
             if orphans.is_empty() && locks.is_empty() {

@@ -22,6 +22,9 @@ const DIGEST: usize = 48;
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// Do not look at the buckets of `[backup]`
+    #[arg(long, conflicts_with = "s3_key_file")]
+    without_buckets: bool,
     #[command(flatten)]
     access: Access,
     #[command(flatten)]
@@ -32,7 +35,15 @@ pub struct Arguments {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
     let wanted = Wanted::new(&cluster, project::of(&cluster)?);
-    let storage = arguments.storage.open_to_look(wanted.storage.as_ref(), context)?;
+    let storage = match wanted.storage.as_ref() {
+        Some(storage) if !arguments.without_buckets => {
+            arguments.storage.open_to_look(Some(storage), context)?
+        }
+        _ => None,
+    };
+    for what in cluster.not_yet() {
+        context.printer.warn(&what);
+    }
     let project = arguments.access.open(context)?.with_storage(storage);
     let observed = project.observe(&wanted)?;
     let plan = Plan::new(&wanted, &observed, &built(&cluster, &wanted)?, request_line).map_err(of_plan)?;

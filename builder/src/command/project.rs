@@ -14,10 +14,14 @@ use tokio::sync::Mutex;
 use super::interrupt::{self, Flag};
 use super::{Context, Note as _};
 use crate::cloud::observed::Observed;
+use crate::cloud::plan::{Plan, Step};
 use crate::cloud::wanted::{CLUSTER_LABEL, Wanted};
 use crate::cluster::{Cluster, Hetzner};
 use crate::environment;
-use crate::hetzner::{Client, ClusterLock, Endpoint, HetznerError, Operation, Run, Selector, Stop, Token};
+use crate::hetzner::carry_out::Site;
+use crate::hetzner::{
+    Client, ClusterLock, Endpoint, HetznerError, Operation, Run, Selector, Stop, Stopper, Token,
+};
 use crate::s3::Storage;
 
 /// For all questions of a look together.
@@ -128,11 +132,52 @@ impl Exclusive<'_> {
     pub(super) async fn keep(&self, operation: &Operation) -> Result<(), HetznerError> {
         let mut lock = self.lock.lock().await;
         lock.check()?;
-        lock.renew_if_due(self.client, operation).await
+        match lock.renew_if_due(self.client, operation).await {
+            // The next time will do, as long as there is one.
+            Err(error) if !matches!(error, HetznerError::LockLost { .. }) && lock.check().is_ok() => Ok(()),
+            renewed => renewed,
+        }
     }
 
-    /// The same again and again, until the operation is stopped, which is no fault.
-    pub(super) async fn keep_until(&self, operation: &Operation) -> Result<(), HetznerError> {
+    /// Does `work` of an operation and keeps the lock meanwhile. What a request has begun is not dropped: the loss of the
+    /// lock stops the work, and both faults are told.
+    pub(super) async fn while_kept<T>(
+        &self,
+        operation: &Operation,
+        work: impl AsyncFnOnce(&Operation, &Stopper) -> T,
+    ) -> (T, Result<(), HetznerError>) {
+        let (part, stopper) = operation.part();
+        let working = async {
+            let done = work(&part, &stopper).await;
+            stopper.stop();
+            done
+        };
+        let keeping = async {
+            let kept = self.keep_until(&part).await;
+            stopper.stop();
+            kept
+        };
+        futures_util::future::join(working, keeping).await
+    }
+
+    /// Carries out all steps of a plan; `done` is told of each that is.
+    pub(super) async fn carry_out(
+        &self,
+        operation: &Operation,
+        site: &Site<'_>,
+        plan: &Plan,
+        done: &(impl Fn(&Step) + Sync),
+    ) -> Result<(), HetznerError> {
+        let work = async |part: &Operation, _: &Stopper| {
+            site.carry_out(part, plan, async || self.keep(part).await, done).await
+        };
+        let (made, kept) = self.while_kept(operation, work).await;
+        // The loss of the lock is why the rest was stopped.
+        kept.and(made)
+    }
+
+    /// Keeps it again and again, until the operation is stopped, which is no fault.
+    async fn keep_until(&self, operation: &Operation) -> Result<(), HetznerError> {
         let keeping = async {
             loop {
                 self.keep(operation).await?;
@@ -143,6 +188,31 @@ impl Exclusive<'_> {
             Err(HetznerError::Stopped { .. }) => Ok(()),
             ended => ended,
         }
+    }
+
+    /// Removes all that this run has made; how much is told. Who has lost the lock leaves it: another run may go on with it.
+    async fn undo(&self, operation: &Operation) -> Result<usize, HetznerError> {
+        if let Err(lost @ HetznerError::LockLost { .. }) =
+            self.lock.lock().await.renew(self.client, operation).await
+        {
+            return Err(lost);
+        }
+        let (removed, kept) = self
+            .while_kept(operation, async |part, _| {
+                // What one service says does not keep the other.
+                let buckets = async {
+                    match self.storage {
+                        Some(storage) => storage.clean_up(part).await,
+                        None => Ok(0),
+                    }
+                };
+                let servers = Box::pin(self.client.clean_up(part, &self.run));
+                let (removed, buckets) = tokio::join!(servers, Box::pin(buckets));
+                Ok(removed? + buckets?)
+            })
+            .await;
+        kept?;
+        removed
     }
 }
 
@@ -180,7 +250,7 @@ impl Project {
         let run = Run::new().context("numbering the run")?;
         let operation = Operation::new(name, allowed, &self.stop);
         let client = &self.client;
-        let done = self.runtime.block_on(async {
+        self.runtime.block_on(async {
             let lock = match ClusterLock::acquire(client, &operation, &run, cluster, &owner()).await {
                 Ok(lock) => lock,
                 Err(error) => {
@@ -196,20 +266,15 @@ impl Project {
             let storage = self.storage.as_ref();
             let exclusive = Exclusive { client, storage, run, lock: Mutex::new(lock), has_begun };
             let done = work(&operation, &exclusive).await;
-            let Exclusive { run, lock, has_begun, .. } = exclusive;
-            if done.is_err() && !has_begun.into_inner() {
+            // Whatever failed by now failed because of that; what comes later has another reason.
+            let done =
+                if done.is_err() { self.interrupted.check().map_err(Into::into).and(done) } else { done };
+            if done.is_err() && !exclusive.has_begun.load(Ordering::SeqCst) {
                 let once_more =
                     if self.interrupted.check().is_err() { "; Ctrl-C once more leaves it" } else { "" };
                 context.printer.note(&format!("removing what this run has made{once_more}"));
                 self.after(context, async |after| {
-                    // What one service says does not keep the other.
-                    let (removed, buckets) = tokio::join!(client.clean_up(after, &run), async {
-                        match storage {
-                            Some(storage) => storage.clean_up(after).await,
-                            None => Ok(0),
-                        }
-                    });
-                    let removed = removed? + buckets?;
+                    let removed = exclusive.undo(after).await?;
                     if removed > 0 {
                         let things = if removed == 1 { "thing" } else { "things" };
                         context.printer.note(&format!("removed what this run had made: {removed} {things}"));
@@ -218,14 +283,10 @@ impl Project {
                 })
                 .await;
             }
-            self.after(context, async |after| lock.into_inner().release(client, after).await).await;
+            let lock = exclusive.lock.into_inner();
+            self.after(context, async |after| lock.release(client, after).await).await;
             done
-        });
-        // Whatever failed then failed because of that.
-        if done.is_err() {
-            self.interrupted.check()?;
-        }
-        done
+        })
     }
 
     /// What has to be done whatever happens, and is told where it fails.
@@ -286,9 +347,10 @@ pub(super) fn must_be_shown<T: PartialEq>(now: &T, shown: &T) -> anyhow::Result<
 
 /// With what there is to do about it.
 pub(super) fn of_hetzner(fault: HetznerError) -> anyhow::Error {
-    let (hint, is_of_token) = (fault.hint(), fault.is_of_token());
+    let is_of_keys = matches!(&fault, HetznerError::Storage(error) if error.is_of_keys());
+    let (hint, is_input) = (fault.hint(), fault.is_of_token() || is_of_keys);
     let fault = anyhow::Error::from(fault).maybe_hint(hint);
-    if is_of_token { fault.input() } else { fault }
+    if is_input { fault.input() } else { fault }
 }
 
 /// `alice@laptop`, for others who find the cluster locked.

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{Context, Note as _};
 use crate::cloud::wanted;
+use crate::environment;
 use crate::s3::{Client, Endpoint, KeyError, Keys, S3Error, Storage};
 
 /// Arguments of commands that ask an S3 service.
@@ -37,7 +38,9 @@ impl StorageAccess {
         let Some(wanted) = wanted else { return Ok(None) };
         match self.open_one(wanted, context) {
             Err(Fault::Keys(KeyError::Absent)) => Ok(None),
-            opened => opened.map(Some).map_err(|fault| fault.into_error("")),
+            opened => opened
+                .map(Some)
+                .map_err(|fault| fault.into_error("; `--without-buckets` does not look at them")),
         }
     }
 
@@ -48,8 +51,13 @@ impl StorageAccess {
         if let Some(warning) = file.and_then(Keys::warning) {
             context.printer.warn(&warning);
         }
-        let endpoint = Endpoint::choose(&wanted.endpoint, &wanted.region);
-        let endpoint = endpoint.map_err(|fault| Fault::Other(anyhow::Error::from(fault).input()))?;
+        let endpoint = Endpoint::choose(&wanted.endpoint, &wanted.region).map_err(|fault| {
+            let hint = format!(
+                "it is of `{}`, or of `[backup]` where that is not set",
+                environment::AWS_ENDPOINT_URL_S3
+            );
+            Fault::Other(anyhow::Error::from(fault).input().hint(hint))
+        })?;
         let client = Client::new(endpoint, keys).map_err(|fault| Fault::Other(of_s3(fault)))?;
         Ok(Storage::new(client, wanted.buckets.clone()))
     }

@@ -40,7 +40,7 @@ pub struct Arguments {
     #[arg(long, value_name = "IP")]
     operator_address: Vec<IpAddr>,
     /// How long nodes may take until they are Ready
-    #[arg(long, value_name = "TIME", default_value = "20m", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "20m", value_parser = waiting)]
     wait: Duration,
     #[command(flatten)]
     upload: UploadArguments,
@@ -53,6 +53,18 @@ pub struct Arguments {
     storage: StorageAccess,
     #[command(flatten)]
     unlock: Unlock,
+}
+
+/// Longer than a week nobody waits.
+const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
+
+/// A time that somebody waits.
+fn waiting(text: &str) -> Result<Duration, String> {
+    let wait = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if wait > LONGEST_WAIT {
+        return Err(format!("longer than {}", humantime::format_duration(LONGEST_WAIT)));
+    }
+    Ok(wait)
 }
 
 /// What `--json` prints.
@@ -80,6 +92,10 @@ impl Arguments {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = Arc::new(context.cluster()?);
     let wanted = Wanted::new(&cluster, project::of(&cluster)?);
+    // Before anything is billed.
+    if let Some(obstacle) = cluster.cannot_begin().into_iter().next() {
+        return Err(anyhow::anyhow!("{obstacle}").input());
+    }
     let secrets = arguments.unlock.secrets(&cluster)?;
     let project = arguments.access.open(context)?.with_storage(arguments.open_storage(&wanted, context)?);
     let mut teller = Teller::start(arguments.upload.progress, &context.printer);

@@ -155,6 +155,8 @@ pub enum HetznerError {
         host: String,
         /// Whether it may have been acted upon.
         is_sent: bool,
+        /// Whether it has answered before.
+        is_known: bool,
         /// Why.
         source: reqwest::Error,
     },

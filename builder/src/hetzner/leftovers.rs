@@ -4,6 +4,8 @@
 //! carries one is either in the making, by a run that holds the lock of its cluster, or left behind, by one that was
 //! interrupted: there is no state file that could say otherwise.
 
+use std::collections::BTreeSet;
+
 use super::firewall::Firewall;
 use super::image::Image;
 use super::network::Network;
@@ -215,6 +217,13 @@ impl Client {
                 fault => operation.pause(self.pace().longest_poll, fault).await?,
             }
         }
+    }
+
+    /// Names of clusters that have begun.
+    pub async fn begun(&self, operation: &Operation) -> Result<BTreeSet<String>, HetznerError> {
+        let query = Query::default().label(&Selector::exists(BEGUN));
+        let servers = self.list::<Server>(operation, &query).await?;
+        Ok(servers.iter().filter_map(|server| server.labels.get(CLUSTER_LABEL)).map(str::to_owned).collect())
     }
 
     /// Says that a cluster begins at a server, before that gets what it begins with.

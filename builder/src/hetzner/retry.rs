@@ -2,8 +2,8 @@
 //!
 //! As the official client has it (`hcloud/client_handler_retry.go` of hcloud-go): `conflict`, `rate_limit_exceeded`,
 //! `bad_gateway`, `timeout`, HTTP 502 and 504, and time-outs of the network, five times at most. Beside these a
-//! connection that breaks once the request is out, which Go's own HTTP client repeats where the method may be; and
-//! `locked`, which passes when somebody else's action ends. Out of stock, limits and wrong input stay what they are.
+//! connection that breaks once the request is out, which Go's own HTTP client repeats where the method may be; one that
+//! does not come about, at a host that has answered before; and `locked`, which passes when somebody else's action ends. Out of stock, limits and wrong input stay what they are.
 
 use std::time::Duration;
 
@@ -84,7 +84,10 @@ impl Verdict {
             },
             HetznerError::Status { status, .. } => Self::of_status(*status),
             HetznerError::Transport { is_sent: true, .. } => Self::Unknown,
-            HetznerError::Transport { source, .. } if source.is_timeout() => Self::Refused,
+            // Of a host that has never answered, the name is wrong.
+            HetznerError::Transport { source, is_known, .. } if *is_known || source.is_timeout() => {
+                Self::Refused
+            }
             _ => Self::Lasting,
         }
     }

@@ -1,5 +1,7 @@
 //! One exchange: a request goes out once, and what comes back is a reply, an error of the API's, or neither.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -143,13 +145,14 @@ pub(super) struct Transport {
     http: reqwest::Client,
     endpoint: Endpoint,
     token: Token,
+    has_answered: Arc<AtomicBool>,
 }
 
 impl Transport {
     pub(super) fn new(endpoint: Endpoint, token: Token) -> Result<Self, HetznerError> {
         // A redirect would carry the token elsewhere, and the API has none.
         let http = http::client_without_redirects().map_err(|source| HetznerError::Http { source })?;
-        Ok(Self { http, endpoint, token })
+        Ok(Self { http, endpoint, token, has_answered: Arc::default() })
     }
 
     /// Sends once. The rate limit comes with whatever answer there is.
@@ -173,6 +176,7 @@ impl Transport {
             Ok(response) => response,
             Err(error) => return (None, Err(self.broken(line, error))),
         };
+        self.has_answered.store(true, Ordering::Relaxed);
         let rate = RateLimit::of(response.headers(), SystemTime::now());
         (rate, self.read(line, response, rate).await)
     }
@@ -207,7 +211,8 @@ impl Transport {
 
     fn broken(&self, request: RequestLine, source: reqwest::Error) -> HetznerError {
         let is_sent = !source.is_connect() && !source.is_builder();
-        HetznerError::Transport { request, host: self.endpoint.host(), is_sent, source: source.without_url() }
+        let (host, is_known) = (self.endpoint.host(), self.has_answered.load(Ordering::Relaxed));
+        HetznerError::Transport { request, host, is_sent, is_known, source: source.without_url() }
     }
 }
 

@@ -206,10 +206,14 @@ impl Client {
         request.line(self.endpoint())
     }
 
+    /// As with the API of servers, what changes something is not dropped on its way: it would show after the clean-up.
     async fn call(&self, operation: &Operation, request: &Request) -> Result<String, S3Error> {
         for failed in 0.. {
-            let timeout = self.pace.request.min(operation.left());
-            let error = match operation.run(self.transport.exchange(request, timeout)).await? {
+            operation.check()?;
+            let exchange = self.transport.exchange(request, self.pace.request);
+            let answer =
+                if request.method == Method::GET { operation.run(exchange).await? } else { exchange.await };
+            let error = match answer {
                 Ok(body) => return Ok(body),
                 Err(error) => error,
             };

@@ -21,13 +21,13 @@ pub struct Endpoint {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum EndpointError {
     /// No URL of http or https, or one with more than host and port.
-    #[error("`{}` (from `{}`) is no URL such as `https://s3.example.org`", printable::text(.text), environment::AWS_ENDPOINT_URL_S3)]
+    #[error("`{}` is no URL such as `https://s3.example.org`", printable::text(.text))]
     Form {
         /// The text.
         text: String,
     },
     /// Signatures of requests would go over the network as they are.
-    #[error("`{}` (from `{}`) has no TLS and is not on this host", printable::text(.text), environment::AWS_ENDPOINT_URL_S3)]
+    #[error("`{}` has no TLS and is not on this host", printable::text(.text))]
     Plain {
         /// The text.
         text: String,

@@ -72,6 +72,8 @@ pub enum S3Error {
         request: RequestLine,
         /// Whether it may have been acted upon.
         is_sent: bool,
+        /// Whether the service has answered before.
+        is_known: bool,
         /// Why.
         source: reqwest::Error,
     },
@@ -105,6 +107,12 @@ pub enum S3Error {
     #[error("the bucket name `{bucket}` is taken, by another account or in another region")]
     Taken {
         /// The name.
+        bucket: String,
+    },
+    /// Somebody has made it since the plan.
+    #[error("the bucket `{bucket}` was not there when the plan was shown, and is now")]
+    Appeared {
+        /// Its name.
         bucket: String,
     },
     /// What is to go has something in it that stays.
@@ -186,12 +194,13 @@ impl S3Error {
         let text = match self {
             Self::Operation(error) => return error.hint(),
             Self::Taken { .. } => NAMES_OTHERS,
+            Self::Appeared { .. } => "look at the plan once more",
             Self::Full { .. } => {
                 "somebody writes to it, or it keeps old versions: empty it with a tool for S3, or let it stay"
             }
-            Self::Transport { is_sent: false, .. } | Self::Status { .. } | Self::Reply { .. } => {
-                "`endpoint` of `[backup]` has to be the host of an S3 service"
-            }
+            Self::Transport { is_sent: false, is_known: false, .. }
+            | Self::Status { .. }
+            | Self::Reply { .. } => "`endpoint` of `[backup]` has to be the host of an S3 service",
             _ => match self.code()? {
                 "InvalidAccessKeyId" | "SignatureDoesNotMatch" => {
                     "`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or the file that `--s3-key-file` names, must hold \

@@ -15,7 +15,7 @@ fn is_passing(error: &S3Error) -> bool {
                 || is_passing_status(refusal.status) && code != "NotImplemented"
         }
         S3Error::Status { status, .. } => is_passing_status(*status),
-        S3Error::Transport { is_sent: true, .. } => true,
+        S3Error::Transport { is_sent, is_known, .. } if *is_sent || *is_known => true,
         S3Error::Transport { source, .. } => source.is_timeout(),
         _ => false,
     }

@@ -7,12 +7,11 @@ use super::{Client, S3Error};
 use crate::cloud::observed::{self, Bucket, OwnBucket};
 use crate::cloud::wanted::CLUSTER_LABEL;
 use crate::hetzner::label::RUN;
+use crate::hetzner::leftovers::QUIET;
 use crate::hetzner::{Operation, Run};
 
 /// What keys of marks begin with.
 const MARKS: &str = "imgbuild.org/";
-/// A clean-up that has found nothing twice has removed everything: a creation of unknown outcome may show late.
-const QUIET: u32 = 2;
 
 /// The buckets of a cluster.
 #[derive(Debug)]
@@ -83,8 +82,11 @@ impl Storage {
         Ok(OwnBucket { clusters: named(CLUSTER_LABEL), runs: named(RUN), objects, is_more: all.is_more })
     }
 
-    /// Makes a bucket.
+    /// Makes a bucket. One that has appeared since somebody looked is not this run's.
     pub async fn create(&self, operation: &Operation, name: &str) -> Result<(), S3Error> {
+        if self.client.buckets(operation).await?.contains(name) {
+            return Err(S3Error::Appeared { bucket: name.to_owned() });
+        }
         // Before anything is sent: of an answer that never comes nobody knows what it would say.
         self.tried.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
         self.client.create(operation, name).await
@@ -105,10 +107,28 @@ impl Storage {
         self.client.empty(operation, name, MARKS).await
     }
 
+    /// Removes a bucket with its marks, unless something else is in it. Where it stays, the marks of runs stay, too: by them
+    /// it is found again.
+    pub async fn remove_empty(&self, operation: &Operation, name: &str) -> Result<(), S3Error> {
+        let runs = self.take_marks(operation, name).await?;
+        let deleted = self.client.delete(operation, name).await;
+        if !matches!(deleted, Ok(()) | Err(S3Error::Full { .. })) {
+            for run in runs {
+                self.client.put_nothing(operation, name, &run_mark(&run)).await?;
+            }
+        }
+        deleted
+    }
+
     /// Takes the marks from a bucket, unless something else is in it.
     pub async fn unmark(&self, operation: &Operation, name: &str) -> Result<(), S3Error> {
+        self.take_marks(operation, name).await.map(drop)
+    }
+
+    /// The same; returns the runs that it was marked with.
+    async fn take_marks(&self, operation: &Operation, name: &str) -> Result<Vec<String>, S3Error> {
         let own = match self.own(operation, name).await {
-            Err(error) if error.is("NoSuchBucket") => return Ok(()),
+            Err(error) if error.is("NoSuchBucket") => return Ok(Vec::new()),
             own => own?,
         };
         if !own.is_empty() {
@@ -119,18 +139,13 @@ impl Storage {
         for mark in marks.chain(own.runs.iter().map(|run| run_mark(run))) {
             self.client.delete_object(operation, name, &mark).await?;
         }
-        Ok(())
+        Ok(own.runs)
     }
 
     /// Removes a bucket that is empty. Whatever somebody has put there meanwhile stays, and so does the mark of `cluster`.
-    pub async fn delete(
-        &self,
-        operation: &Operation,
-        name: &str,
-        cluster: Option<&str>,
-    ) -> Result<(), S3Error> {
+    pub async fn delete(&self, operation: &Operation, name: &str, cluster: &str) -> Result<(), S3Error> {
         let deleted = self.client.delete(operation, name).await;
-        if let (Err(S3Error::Full { .. }), Some(cluster)) = (&deleted, cluster) {
+        if let Err(S3Error::Full { .. }) = &deleted {
             self.mark(operation, name, cluster).await?;
         }
         deleted
@@ -182,12 +197,7 @@ impl Storage {
     ) -> Result<usize, S3Error> {
         let mut removed = 0;
         for name in self.client.buckets(operation).await?.intersection(&tried.clone()) {
-            let unmarked = self.unmark(operation, name).await;
-            let deleted = match unmarked {
-                Ok(()) => self.delete(operation, name, None).await,
-                Err(error) => Err(error),
-            };
-            match deleted {
+            match self.remove_empty(operation, name).await {
                 Ok(()) => removed += 1,
                 Err(error @ S3Error::Full { .. }) => *full = Some(error),
                 Err(error) => return Err(error),

@@ -76,6 +76,18 @@ async fn a_bucket_is_marked_with_its_run_until_that_is_done() {
 }
 
 #[tokio::test]
+async fn a_bucket_that_cannot_be_removed_is_found_again() {
+    let scene = Scene::new().await;
+    let run = Run::new().unwrap();
+    scene.make(&run).await.unwrap();
+    let denied = FaultKind::Answer { status: 403, code: "AccessDenied" };
+    scene.server.add_fault(Fault::on(&format!("DELETE /{}", NAMES[0]), denied));
+    let error = scene.storage.remove_empty(&scene::operation(), NAMES[0]).await.unwrap_err();
+    assert!(error.is("AccessDenied"), "{error}");
+    assert_eq!(scene.server.buckets()[0], format!("{}: imgbuild.org/run/{run}", NAMES[0]));
+}
+
+#[tokio::test]
 async fn keys_that_are_not_known_are_told_apart_and_never_shown() {
     let scene = Scene::new().await;
     for (access, secret, code) in
@@ -112,11 +124,10 @@ async fn a_name_that_somebody_takes_meanwhile_is_told() {
             format!("the bucket name `{}` is taken, by another account or in another region", NAMES[0])
         );
         assert!(error.hint().unwrap().contains("`etcd-bucket`"));
-        // One of this account's is what was wanted, however the service has it.
-        scene.storage.create(&scene::operation(), NAMES[1]).await.unwrap();
-        // It has something in it, so a clean-up leaves it, and says so.
-        let error = scene.storage.clean_up(&scene::operation()).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("the bucket `{}` is not empty", NAMES[1]));
+        // One of this account's is somebody's too, and no clean-up removes it.
+        let error = scene.storage.create(&scene::operation(), NAMES[1]).await.unwrap_err();
+        assert!(matches!(&error, S3Error::Appeared { bucket } if bucket == NAMES[1]), "{error}");
+        assert_eq!(scene.storage.clean_up(&scene::operation()).await.unwrap(), 0);
         assert_eq!(scene.server.buckets(), [format!("{}:", NAMES[0]), format!("{}: data", NAMES[1])]);
     }
 }
@@ -133,11 +144,11 @@ async fn a_bucket_is_emptied_page_by_page_and_its_marks_go_last() {
     scene.storage.empty(&scene::operation(), NAMES[0]).await.unwrap();
     assert_eq!(scene.server.buckets(), [format!("{}: imgbuild.org/cluster/lab", NAMES[0])]);
     scene.storage.unmark(&scene::operation(), NAMES[0]).await.unwrap();
-    scene.storage.delete(&scene::operation(), NAMES[0], Some("lab")).await.unwrap();
+    scene.storage.delete(&scene::operation(), NAMES[0], "lab").await.unwrap();
     assert_eq!(scene.server.buckets(), NOTHING);
     // Once more there is nothing to do.
     scene.storage.unmark(&scene::operation(), NAMES[0]).await.unwrap();
-    scene.storage.delete(&scene::operation(), NAMES[0], Some("lab")).await.unwrap();
+    scene.storage.delete(&scene::operation(), NAMES[0], "lab").await.unwrap();
 }
 
 #[tokio::test]
@@ -148,7 +159,7 @@ async fn old_versions_keep_a_bucket_and_its_mark() {
     let operation = scene::operation();
     scene.storage.empty(&operation, NAMES[0]).await.unwrap();
     scene.storage.unmark(&operation, NAMES[0]).await.unwrap();
-    let error = scene.storage.delete(&operation, NAMES[0], Some("lab")).await.unwrap_err();
+    let error = scene.storage.delete(&operation, NAMES[0], "lab").await.unwrap_err();
     assert!(error.hint().unwrap().contains("old versions"), "{error}");
     assert_eq!(scene.server.buckets(), [format!("{}: imgbuild.org/cluster/lab", NAMES[0])]);
 }

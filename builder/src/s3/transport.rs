@@ -1,5 +1,7 @@
 //! One exchange: a request is signed and goes out once, and what comes back is a body, an error of S3, or neither.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use aws_sigv4::http_request::{
@@ -57,13 +59,14 @@ pub(super) struct Transport {
     http: reqwest::Client,
     endpoint: Endpoint,
     keys: Keys,
+    has_answered: Arc<AtomicBool>,
 }
 
 impl Transport {
     pub(super) fn new(endpoint: Endpoint, keys: Keys) -> Result<Self, S3Error> {
         // A redirect names another host, which the signature is not for; what it says is an answer like any other.
         let http = http::client_without_redirects().map_err(|source| S3Error::Http { source })?;
-        Ok(Self { http, endpoint, keys })
+        Ok(Self { http, endpoint, keys, has_answered: Arc::default() })
     }
 
     pub(super) const fn endpoint(&self) -> &Endpoint {
@@ -78,8 +81,9 @@ impl Transport {
         let builder = self.http.request(request.method.clone(), url).timeout(timeout);
         let builder = builder.headers(signature).headers(request.headers.clone());
         let sent = builder.body(request.body.clone()).send().await;
-        let response = sent.map_err(|error| transport(line.clone(), error))?;
-        read(line, response).await
+        let response = sent.map_err(|error| self.broken(line.clone(), error))?;
+        self.has_answered.store(true, Ordering::Relaxed);
+        self.read(line, response).await
     }
 
     /// The headers that sign a request, good for a quarter of an hour.
@@ -110,34 +114,35 @@ impl Transport {
         }
         Ok(headers)
     }
-}
 
-async fn read(request: RequestLine, response: Response) -> Result<String, S3Error> {
-    let status = response.status();
-    let body = match http::body(response, LONGEST).await {
-        Ok(Some(body)) => String::from_utf8_lossy(&body).into_owned(),
-        Ok(None) => return Err(S3Error::TooLong { request, limit: LONGEST }),
-        Err(error) => return Err(transport(request, error)),
-    };
-    if status.is_success() {
-        return Ok(body);
-    }
-    match Document::parse(&body) {
-        Ok(Document::Error(fault)) => {
-            let (code, message) = (shown(&fault.code), shown(&fault.message));
-            let region = fault.region.as_deref().map(shown);
-            Err(Refusal { request, status: status.as_u16(), code, message, region }.into())
+    async fn read(&self, request: RequestLine, response: Response) -> Result<String, S3Error> {
+        let status = response.status();
+        let body = match http::body(response, LONGEST).await {
+            Ok(Some(body)) => String::from_utf8_lossy(&body).into_owned(),
+            Ok(None) => return Err(S3Error::TooLong { request, limit: LONGEST }),
+            Err(error) => return Err(self.broken(request, error)),
+        };
+        if status.is_success() {
+            return Ok(body);
         }
-        _ => Err(S3Error::Status { request, status: status.as_u16() }),
+        match Document::parse(&body) {
+            Ok(Document::Error(fault)) => {
+                let (code, message) = (shown(&fault.code), shown(&fault.message));
+                let region = fault.region.as_deref().map(shown);
+                Err(Refusal { request, status: status.as_u16(), code, message, region }.into())
+            }
+            _ => Err(S3Error::Status { request, status: status.as_u16() }),
+        }
+    }
+
+    fn broken(&self, request: RequestLine, source: reqwest::Error) -> S3Error {
+        let is_sent = !source.is_connect() && !source.is_builder();
+        let is_known = self.has_answered.load(Ordering::Relaxed);
+        S3Error::Transport { request, is_sent, is_known, source: source.without_url() }
     }
 }
 
 /// A text of the service's, as a part of one line.
 pub(super) fn shown(text: &str) -> String {
     printable::text(text.trim()).chars().take(LONGEST_MESSAGE).collect()
-}
-
-fn transport(request: RequestLine, source: reqwest::Error) -> S3Error {
-    let is_sent = !source.is_connect() && !source.is_builder();
-    S3Error::Transport { request, is_sent, source: source.without_url() }
 }

@@ -178,19 +178,24 @@ fn where_a_cluster_has_begun_nothing_of_it_is_an_orphan() {
     };
     project.server("lab-cp1", &of("lab", &["run", "begun"]));
     project.server("lab-worker1", &of("lab", &["run"]));
-    // Another one is settled where it has begun: what came after that was not finished.
+    // Another one is settled where it has begun, and a later run was interrupted: somebody may use what that has made.
     project.server("old-cp1", &of("old", &["begun"]));
     project.server("old-worker1", &of("old", &["run"]));
+    project.server("new-cp1", &of("new", &["run"]));
     insta::assert_snapshot!(project.run(&place, &["orphans", "--remove", "--yes"]), @r"
     exit code 0
-    server           old-worker1, run 0000000000000001 of cluster `old`
+    server           new-cp1, run 0000000000000001 of cluster `new`
     cluster `lab` has begun, a run that was interrupted has not settled it (2 to do): `imgbuild up` finishes it, `imgbuild down` removes it
+    cluster `old` has begun, a run that was interrupted has not settled it (1 to do): `imgbuild up` finishes it, `imgbuild down` removes it
     removed
     ");
-    assert_eq!(project.names(), ["servers lab-cp1", "servers lab-worker1", "servers old-cp1"]);
+    assert_eq!(
+        project.names(),
+        ["servers lab-cp1", "servers lab-worker1", "servers old-cp1", "servers old-worker1"]
+    );
     let shown = project.run(&place, &["orphans", "--json"]);
     let shown: Value = serde_json::from_str(shown.split_once('\n').unwrap().1).unwrap();
-    assert_eq!((&shown["orphans"], &shown["begunClusters"]), (&json!([]), &json!(["lab"])));
+    assert_eq!((&shown["orphans"], &shown["begunClusters"]), (&json!([]), &json!(["lab", "old"])));
 }
 
 #[test]
@@ -209,6 +214,23 @@ fn what_a_run_that_was_killed_has_asked_for_last_shows_late_and_goes_too() {
     assert_eq!(
         (project.names(), project.simulator.records()),
         (vec!["zones example.org".to_owned()], before)
+    );
+}
+
+#[test]
+fn what_cannot_begin_is_refused_before_anything_is_asked() {
+    let several =
+        CLUSTER.replacen("[[node]]", "[[node]]\nname = \"cp2\"\nrole = \"control-plane\"\n\n[[node]]", 1);
+    let several =
+        several.replacen("[[node]]", "[[node]]\nname = \"cp3\"\nrole = \"control-plane\"\n\n[[node]]", 1);
+    let (place, project) = (Place::with(&several), Project::new());
+    let text = project.run(&place, &["up", "--yes"]);
+    assert!(text.starts_with("exit code 2\nerror: 3 control planes are not there yet"), "{text}");
+    assert_eq!(project.names(), Vec::<String>::new());
+    let text = project.run(&place, &["up", "--wait", "400000000000y"]);
+    assert!(
+        text.starts_with("exit code 2\nerror: invalid value") && text.contains("longer than 7days"),
+        "{text}"
     );
 }
 

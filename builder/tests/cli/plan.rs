@@ -69,9 +69,9 @@ fn shows_every_call_and_what_it_costs_and_changes_nothing() {
           POST /servers/{id}/actions/enable_rescue
           POST /servers/{id}/actions/poweron
           POST /servers/{id}/actions/create_image
+          PUT /images/{id}
           DELETE /servers/{id}
           DELETE /ssh_keys/{id}
-          PUT /images/{id}
 
       WHAT             NAME              IS                                                      AN HOUR   A MONTH
     + network          lab               10.0.0.0/16

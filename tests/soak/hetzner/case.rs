@@ -46,6 +46,8 @@ pub(super) struct Case {
     pub(super) number: u64,
     pub(super) run: Run,
     pub(super) ending: Ending,
+    /// Whether another `up` goes on before orphans are removed.
+    pub(super) is_resumed: bool,
     /// Which part of the time in which the run is interrupted has passed: the same place on any computer.
     part: f64,
 }
@@ -60,7 +62,8 @@ impl Case {
         numbered
             .map(|(number, (run, ending))| {
                 let part = u32::try_from(random.below(10_000)).unwrap_or_default();
-                Self { number, run, ending, part: f64::from(part) / 10_000.0 }
+                let is_resumed = random.below(2) == 1;
+                Self { number, run, ending, is_resumed, part: f64::from(part) / 10_000.0 }
             })
             .collect()
     }
@@ -73,7 +76,7 @@ impl Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, run, ending, part } = self;
+        let Self { number, run, ending, part, .. } = self;
         write!(formatter, "case {number:3}: {run:12} {ending:7} after {:4.1} %", part * 100.0)
     }
 }

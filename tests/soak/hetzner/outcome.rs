@@ -29,7 +29,7 @@ pub(super) struct Outcome<'a> {
 }
 
 impl Outcome<'_> {
-    /// What a run has made is gone, by itself or by `orphans`; every other time another `up` goes on with it in between.
+    /// What a run has made is gone, by itself or by `orphans`; sometimes another `up` goes on with it in between.
     pub(super) fn is_undone(&self) -> anyhow::Result<&'static str> {
         let Self { project, before, case, met, .. } = self;
         ensure!(*met != Met::End, "it has ended without a machine");
@@ -38,7 +38,7 @@ impl Outcome<'_> {
         if case.ending == Ending::Kill {
             project.all().must_have(before)?;
             how = "removed as orphans";
-            if case.run == Run::Up && case.number.is_multiple_of(2) {
+            if case.run == Run::Up && case.is_resumed {
                 self.go_on()?;
                 how = "gone on with, undone, the rest removed as orphans";
             }

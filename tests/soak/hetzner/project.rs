@@ -121,6 +121,13 @@ impl Project {
         self.api.done(&reply)
     }
 
+    /// Somebody takes the lock of the cluster away.
+    pub(super) fn unlock(&self) -> anyhow::Result<()> {
+        let resources = self.all().resources;
+        let lock = resources.iter().find(|(name, _)| is_lock(name)).context("there is no lock")?.1;
+        self.api.ask("DELETE", &format!("/firewalls/{}", lock["id"]), &Value::Null).map(drop)
+    }
+
     /// The snapshot of the cluster's image, as an earlier run has left it.
     pub(super) fn upload(&self, digest: &str) -> anyhow::Result<()> {
         let server = json!({

@@ -59,7 +59,7 @@ fn step(
             });
         }
         Some(found) => {
-            let (zone, name) = (zone.id, relative);
+            let (zone, whole, name) = (zone.id, &name.name, relative);
             let set = (!has_values(found, &values)).then(|| Action::SetRecords {
                 zone,
                 name: name.clone(),
@@ -67,6 +67,10 @@ fn step(
             });
             let ttl = (found.ttl != Some(wanted.dns.ttl)).then_some(Action::ChangeTtl { zone, name, record });
             let actions: Vec<Action> = set.into_iter().chain(ttl).collect();
+            if found.is_protected && !actions.is_empty() {
+                let name = format!("{whole} {record}");
+                return Err(PlanError::Protected { kind: "record set", name, from: "changed" });
+            }
             (if actions.is_empty() { Intent::Keep } else { Intent::Change }, actions)
         }
     };

@@ -167,9 +167,9 @@ fn everything_is_made_in_an_empty_project_in_an_order_that_works() {
           POST /servers/{id}/actions/enable_rescue
           POST /servers/{id}/actions/poweron
           POST /servers/{id}/actions/create_image
+          PUT /images/{id}
           DELETE /servers/{id}
           DELETE /ssh_keys/{id}
-          PUT /images/{id}
 
       WHAT             NAME                     IS                                                      AN HOUR   A MONTH
     + network          lab                      10.0.0.0/16
@@ -355,6 +355,20 @@ fn what_is_somebody_elses_is_left_alone_and_said() {
         let expected = format!("{what} is there already, and does not belong to the cluster `lab`");
         assert_eq!(plan_in(&there).unwrap_err().to_string(), expected);
     }
+}
+
+#[test]
+fn records_that_are_protected_are_told_of_before_anything_is_made() {
+    let mut there = whole();
+    for records in there.zone.as_mut().unwrap().records.values_mut() {
+        records.is_protected = true;
+    }
+    assert!(plan_in(&there).is_ok(), "nothing of them changes");
+    for records in there.zone.as_mut().unwrap().records.values_mut() {
+        records.values = vec!["192.0.2.99".to_owned()];
+    }
+    let fault = plan_in(&there).unwrap_err();
+    assert!(matches!(&fault, PlanError::Protected { kind: "record set", .. }), "{fault}");
 }
 
 #[test]

@@ -148,8 +148,7 @@ impl Making<'_> {
         let site = Site::new(alone.client, &alone.run, self.wanted, &given, &seen.observed);
         let site = site.with_storage(alone.storage);
         let done = |step: &Step| teller.made(step);
-        let before = async || alone.keep(operation).await;
-        site.carry_out(operation, &seen.plan, before, &done).await.map_err(project::of_hetzner)?;
+        alone.carry_out(operation, &site, &seen.plan, &done).await.map_err(project::of_hetzner)?;
         teller.ends("servers made and switched on");
         let mut names = Vec::new();
         if !seen.plan.shown.is_empty() {

@@ -18,7 +18,7 @@ impl Site<'_> {
             BucketCall::Mark { cluster } => storage.mark(operation, name, cluster).await,
             BucketCall::Empty => storage.empty(operation, name).await,
             BucketCall::Unmark => storage.unmark(operation, name).await,
-            BucketCall::Delete => storage.delete(operation, name, Some(&self.wanted.name)).await,
+            BucketCall::Delete => storage.delete(operation, name, &self.wanted.name).await,
         };
         Ok(done?)
     }

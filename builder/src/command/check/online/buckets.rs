@@ -43,7 +43,8 @@ pub(super) fn look(
         }
         Err(error) => {
             let hint = error.hint();
-            vec![Finding::fault("S3 keys", format!("{:#}", anyhow::Error::from(error)), hint)]
+            let what = if error.is_of_keys() { "S3 keys" } else { "S3 service" };
+            vec![Finding::fault(what, format!("{:#}", anyhow::Error::from(error)), hint)]
         }
     })
 }
