@@ -7,9 +7,10 @@
 //! `SUITE=cluster` makes clusters of machines, by emulation some 4 minutes a case; its power cuts (`SUITE=cluster_cuts`)
 //! are whole at N=36.
 //!
-//! `SUITE=hetzner` ends runs of `up`, `cloud` and `down` in their middle, at the Hetzner simulator: the 204 of
+//! `SUITE=hetzner` ends runs of `up`, `cloud` and `down` in their middle, at the Hetzner simulator: the 208 of
 //! `SUITE=hetzner_interruptions` take some 6 minutes, and no machine; those of `SUITE=hetzner_machine_kills` end real
-//! uploads, by emulation up to 6 minutes each. `CASE=` is one of the interruptions alone.
+//! uploads, by emulation up to 6 minutes each. `CASE=` is one of the interruptions alone. `SUITE=hetzner_servers` judges the
+//! simulator's machines, and `SUITE=hetzner_workers` takes a cluster with a worker through a change of its images.
 
 #[cfg(test)]
 mod soak {
@@ -22,6 +23,7 @@ mod soak {
     mod faults;
     mod hetzner;
     mod hetzner_rebuild;
+    mod hetzner_servers;
     mod power;
     mod slots;
     mod stagings;
