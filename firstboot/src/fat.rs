@@ -18,6 +18,7 @@
 mod directory;
 mod edit;
 mod geometry;
+mod in_use;
 mod stamp;
 mod table;
 mod volume;

@@ -71,6 +71,11 @@ impl Table {
         (FIRST_CLUSTER..geometry.end()).filter(|cluster| self.get(*cluster) == 0).count()
     }
 
+    /// All clusters that are not free, in order; bad ones too.
+    pub(super) fn in_use(&self, geometry: &Geometry) -> impl Iterator<Item = u32> {
+        (FIRST_CLUSTER..geometry.end()).filter(|cluster| self.get(*cluster) != 0)
+    }
+
     /// Chains `count` free clusters; `None` where there are not so many.
     pub(super) fn allocate(&mut self, count: usize, geometry: &Geometry) -> Option<Vec<u32>> {
         let order = (self.next..geometry.end()).chain(FIRST_CLUSTER..self.next);

@@ -349,3 +349,32 @@ fn parts_of_a_lost_name_do_not_hide_the_next_one() {
     fat.create("d/Another one", &content(30, 3)).unwrap();
     assert_eq!(fat.read("d/Another one").unwrap().unwrap(), content(30, 3));
 }
+
+#[test]
+fn whatever_is_not_in_use_may_be_anything() {
+    let long = content(30_000, 3);
+    let mut disk =
+        volume(&[("EFI/Linux/imgbuild_1.efi", &long), ("grub/a/linux", b"kernel"), ("empty", b"")]);
+    let mut fat = Fat::open(&mut disk, STAMP).unwrap();
+    fat.remove("grub/a/linux").unwrap();
+    fat.create("new", &long).unwrap();
+    fat.finish().unwrap();
+    let (in_use, free) = (fat.in_use(), fat.free());
+    drop(fat);
+    let before = files(&disk);
+    let sector = disk.sector_size().bytes();
+    let size = disk.sectors() * sector;
+    assert!(in_use.windows(2).all(|pair| pair[0].end < pair[1].start), "{in_use:?}");
+    let used: u64 = in_use.iter().map(|range| range.end - range.start).sum();
+    assert!(used < size / 2, "{used} of {size}");
+    let ends = [0].into_iter().chain(in_use.iter().map(|range| range.end));
+    let starts = in_use.iter().map(|range| range.start).chain([size]);
+    for (end, start) in ends.zip(starts) {
+        for at in end / sector..start / sector {
+            disk.write(Lba(at), &vec![0xa5; disk.sector_size().in_memory()]).unwrap();
+        }
+    }
+    assert_eq!(files(&disk), before);
+    let mut fat = Fat::open(&mut disk, STAMP).unwrap();
+    assert_eq!((fat.free(), fat.reclaim().unwrap()), (free, 0));
+}
