@@ -13,6 +13,7 @@ mod diff;
 mod down;
 pub mod failure;
 mod file;
+mod flash;
 mod identity;
 mod init;
 mod install;
@@ -32,7 +33,9 @@ mod status;
 mod storage;
 mod ticket;
 mod up;
+mod usb;
 mod verify;
+mod writing;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -150,6 +153,10 @@ pub enum Command {
     Snapshots(snapshots::Arguments),
     /// Show what interrupted runs have left at Hetzner
     Orphans(orphans::Arguments),
+    /// Write a stick or a card for each node
+    Usb(usb::Arguments),
+    /// Write a disk image to a stick or a card
+    Flash(flash::Arguments),
     /// Mint a way to the Kubernetes API for kubectl and its like
     Kubeconfig(kubeconfig::Arguments),
     /// The people who may do everything
@@ -269,6 +276,8 @@ fn dispatch(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Cloud(arguments) => cloud::run(&arguments, context),
         Command::Up(arguments) => up::run(&arguments, context),
         Command::Down(arguments) => down::run(&arguments, context),
+        Command::Usb(arguments) => usb::run(&arguments, context),
+        Command::Flash(arguments) => flash::run(&arguments, context),
         Command::Snapshots(arguments) => snapshots::run(&arguments, context),
         Command::Orphans(arguments) => orphans::run(&arguments, context),
         Command::Status(arguments) => status::run(&arguments, context),

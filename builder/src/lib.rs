@@ -18,6 +18,7 @@ pub mod deployment;
 pub mod derived;
 pub mod diagnostic;
 pub mod environment;
+pub mod flash;
 pub mod format;
 pub mod hetzner;
 pub mod http;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use thiserror::Error;
 
-use line::{elapsed, progress};
+use line::elapsed;
 
 use crate::environment;
 use crate::printable;
@@ -137,10 +137,20 @@ impl Printer {
 
     /// Starts a step named by a gerund and its object (`fetching packages`), `total` bytes or items long if known.
     pub fn task(&self, name: &str, total: Option<u64>) -> Task {
+        self.start(name, total, line::progress)
+    }
+
+    /// The same for bytes that go to or come from a disk, with their rate and the time left.
+    pub fn transfer(&self, name: &str, total: u64) -> Task {
+        self.start(name, Some(total), line::transfer)
+    }
+
+    fn start(&self, name: &str, total: Option<u64>, line: Line) -> Task {
         Task {
             printer: self.clone(),
             name: printable::text(name).into_owned(),
             total,
+            line,
             done: AtomicU64::new(0),
             start: Instant::now(),
         }
@@ -243,7 +253,8 @@ impl Shared {
             return;
         }
         screen.last_draw = Some(Instant::now());
-        let line = progress(&task.name, task.done.load(Ordering::Relaxed), task.total, task.start.elapsed());
+        let done = task.done.load(Ordering::Relaxed);
+        let line = (task.line)(&task.name, done, task.total, task.start.elapsed());
         if self.is_terminal {
             screen.write(&format!("{CLEAR_LINE}{line}"));
             screen.is_drawn = true;
@@ -267,12 +278,16 @@ impl Screen {
     }
 }
 
+/// Makes the words of a progress line of name, what is done, total and time.
+type Line = fn(&str, u64, Option<u64>, Duration) -> String;
+
 /// A running step. Dropping it unfinished prints nothing.
 #[derive(Debug)]
 pub struct Task {
     printer: Printer,
     name: String,
     total: Option<u64>,
+    line: Line,
     done: AtomicU64,
     start: Instant,
 }

@@ -300,4 +300,4 @@ fn copy<D: Disk>(file: &File, to: Place, disk: &mut D, advance: &impl Fn(u64)) -
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,7 +2,7 @@
 
 mod judge;
 mod recorder;
-mod sample;
+pub(crate) mod sample;
 
 use std::collections::BTreeSet;
 

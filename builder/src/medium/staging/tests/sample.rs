@@ -21,12 +21,12 @@ use crate::units::{Arch, Bytes, RootHash, SectorSize, Sha256, Timestamp};
 const ROOT: usize = 300_000;
 
 /// A bundle.
-pub(super) struct Sample {
+pub(crate) struct Sample {
     /// 1, 2, 3.
     pub(super) number: u8,
-    pub(super) manifest: Manifest,
-    pub(super) root: Vec<u8>,
-    pub(super) tree: Vec<u8>,
+    pub(crate) manifest: Manifest,
+    pub(crate) root: Vec<u8>,
+    pub(crate) tree: Vec<u8>,
     pub(super) uki: Vec<u8>,
     pub(super) kernel: Content,
     pub(super) initrd: Content,
@@ -41,7 +41,7 @@ pub(super) struct Sample {
 
 impl Sample {
     /// The first two have the same boot programs, the third has others.
-    pub(super) fn all(sector_size: SectorSize) -> Vec<Self> {
+    pub(crate) fn all(sector_size: SectorSize) -> Vec<Self> {
         (1..=3).map(|number| Self::new(number, sector_size)).collect()
     }
 
@@ -137,9 +137,14 @@ impl Sample {
         Source::open(&folder).unwrap()
     }
 
+    /// The file of its disk.
+    pub(crate) fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join(DISK)
+    }
+
     /// Its disk.
     pub(super) fn disk(&self) -> Recorder {
-        Recorder::load(&self.folder.path().join(DISK), self.manifest.sector_size.into())
+        Recorder::load(&self.path(), self.manifest.sector_size.into())
     }
 }
 
