@@ -19,4 +19,5 @@ mod cli {
     mod record;
     mod ticket;
     mod usage;
+    mod usb;
 }

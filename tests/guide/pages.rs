@@ -118,6 +118,11 @@ fn the_page_on_updates_works_as_it_stands() {
 }
 
 #[test]
+fn the_page_on_sticks_works_as_it_stands() {
+    run("docs/guide/stick.md");
+}
+
+#[test]
 #[expect(clippy::disallowed_types, reason = "types what a reader types")]
 fn an_installed_imgbuild_needs_nothing_of_this_checkout() {
     let place = tempfile::tempdir().unwrap();

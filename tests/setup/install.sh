@@ -18,7 +18,7 @@ oracles=(sgdisk:gdisk fdisk:fdisk fsck.vfat:dosfstools mdir:mtools fsck.erofs:er
   depmod:kmod cpio:cpio objdump:binutils dpkg-deb:dpkg ssh:openssh-client ssh-keygen:openssh-client
   openssl:openssl xz:xz-utils zstd:zstd systemd-sysusers:systemd unshare:util-linux nft:nftables ip:iproute2
   setpriv:util-linux fsverity:fsverity debugfs:e2fsprogs cmp:diffutils modinfo:kmod sbverify:sbsigntool pesign:pesign
-  osslsigncode:osslsigncode sign-efi-sig-list:efitools
+  osslsigncode:osslsigncode sign-efi-sig-list:efitools dbus-daemon:dbus-daemon
   "$(python3 -c 'import ensurepip; print(ensurepip.__file__)' 2>/dev/null || echo none):python3-venv")
 # Intel's microcode is judged on Intel's architecture only: elsewhere there is no such package.
 [ "$(uname -m)" != x86_64 ] || oracles+=(iucode_tool:iucode-tool)

@@ -17,3 +17,5 @@ mod slot;
 #[cfg(test)]
 #[path = "../stand_in/mod.rs"]
 mod stand_in;
+#[cfg(test)]
+mod usb;

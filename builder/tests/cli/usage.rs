@@ -36,6 +36,8 @@ fn shows_help() {
       down        Remove all that a cluster has at Hetzner
       snapshots   The snapshots at Hetzner that servers are made of
       orphans     Show what interrupted runs have left at Hetzner
+      usb         Write a stick or a card for each node
+      flash       Write a disk image to a stick or a card
       kubeconfig  Mint a way to the Kubernetes API for kubectl and its like
       admin       The people who may do everything
       install     Install programs, man pages and completions below a prefix
