@@ -6,6 +6,7 @@
 mod check;
 mod raw;
 
+use firstboot::stage0::cmdline::STATE_MINIMUM_KEY;
 use schemars::Schema;
 use serde::{Serialize, Serializer};
 
@@ -41,7 +42,7 @@ pub struct Image {
 impl Image {
     /// All kernel arguments of this medium: what stage0 must know of it, then those it adds.
     pub fn full_command_line(&self) -> String {
-        let mut words = vec![format!("imgbuild.state-minimum={}", self.state_minimum.0)];
+        let mut words = vec![format!("{STATE_MINIMUM_KEY}={}", self.state_minimum.0)];
         words.extend(self.command_line.iter().cloned());
         words.join(" ")
     }

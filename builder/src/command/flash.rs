@@ -8,12 +8,13 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use firstboot::gpt::{self, BlockDisk, SectorSize};
+use firstboot::gpt::{Disk as _, SectorSize};
 
 use super::interrupt;
 use super::writing::{self, Job, Place};
 use super::{Context, Note as _};
 use crate::flash::{self, Composed, Device, Limits, UnpackError};
+use crate::medium::staging::disk;
 use crate::regular_file;
 use crate::units::{Bytes, Size};
 
@@ -90,16 +91,13 @@ fn unpack(file: File, arguments: &Arguments, context: &Context) -> anyhow::Resul
 }
 
 /// What sectors the image was made for; `None` where it has no table that tells.
-fn sector_size(disk: &File) -> io::Result<Option<u64>> {
-    for bytes in [512, 4096] {
-        let Some(size) = SectorSize::new(bytes) else { continue };
-        if gpt::read(&BlockDisk::over(disk.try_clone()?, size)?).is_ok() {
-            return Ok(Some(bytes));
-        }
+fn sector_size(image: &File) -> io::Result<Option<u64>> {
+    if let Ok((table, _)) = disk::read_table(image)? {
+        return Ok(Some(table.sector_size().bytes()));
     }
     // The older table is one of 512 bytes, at the end of the first sector's.
     let mut signature = [0; 2];
-    let is_there = disk.read_exact_at(&mut signature, 510).is_ok() && signature == [0x55, 0xaa];
+    let is_there = image.read_exact_at(&mut signature, 510).is_ok() && signature == [0x55, 0xaa];
     Ok(is_there.then_some(512))
 }
 
@@ -119,6 +117,8 @@ fn of_unpack(fault: UnpackError) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
+    use firstboot::gpt::{self, BlockDisk};
+
     use super::*;
 
     #[test]

@@ -39,6 +39,7 @@ pub struct Arguments {
 }
 
 /// What was found in a project, and among the buckets of the cluster file.
+#[derive(Default)]
 struct Found {
     /// Of runs that go on no more.
     orphans: Vec<Orphan>,
@@ -240,13 +241,7 @@ impl Found {
     }
 
     fn new(leftovers: Vec<Orphan>, locks: Vec<(FirewallId, Holder, bool)>, begun: &BTreeSet<String>) -> Self {
-        let mut project = Self {
-            orphans: Vec::new(),
-            locks: Vec::new(),
-            unseen: None,
-            living: BTreeMap::new(),
-            begun: BTreeMap::new(),
-        };
+        let mut project = Self::default();
         for (id, holder, is_expired) in locks {
             match holder.run.clone() {
                 Some(run) if !is_expired => {

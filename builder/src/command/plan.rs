@@ -35,12 +35,8 @@ pub struct Arguments {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<()> {
     let cluster = context.cluster()?;
     let wanted = Wanted::new(&cluster, project::of(&cluster)?);
-    let storage = match wanted.storage.as_ref() {
-        Some(storage) if !arguments.without_buckets => {
-            arguments.storage.open_to_look(Some(storage), context)?
-        }
-        _ => None,
-    };
+    let buckets = wanted.storage.as_ref().filter(|_| !arguments.without_buckets);
+    let storage = arguments.storage.open_to_look(buckets, context)?;
     for what in cluster.not_yet() {
         context.printer.warn(&what);
     }

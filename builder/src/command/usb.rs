@@ -149,7 +149,8 @@ fn places(sticks: &[Stick<'_>], arguments: &Arguments, context: &Context) -> any
         let paths = sticks.iter().zip(&arguments.output);
         return Ok(paths.map(|(stick, path)| Place::File(path.clone(), stick.size())).collect());
     }
-    let limits: Vec<Limits> = sticks.iter().map(|stick| stick.limits(arguments.largest.0)).collect();
+    let limits = sticks.iter().map(|stick| stick.limits(arguments.largest.0));
+    let limits: Vec<Limits> = limits.collect::<anyhow::Result<_>>()?;
     let chosen = writing::choose(&limits, &arguments.device)?;
     for (stick, device) in sticks.iter().zip(&chosen) {
         writing::ask(&format!("node `{}`", stick.name()), device, context)?;

@@ -190,7 +190,7 @@ impl Job<'_> {
             }
             flag.check().is_ok()
         };
-        let written = target.write(composed, &mut told).map_err(of_write)?;
+        let written = target.write(composed, &sections, &mut told).map_err(of_write)?;
         if let Some((step, task)) = running {
             finish(task, step);
         }

@@ -138,6 +138,7 @@ impl Disk<'_> {
 }
 
 const STICK: &str = "pci0000:00/0000:00:14.0/usb1/1-2/1-2:1.0/host6/target6:0:0/6:0:0:0";
+const STICK2: &str = "pci0000:00/usb2/2-1/host7/target7:0:0/7:0:0:0";
 const SATA: &str = "pci0000:00/0000:00:17.0/ata1/host0/target0:0:0/0:0:0:0";
 const SATA2: &str = "pci0000:00/0000:00:17.0/ata2/host1/target1:0:0/1:0:0:0";
 const NVME: &str = "pci0000:00/0000:00:1d.0/0000:03:00.0/nvme/nvme0";
@@ -168,7 +169,7 @@ fn a_disk_says_what_it_is_and_what_lies_on_it() {
         .part(1, "vfat")
         .part(10, "ext4")
         .part(2, "crypto_LUKS");
-    computer.disk("sdc", "pci0000:00/usb2/2-1/host7/target7:0:0/7:0:0:0", 64 * GB).udev(&[
+    computer.disk("sdc", STICK2, 64 * GB).udev(&[
         ("ID_MODEL_ENC", "Extreme\\x20Pro"),
         ("ID_VENDOR_ENC", "SanDisk"),
         ("ID_SERIAL_SHORT", "4C53"),

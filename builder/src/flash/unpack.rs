@@ -5,16 +5,13 @@ use std::io::{self, BufReader, Read, Seek as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
 use thiserror::Error;
 
+use crate::rootfs::stream::Compression;
 use crate::units::Bytes;
-use crate::xz;
 
 /// Unpacked at a time; as many zeros are a hole.
 const BUFFER: usize = 256 << 10;
-/// Windows of zstd up to 128 MiB, as `zstd --long` makes them; a header of few bytes can ask for 2 GiB.
-const ZSTD_WINDOW_LOG: u32 = 27;
 
 /// What a file is, by its first bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -119,16 +116,13 @@ pub fn unpack(
     let name = || path.display().to_string();
     let unreadable = |source| UnpackError::Read { path: name(), source };
     let reader = BufReader::with_capacity(BUFFER, Counted { file: &file, told });
-    let mut decoder: Box<dyn Read + '_> = match form(&file, path)? {
+    let compression = match form(&file, path)? {
         Form::Raw | Form::Other(_) => return Ok(file),
-        Form::Gzip => Box::new(MultiGzDecoder::new(reader)),
-        Form::Xz => Box::new(xz::decoder(reader).map_err(unreadable)?),
-        Form::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(reader).map_err(unreadable)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(unreadable)?;
-            Box::new(decoder)
-        }
+        Form::Gzip => Compression::Gzip,
+        Form::Xz => Compression::Xz,
+        Form::Zstd => Compression::Zstd,
     };
+    let mut decoder = compression.decoder(reader).map_err(unreadable)?;
     let unwritable =
         |source| UnpackError::Write { path: name(), folder: folder.display().to_string(), source };
     let mut disk = tempfile::tempfile_in(folder).map_err(unwritable)?;

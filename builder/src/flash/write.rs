@@ -124,23 +124,23 @@ impl Target {
 }
 
 impl<M: Medium> Target<M> {
-    /// Writes all of `image`, reads it back, and lets it reach the stick. `told` hears of each piece, and says whether to go
-    /// on.
+    /// Writes the `sections` of `image`, reads them back, and lets them reach the stick. `told` hears of each piece, and
+    /// says whether to go on.
     pub fn write(
         &self,
         image: &Composed,
+        sections: &[Range<u64>],
         told: &mut dyn FnMut(Step, Bytes) -> bool,
     ) -> Result<Bytes, WriteError> {
-        let mut sections = image.sections().map_err(WriteError::Source)?;
         let marks =
-            if self.is_fresh { Vec::new() } else { marks::between(&sections).map_err(WriteError::Source)? };
+            if self.is_fresh { Vec::new() } else { marks::between(sections).map_err(WriteError::Source)? };
         let mut buffer = Aligned::new();
-        let cleared = self.clear(image, &sections, &mut buffer, told)?;
+        let cleared = self.clear(image, sections, &mut buffer, told)?;
         for mark in &marks {
             buffer.fill(&mark.content);
             self.put(buffer.first(ALIGNMENT), mark.at)?;
         }
-        self.each(&sections, Step::Writing, told, &mut |chunk, at| {
+        self.each(sections, Step::Writing, told, &mut |chunk, at| {
             let chunk = buffer.of(chunk);
             image.read_at(at, chunk).map_err(WriteError::Source)?;
             self.put(chunk, at)
@@ -161,8 +161,8 @@ impl<M: Medium> Target<M> {
             self.put(buffer.first(ALIGNMENT), mark.at)?;
         }
         self.flush()?;
-        sections.extend(cleared);
-        self.each(&sections, Step::Reading, told, &mut |chunk, at| {
+        let all = [sections, &cleared].concat();
+        self.each(&all, Step::Reading, told, &mut |chunk, at| {
             let (expected, found) = (buffer.of(chunk), read.of(chunk));
             image.read_at(at, expected).map_err(WriteError::Source)?;
             self.get(found, at)?;
@@ -173,7 +173,7 @@ impl<M: Medium> Target<M> {
             let at = at.saturating_add(u64::try_from(same.count()).unwrap_or(0));
             Err(WriteError::Differs { path: self.path.clone(), at })
         })?;
-        Ok(Bytes(sections.iter().map(|range| range.end - range.start).sum()))
+        Ok(Bytes(all.iter().map(|range| range.end - range.start).sum()))
     }
 
     /// Makes zeros of what has to be zeros and is not; says where that was. To look is faster than to write.

@@ -1,6 +1,6 @@
 //! A decompressed member of a package, or a decompressed artifact, as a bounded, counted stream.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use thiserror::Error;
 
@@ -12,9 +12,9 @@ const ZSTD_WINDOW_LOG: u32 = 27;
 /// Read buffer before the decoder, in bytes.
 const BUFFER: usize = 64 << 10;
 
-/// How a member is compressed.
+/// How a member, or a disk image, is compressed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Compression {
+pub(crate) enum Compression {
     None,
     Gzip,
     Xz,
@@ -31,6 +31,20 @@ impl Compression {
             ".zst" => Some(Self::Zstd),
             _ => None,
         }
+    }
+
+    /// What comes out of `reader`.
+    pub(crate) fn decoder<'a>(self, reader: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Self::None => Box::new(reader),
+            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
+            Self::Xz => Box::new(xz::decoder(reader)?),
+            Self::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(reader)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                Box::new(decoder)
+            }
+        })
     }
 }
 
@@ -74,16 +88,7 @@ impl<'a> Stream<'a> {
     ) -> Result<Self, StreamFault> {
         let damaged = |source| StreamFault::Damaged { offset: 0, source };
         let reader = BufReader::with_capacity(BUFFER, reader);
-        let decoder: Box<dyn Read + 'a> = match compression {
-            Compression::None => Box::new(reader),
-            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
-            Compression::Xz => Box::new(xz::decoder(reader).map_err(damaged)?),
-            Compression::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(reader).map_err(damaged)?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(damaged)?;
-                Box::new(decoder)
-            }
-        };
+        let decoder = compression.decoder(reader).map_err(damaged)?;
         Ok(Self { decoder, copy: None, limit, position: 0, fault: None })
     }
 

@@ -5,6 +5,8 @@ use crate::root_hash::RootHash;
 
 /// Bytes of state below which k3s has no room to start; holds where the image says nothing.
 pub const STATE_MINIMUM: u64 = 256 << 20;
+/// The argument that says so.
+pub const STATE_MINIMUM_KEY: &str = "imgbuild.state-minimum";
 
 /// Arguments that stage0 knows; all others are the kernel's and systemd's.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -65,16 +67,15 @@ impl Arguments {
             })?),
         };
         let is_on_trial = own_words(cmdline).any(|word| word == "imgbuild.trial");
-        let state_minimum = match value_of(cmdline, "imgbuild.state-minimum")? {
-            None => STATE_MINIMUM,
-            Some(value) => parse_bytes(&value).ok_or(Error::Value {
-                key: "imgbuild.state-minimum",
-                value,
-                form: "a number of bytes",
-            })?,
-        };
-        Ok(Self { root_hash, esp, is_on_trial, state_minimum })
+        Ok(Self { root_hash, esp, is_on_trial, state_minimum: state_minimum(cmdline)? })
     }
+}
+
+/// Bytes that the state partition must have when it is made; [`STATE_MINIMUM`] where nothing is said.
+pub fn state_minimum(cmdline: &str) -> Result<u64, Error> {
+    let Some(value) = value_of(cmdline, STATE_MINIMUM_KEY)? else { return Ok(STATE_MINIMUM) };
+    let form = "a number of bytes";
+    parse_bytes(&value).ok_or(Error::Value { key: STATE_MINIMUM_KEY, value, form })
 }
 
 /// Decimal digits only; the standard parser takes a sign, too.

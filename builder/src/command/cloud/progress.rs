@@ -73,8 +73,8 @@ impl<'a> Watcher<'a> {
     fn progress(&mut self, Progress { done, sent, total }: Progress) {
         match self.style {
             Style::Text => {
-                let name = format!("uploading {}", self.image);
-                let task = self.task.get_or_insert_with(|| self.printer.task(&name, Some(total.0)));
+                let name = format!("{}: uploading", self.image);
+                let task = self.task.get_or_insert_with(|| self.printer.transfer(&name, total.0));
                 task.advance(done.0.saturating_sub(self.done));
             }
             Style::Json => {

@@ -42,16 +42,17 @@ pub(super) async fn push(
     let mut last = "it has no address".to_owned();
     while waited < BOOTING {
         for address in addresses {
-            let began = std::time::Instant::now();
-            let (knocking, address) = (Arc::clone(&push), *address);
-            let knocked = tokio::task::spawn_blocking(move || knocking.knock(address));
-            if let Err(reason) = operation.run(knocked).await.map_err(project::of_hetzner)?? {
-                last = format!("{address}: {reason}");
-                waited += began.elapsed();
-                continue;
-            }
-            if !std::mem::replace(&mut has_begun, true) {
+            let (began, address) = (std::time::Instant::now(), *address);
+            if !has_begun {
+                let push = Arc::clone(&push);
+                let knocked = tokio::task::spawn_blocking(move || push.knock(address));
+                if let Err(reason) = operation.run(knocked).await.map_err(project::of_hetzner)?? {
+                    last = format!("{address}: {reason}");
+                    waited += began.elapsed();
+                    continue;
+                }
                 begins().await.map_err(project::of_hetzner)?;
+                has_begun = true;
             }
             let push = Arc::clone(&push);
             let tried = tokio::task::spawn_blocking(move || push.once(address));

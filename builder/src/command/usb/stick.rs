@@ -7,6 +7,7 @@ use firstboot::fat::Stamp;
 use firstboot::gpt::Guid;
 use firstboot::random::random;
 use firstboot::source::Item;
+use firstboot::stage0::cmdline::state_minimum;
 
 use crate::bundle::manifest::{self, Manifest};
 use crate::cluster::{Cluster, Node};
@@ -21,10 +22,6 @@ use crate::operator::Joining;
 use crate::secure_boot::SignedBy;
 use crate::units::Bytes;
 
-/// Room for the state partition where the image does not say how much that needs.
-const STATE: Bytes = Bytes(1 << 30);
-/// How it says it.
-const STATE_ARGUMENT: &str = "imgbuild.state-minimum=";
 /// What partitions lose to their alignment, and the table to its second copy.
 const EDGES: Bytes = Bytes(2 << 20);
 
@@ -89,12 +86,11 @@ impl<'a> Stick<'a> {
     }
 
     /// Between which sizes a disk must be.
-    pub(super) fn limits(&self, most: Bytes) -> Limits {
+    pub(super) fn limits(&self, most: Bytes) -> anyhow::Result<Limits> {
         let manifest = self.manifest();
-        let mut words = manifest.image_command_line.split_whitespace();
-        let state = words.find_map(|word| word.strip_prefix(STATE_ARGUMENT)?.parse().ok()).unwrap_or(STATE.0);
+        let state = state_minimum(&manifest.image_command_line).context("reading what state needs")?;
         let least = [manifest.disk.size.0, EDGES.0].into_iter().fold(state, u64::saturating_add);
-        Limits { least: Bytes(least), most, sector_size: Some(manifest.sector_size.bytes().into()) }
+        Ok(Limits { least: Bytes(least), most, sector_size: Some(manifest.sector_size.bytes().into()) })
     }
 
     /// Writing it.

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use super::{Computer, GB, NVME, SATA, SATA2};
+use super::{Computer, GB, NVME, SATA, SATA2, STICK2};
 
 /// What it is, how it is made, and the disks with why they are not written.
 type Case = (&'static str, fn(&mut Computer), &'static [&'static str]);
@@ -71,8 +71,7 @@ pub(super) const ALL: [Case; 27] = [
     (
         "RAID on sticks",
         |it| {
-            it.disk("sdc", "pci0000:00/usb2/2-1/host7/target7:0:0/7:0:0:0", 32 * GB)
-                .with(&[("removable", "1")]);
+            it.disk("sdc", STICK2, 32 * GB).with(&[("removable", "1")]);
             it.made_of("md127", "", &["sdc"]);
         },
         &["sdc: it is in use: sdc is part of md127 (RAID)"],
@@ -80,7 +79,7 @@ pub(super) const ALL: [Case; 27] = [
     (
         "swap on another stick",
         |it| {
-            it.disk("sdc", "pci0000:00/usb2/2-1/host7/target7:0:0/7:0:0:0", 32 * GB).part(1, "swap");
+            it.disk("sdc", STICK2, 32 * GB).part(1, "swap");
             it.swap("sdc1");
         },
         &["sdc: the running system is on it: sdc1 is swap space in use"],
@@ -88,7 +87,7 @@ pub(super) const ALL: [Case; 27] = [
     (
         "a live system from a stick",
         |it| {
-            it.disk("sdc", "pci0000:00/usb2/2-1/host7/target7:0:0/7:0:0:0", 16 * GB).part(1, "iso9660");
+            it.disk("sdc", STICK2, 16 * GB).part(1, "iso9660");
             it.mount("8:17", "/run/live/medium", "/dev/sdc1");
         },
         &["sdc: it is in use: sdc1 is mounted at /run/live/medium"],
@@ -96,7 +95,7 @@ pub(super) const ALL: [Case; 27] = [
     (
         "a stick mounted by a desktop",
         |it| {
-            it.disk("sdc", "pci0000:00/usb2/2-1/host7/target7:0:0/7:0:0:0", 16 * GB).part(1, "exfat");
+            it.disk("sdc", STICK2, 16 * GB).part(1, "exfat");
             it.mount("8:17", "/media/alice/My\\040Stick", "/dev/sdc1");
         },
         &["sdc: it is in use: sdc1 is mounted at /media/alice/My Stick"],
@@ -112,29 +111,28 @@ pub(super) const ALL: [Case; 27] = [
     (
         "a USB disk for backups",
         |it| {
-            it.disk("sdc", "pci0000:00/usb2/2-1/host7/target7:0:0/7:0:0:0", 4000 * GB).part(1, "ntfs");
+            it.disk("sdc", STICK2, 4000 * GB).part(1, "ntfs");
         },
         &["sdc: it has 3725.2 GiB, more than 238.4 GiB, the most that is taken for a stick"],
     ),
     (
         "a small stick",
         |it| {
-            it.disk("sdc", "pci0000:00/usb2/2-1/host7/target7:0:0/7:0:0:0", 4 * GB)
-                .with(&[("removable", "1")]);
+            it.disk("sdc", STICK2, 4 * GB).with(&[("removable", "1")]);
         },
         &["sdc: it has 3.7 GiB, the image needs 5.5 GiB"],
     ),
     (
         "a reader without a card",
         |it| {
-            it.disk("sdc", "pci0000:00/usb2/2-1/host7/target7:0:0/7:0:0:0", 0).with(&[("removable", "1")]);
+            it.disk("sdc", STICK2, 0).with(&[("removable", "1")]);
         },
         &["sdc: there is no medium in it"],
     ),
     (
         "a card with its switch on",
         |it| {
-            it.disk("sdc", "pci0000:00/usb2/2-1/host7/target7:0:0/7:0:0:0", 32 * GB).with(&[("ro", "1")]);
+            it.disk("sdc", STICK2, 32 * GB).with(&[("ro", "1")]);
         },
         &["sdc: it is write-protected"],
     ),
@@ -160,8 +158,7 @@ pub(super) const ALL: [Case; 27] = [
     (
         "a stick with sectors of 4096 bytes",
         |it| {
-            it.disk("sdc", "pci0000:00/usb2/2-1/host7/target7:0:0/7:0:0:0", 32 * GB)
-                .with(&[("queue/logical_block_size", "4096")]);
+            it.disk("sdc", STICK2, 32 * GB).with(&[("queue/logical_block_size", "4096")]);
         },
         &["sdc: it has sectors of 4096 bytes, the image is made for 512"],
     ),
@@ -230,9 +227,7 @@ pub(super) const ALL: [Case; 27] = [
     (
         "a stick with an old RAID and LUKS, which nobody uses",
         |it| {
-            it.disk("sdc", "pci0000:00/usb2/2-1/host7/target7:0:0/7:0:0:0", 32 * GB)
-                .part(1, "linux_raid_member")
-                .part(2, "crypto_LUKS");
+            it.disk("sdc", STICK2, 32 * GB).part(1, "linux_raid_member").part(2, "crypto_LUKS");
         },
         &["sdc:"],
     ),

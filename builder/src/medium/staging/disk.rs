@@ -10,8 +10,6 @@ use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
 use rustix::io::Errno;
 use thiserror::Error;
 
-/// Sectors of disks.
-const SECTORS: [SectorSize; 2] = [SectorSize::S512, SectorSize::S4096];
 /// What the kernel shows of block devices.
 const DEVICES: &str = "/sys/block";
 
@@ -61,18 +59,22 @@ pub fn open(path: &Path) -> Result<(BlockDisk, Copies), DiskError> {
     } else {
         return Err(DiskError::Kind { path: path.to_owned() });
     };
-    let mut first_fault = None;
-    for sector_size in SECTORS {
-        let disk = file.try_clone().and_then(|file| BlockDisk::over(file, sector_size)).map_err(refused)?;
-        match gpt::read(&disk) {
-            Ok(copies) => return Ok((disk, copies)),
-            Err(fault) => first_fault = first_fault.or(Some(fault)),
-        }
-    }
-    match first_fault {
-        Some(source) => Err(DiskError::Table { path: path.to_owned(), source }),
-        None => Err(DiskError::Kind { path: path.to_owned() }),
-    }
+    read_table(&file).map_err(refused)?.map_err(|source| DiskError::Table { path: path.to_owned(), source })
+}
+
+/// A disk and its table, for sectors of the size that has one; the fault is of the smaller size.
+pub(crate) fn read_table(file: &File) -> io::Result<Result<(BlockDisk, Copies), gpt::Error>> {
+    let over = |size| BlockDisk::over(file.try_clone()?, size);
+    let small = over(SectorSize::S512)?;
+    let fault = match gpt::read(&small) {
+        Ok(copies) => return Ok(Ok((small, copies))),
+        Err(fault) => fault,
+    };
+    let large = over(SectorSize::S4096)?;
+    Ok(match gpt::read(&large) {
+        Ok(copies) => Ok((large, copies)),
+        Err(_) => Err(fault),
+    })
 }
 
 /// Refused by the kernel where the disk or one of its partitions is mounted.
